@@ -1,0 +1,95 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Claim gives up to c.Max leases to a worker and registers it. With c.Wait it waits that long for the first; empty when there was
+// none, when the worker or the service is draining. Leases that come too late for a caller whose context has ended are handed back.
+func (q *Queue) Claim(ctx context.Context, c task.Claim) ([]task.Lease, error) {
+	c, err := c.WithDefaults()
+	if err != nil {
+		return nil, err
+	}
+	w, err := q.register(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("register worker: %w", err)
+	}
+	if w.Drain {
+		return []task.Lease{}, nil
+	}
+	leases, err := q.claimNow(ctx, c)
+	if len(leases) == 0 && err == nil && c.Wait > 0 {
+		leases, err = q.claimWaiting(ctx, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil && len(leases) > 0 {
+		q.handBack(context.WithoutCancel(ctx), leases)
+		return nil, ctx.Err()
+	}
+	return leases, nil
+}
+
+func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error) {
+	if q.draining.Load() {
+		return []task.Lease{}, nil
+	}
+	c.Now, c.Secret = q.Now(), q.o.Secret()
+	if c.Strategy == task.WeightedRandom {
+		c.Seed = q.seed()
+	}
+	tasks, err := q.store.ClaimTasks(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("claim: %w", err)
+	}
+	leases := make([]task.Lease, len(tasks))
+	for i, t := range tasks {
+		leases[i] = task.NewLease(t)
+	}
+	return leases, nil
+}
+
+// claimWaiting looks once more after it has joined the waiters, so that no task can slip in between, and then whenever it is woken.
+func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, error) {
+	w := q.waiters.join(c)
+	defer q.waiters.leave(w)
+	timeout := time.NewTimer(c.Wait)
+	defer timeout.Stop()
+	for last := false; ; {
+		leases, err := q.claimNow(ctx, c)
+		if len(leases) > 0 || err != nil || last {
+			return leases, err
+		}
+		select {
+		case <-w.woken:
+		case <-timeout.C:
+			// A wake-up that came together with the end of the wait was meant for this claim alone.
+			select {
+			case <-w.woken:
+				last = true
+			default:
+				return leases, nil
+			}
+		case <-q.drained:
+			return leases, nil
+		case <-ctx.Done():
+			q.waiters.passOn(w)
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// handBack releases leases that nobody will work on.
+func (q *Queue) handBack(ctx context.Context, leases []task.Lease) {
+	for _, l := range leases {
+		if _, err := q.Release(ctx, l.ID, l.LeaseToken, 0); err != nil {
+			q.o.Log.Warn("hand back a task that was claimed for a caller who has gone", "task_id", l.ID, "error", err)
+		}
+	}
+}

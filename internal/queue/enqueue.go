@@ -1,0 +1,106 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// MaxBatch is the greatest number of tasks in one batch.
+const MaxBatch = 1000
+
+// MaxAttempts is the greatest max_attempts of a task; the original endpoint allows less.
+const MaxAttempts = 100
+
+// Enqueue stores a new task, with at most maxAttempts allowed. When the idempotency key is known the task that has it comes back
+// unchanged, with created false. Errors: *task.InvalidError and those of the store.
+func (q *Queue) Enqueue(ctx context.Context, s task.Spec, maxAttempts int) (t task.Task, created bool, err error) {
+	t, err = s.Task(q.Now(), q.limits(maxAttempts))
+	if err != nil {
+		return task.Task{}, false, err
+	}
+	t, created, err = q.store.InsertTask(ctx, t)
+	if err != nil {
+		return task.Task{}, false, fmt.Errorf("enqueue: %w", err)
+	}
+	if created {
+		q.queued(t)
+	}
+	return t, created, nil
+}
+
+// EnqueueBatch stores 1 to MaxBatch tasks, all or nothing, and answers in the order given. The fields of an *task.InvalidError name
+// the element: tasks[3].priority.
+func (q *Queue) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]task.Task, []bool, error) {
+	if len(specs) == 0 || len(specs) > MaxBatch {
+		return nil, nil, task.Invalid("tasks", "must hold 1 to %d tasks, but holds %d", MaxBatch, len(specs))
+	}
+	ts, err := q.specified(specs)
+	if err != nil {
+		return nil, nil, err
+	}
+	stored, created, err := q.store.InsertTasks(ctx, ts)
+	if err != nil {
+		return nil, nil, fmt.Errorf("enqueue batch: %w", err)
+	}
+	for i, t := range stored {
+		if created[i] {
+			q.queued(t)
+		}
+	}
+	return stored, created, nil
+}
+
+// specified turns all specs into tasks of one instant, or lists everything that is wrong with any of them.
+func (q *Queue) specified(specs []task.Spec) ([]task.Task, error) {
+	now, limits := q.Now(), q.limits(MaxAttempts)
+	ts := make([]task.Task, len(specs))
+	var bad task.InvalidError
+	for i, s := range specs {
+		var err error
+		var invalid *task.InvalidError
+		if ts[i], err = s.Task(now, limits); errors.As(err, &invalid) {
+			bad.Fields = append(bad.Fields, invalid.Within(fmt.Sprintf("tasks[%d]", i)).Fields...)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return ts, bad.OrNil()
+}
+
+func (q *Queue) limits(maxAttempts int) task.Limits {
+	return task.Limits{MaxAttempts: maxAttempts, PayloadBytes: q.o.MaxPayloadBytes}
+}
+
+// Cancel ends a queued or processing task; a worker that runs it is told. An ended task comes back unchanged, with changed false.
+// Error: task.ErrNotFound.
+func (q *Queue) Cancel(ctx context.Context, id int64) (t task.Task, changed bool, err error) {
+	t, changed, err = q.store.CancelTask(ctx, id, q.Now())
+	if err != nil {
+		return task.Task{}, false, fmt.Errorf("cancel task %d: %w", id, err)
+	}
+	if changed {
+		q.watchers.tell(id)
+	}
+	return t, changed, nil
+}
+
+// Requeue gives a failed task all its attempts again. Errors: task.ErrNotFound, task.ErrConflict when it is not failed.
+func (q *Queue) Requeue(ctx context.Context, id int64) (task.Task, error) {
+	t, err := q.store.RequeueTask(ctx, id, q.Now())
+	if err != nil {
+		return task.Task{}, fmt.Errorf("requeue task %d: %w", id, err)
+	}
+	q.queued(t)
+	return t, nil
+}
+
+// Delete removes an ended task with its log and history. Errors: task.ErrNotFound, task.ErrConflict when it is live.
+func (q *Queue) Delete(ctx context.Context, id int64) error {
+	if err := q.store.DeleteTask(ctx, id); err != nil {
+		return fmt.Errorf("delete task %d: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// MaxText is the longest message of a worker in bytes: an error, a log line, a progress message.
+const MaxText = 64 << 10
+
+// held reads the token and runs do with it and the time.
+func (q *Queue) held(verb string, id int64, token string, do func(tok task.Token, now time.Time) (task.Task, error)) (task.Task, error) {
+	tok, err := task.ParseToken(token)
+	if err == nil {
+		var t task.Task
+		if t, err = do(tok, q.Now()); err == nil {
+			return t, nil
+		}
+	}
+	return task.Task{}, fmt.Errorf("%s task %d: %w", verb, id, err)
+}
+
+// Start notes that the attempt begins now rather than at the claim. Errors here and below: task.ErrLeaseLost, task.ErrNotFound,
+// *task.InvalidError.
+func (q *Queue) Start(ctx context.Context, id int64, token string) (task.Task, error) {
+	return q.held("start", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+		return q.store.StartTask(ctx, id, tok, now)
+	})
+}
+
+// Heartbeat renews the lease from now on and keeps the progress. A task that was cancelled under this token is no error: the
+// answer says so.
+func (q *Queue) Heartbeat(ctx context.Context, id int64, token string, b task.Beat) (task.Pulse, error) {
+	if b.Lease == 0 {
+		b.Lease = task.DefaultLease
+	}
+	if err := checkBeat(b); err != nil {
+		return task.Pulse{}, err
+	}
+	t, err := q.held("heartbeat", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+		return q.store.ExtendLease(ctx, id, tok, b, now.Add(b.Lease), now)
+	})
+	if err != nil {
+		return task.Pulse{}, err
+	}
+	if t.Status != task.Processing {
+		return task.Pulse{CancelRequested: true}, nil
+	}
+	return task.Pulse{LeaseUntilUTC: t.LeaseUntilUTC, Drain: q.workers.draining(*t.LockedBy)}, nil
+}
+
+func checkBeat(b task.Beat) error {
+	var bad task.InvalidError
+	task.CheckLease(b.Lease, &bad)
+	if b.Progress != nil && (*b.Progress < 0 || *b.Progress > 100) {
+		bad.Add("progress", "must lie between 0 and 100")
+	}
+	if b.Message != nil {
+		if msg := task.CheckText(*b.Message, MaxText); msg != "" {
+			bad.Add("message", "%s", msg)
+		}
+	}
+	return bad.OrNil()
+}
+
+// Complete ends the task well. A nil result and JSON null are none.
+func (q *Queue) Complete(ctx context.Context, id int64, token string, result *task.JSON) (task.Task, error) {
+	if result != nil && (*result == "" || *result == "null") {
+		result = nil
+	}
+	if result != nil {
+		if len(*result) > q.o.MaxPayloadBytes {
+			return task.Task{}, task.Invalid("result", "must not be longer than %d bytes, but has %d", q.o.MaxPayloadBytes, len(*result))
+		}
+		if err := result.Check(); err != nil {
+			return task.Task{}, task.Invalid("result", "%s", err)
+		}
+	}
+	return q.held("complete", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+		return q.store.CompleteTask(ctx, id, tok, result, now)
+	})
+}
+
+// Fail ends the attempt. With attempts left and unless f says otherwise, the task is queued again after f.RetryAfter or the backoff of
+// its own policy, its type's, or the default, in this order. Else it ends as exhausted, or as rejected where f says so.
+func (q *Queue) Fail(ctx context.Context, id int64, token string, f task.Failure) (task.Task, error) {
+	if msg := task.CheckText(f.Message, MaxText); msg != "" {
+		return task.Task{}, task.Invalid("error_message", "%s", msg)
+	}
+	if f.RetryAfter != nil && (*f.RetryAfter < 0 || *f.RetryAfter > task.MaxTimeout) {
+		return task.Task{}, task.Invalid("retry_after_seconds", "must lie between 0 and %.0f", task.MaxTimeout.Seconds())
+	}
+	t, err := q.held("fail", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+		v, err := q.judge(ctx, id, f, now)
+		if err != nil {
+			return task.Task{}, err
+		}
+		return q.store.FailTask(ctx, id, tok, v, now)
+	})
+	q.queued(t)
+	return t, err
+}
+
+// judge decides what follows from a failure. The attempts it reads cannot change under a live lease.
+func (q *Queue) judge(ctx context.Context, id int64, f task.Failure, now time.Time) (store.Verdict, error) {
+	v := store.Verdict{Message: f.Message, Outcome: task.Rejected}
+	if v.Message == "" {
+		v.Message = "the worker gave no reason"
+	}
+	if f.NoRetry {
+		return v, nil
+	}
+	t, err := q.store.GetTask(ctx, id)
+	if err != nil {
+		return v, err
+	}
+	if t.Attempts >= t.MaxAttempts {
+		v.Outcome = task.Exhausted
+		return v, nil
+	}
+	delay := q.delay(t)
+	if f.RetryAfter != nil {
+		delay = *f.RetryAfter
+	}
+	at := now.Add(delay).Truncate(time.Microsecond)
+	v.RetryAt = &at
+	return v, nil
+}
+
+func (q *Queue) delay(t task.Task) time.Duration {
+	policy, ok := q.o.Backoff[t.Type]
+	if !ok {
+		policy = task.DefaultBackoff
+	}
+	if t.RetryPolicy != nil {
+		if own, err := policy.With(*t.RetryPolicy); err == nil { // checked when it was enqueued
+			policy = own
+		}
+	}
+	return policy.Delay(t.Attempts, q.random())
+}
+
+// Release hands the task back, due after the duration; the attempt does not count.
+func (q *Queue) Release(ctx context.Context, id int64, token string, after time.Duration) (task.Task, error) {
+	if after < 0 || after > task.MaxTimeout {
+		return task.Task{}, task.Invalid("run_after_seconds", "must lie between 0 and %.0f", task.MaxTimeout.Seconds())
+	}
+	t, err := q.held("release", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+		return q.store.ReleaseTask(ctx, id, tok, now.Add(after).Truncate(time.Microsecond), now)
+	})
+	q.queued(t)
+	return t, err
+}
+
+// AppendLog adds a line to the log of the task that the token holds: Level, Message and Details are read.
+func (q *Queue) AppendLog(ctx context.Context, id int64, token string, l task.Log) (task.Log, error) {
+	if err := q.checkLog(l); err != nil {
+		return task.Log{}, err
+	}
+	tok, err := task.ParseToken(token)
+	if err == nil {
+		l.TaskID, l.AtUTC = id, q.Now()
+		l, err = q.store.AppendLog(ctx, tok, l)
+	}
+	if err != nil {
+		return task.Log{}, fmt.Errorf("log to task %d: %w", id, err)
+	}
+	return l, nil
+}
+
+func (q *Queue) checkLog(l task.Log) error {
+	var bad task.InvalidError
+	if !l.Level.Valid() {
+		bad.Add("level", "unknown level %q: use one of debug, info, warning, error", l.Level)
+	}
+	if msg := task.CheckText(l.Message, MaxText); msg != "" {
+		bad.Add("message", "%s", msg)
+	}
+	if l.Details != nil {
+		if err := l.Details.Check(); err != nil {
+			bad.Add("details", "%s", err)
+		} else if len(*l.Details) > q.o.MaxPayloadBytes {
+			bad.Add("details", "must not be longer than %d bytes", q.o.MaxPayloadBytes)
+		}
+	}
+	return bad.OrNil()
+}

@@ -1,0 +1,124 @@
+package queue
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Options are settings of a queue that have good defaults.
+type Options struct {
+	Clock           task.Clock              // nil: the store's
+	Rand            *rand.Rand              // jitter and the draws of weighted_random; nil: seeded by the system
+	Secret          func() string           // the random half of tokens; nil: 128 bits of the system in hexadecimal
+	Backoff         map[string]task.Backoff // retry policy by task type; a type not named has task.DefaultBackoff
+	MaxPayloadBytes int                     // the longest payload and result; 0: 1 MiB
+	Log             *slog.Logger            // nil: discards
+}
+
+// DefaultMaxPayloadBytes is the longest payload and result where the options do not say.
+const DefaultMaxPayloadBytes = 1 << 20
+
+// Queue is the service over one store. It is safe for concurrent use. Run must be running for leases to expire and for tasks
+// to become due.
+type Queue struct {
+	store store.Store
+	o     Options
+
+	randMu sync.Mutex // guards o.Rand
+
+	waiters  waiters
+	watchers watchers
+	workers  registry
+	upkeep   alarm
+	draining atomic.Bool
+	drained  chan struct{} // closed by Drain
+}
+
+// New returns a queue over the store, which stays the caller's to close.
+func New(st store.Store, o Options) *Queue {
+	if o.Clock == nil {
+		o.Clock = st.Clock()
+	}
+	if o.Rand == nil {
+		var seed [16]byte
+		crand.Read(seed[:]) // never fails
+		o.Rand = rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])))
+	}
+	if o.Secret == nil {
+		o.Secret = systemSecret
+	}
+	if o.MaxPayloadBytes == 0 {
+		o.MaxPayloadBytes = DefaultMaxPayloadBytes
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Queue{
+		store: st, o: o, drained: make(chan struct{}), upkeep: newAlarm(),
+		watchers: watchers{byTask: make(map[int64]map[chan struct{}]struct{})}, workers: registry{seen: make(map[string]registration)},
+	}
+}
+
+func systemSecret() string {
+	var b [16]byte
+	crand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// Reader looks at the store without the service in between.
+func (q *Queue) Reader() store.Reader { return q.store }
+
+// Ping returns nil when the store answers.
+func (q *Queue) Ping(ctx context.Context) error { return q.store.Ping(ctx) }
+
+// Now is the time of the store.
+func (q *Queue) Now() time.Time { return q.o.Clock.Now() }
+
+// Stats counts the tasks.
+func (q *Queue) Stats(ctx context.Context) (task.Stats, error) { return q.store.Stats(ctx, q.Now()) }
+
+// Drain ends waiting claims and lets no further one take anything. It cannot be undone.
+func (q *Queue) Drain() {
+	if !q.draining.Swap(true) {
+		close(q.drained)
+	}
+}
+
+func (q *Queue) random() float64 {
+	q.randMu.Lock()
+	defer q.randMu.Unlock()
+	return q.o.Rand.Float64()
+}
+
+func (q *Queue) seed() uint64 {
+	q.randMu.Lock()
+	defer q.randMu.Unlock()
+	return q.o.Rand.Uint64()
+}
+
+// queued tells everybody concerned of tasks that are queued: who waits for work, and the upkeep of those that are due later.
+func (q *Queue) queued(tasks ...task.Task) {
+	for _, t := range tasks {
+		if t.Status != task.Queued {
+			continue
+		}
+		if t.Ready {
+			q.waiters.wake(t)
+		} else {
+			q.upkeep.at(t.RunAfterUTC)
+		}
+		if t.DeadlineUTC != nil {
+			q.upkeep.at(*t.DeadlineUTC)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+const (
+	// upkeepEvery bounds the time between two looks at what has fallen due. It must not be longer than the shortest lease: the end of
+	// a lease that was given after a look is then known before it comes.
+	upkeepEvery = task.MinLease
+	// upkeepBatch is how many tasks one statement of the upkeep changes at most, so that it never holds others up for long.
+	upkeepBatch = 500
+)
+
+// Run takes back expired leases, makes due tasks ready, and ends those past their deadline, each when its time comes, until ctx
+// ends. It also lets waiting claims see what other processes have enqueued. A store that fails is tried again; Run returns nil.
+func (q *Queue) Run(ctx context.Context) error {
+	failing := false
+	for ctx.Err() == nil {
+		next, err := q.Upkeep(ctx)
+		if err != nil && ctx.Err() == nil && !errors.Is(err, task.ErrStopped) && !failing {
+			q.o.Log.Error("upkeep", "error", err)
+		}
+		failing = err != nil
+		q.upkeep.wait(ctx, min(max(next.Sub(q.Now()), time.Millisecond), upkeepEvery))
+	}
+	return nil
+}
+
+// Upkeep does once what is due now and returns when something is due next, not later than upkeepEvery from now. Run calls it; tests with a clock of their own do.
+func (q *Queue) Upkeep(ctx context.Context) (next time.Time, err error) {
+	now := q.Now()
+	later := now.Add(upkeepEvery)
+	q.upkeep.set(later)
+	event, err := q.store.NextEvent(ctx)
+	if err != nil {
+		return later, err
+	}
+	if event != nil && !event.After(now) {
+		if err := q.catchUp(ctx, now); err != nil {
+			return later, err
+		}
+		if event, err = q.store.NextEvent(ctx); err != nil {
+			return later, err
+		}
+	}
+	if err := q.lookAround(ctx, now); err != nil {
+		return later, err
+	}
+	if event != nil && event.Before(later) {
+		later = *event
+		q.upkeep.set(later)
+	}
+	return later, nil
+}
+
+// catchUp does everything that was due at now.
+func (q *Queue) catchUp(ctx context.Context, now time.Time) error {
+	for _, do := range []func(context.Context, time.Time, int) ([]task.Task, error){q.reap, q.store.PromoteDue, q.store.ExpireTasks} {
+		for n := upkeepBatch; n == upkeepBatch; {
+			changed, err := do(ctx, now, upkeepBatch)
+			if err != nil {
+				return err
+			}
+			q.queued(changed...)
+			n = len(changed)
+		}
+	}
+	return nil
+}
+
+func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
+	lost, err := q.store.ReapExpiredLeases(ctx, now, max)
+	for _, t := range lost {
+		q.o.Log.Warn("lease expired", "task_id", t.ID, "type", t.Type, "attempts", t.Attempts, "status", t.Status)
+		q.watchers.tell(t.ID)
+	}
+	return lost, err
+}
+
+// lookAround wakes waiting claims when there is work that nobody here has announced: another process may have enqueued it.
+func (q *Queue) lookAround(ctx context.Context, now time.Time) error {
+	if !q.waiters.waiting() {
+		return nil
+	}
+	stats, err := q.store.Stats(ctx, now)
+	if err == nil && stats.ReadyTasks > 0 {
+		q.waiters.wakeAll()
+	}
+	return err
+}
+
+func isNotFound(err error) bool { return errors.Is(err, task.ErrNotFound) }
+
+// alarm wakes the upkeep when something falls due earlier than it thought.
+type alarm struct {
+	mu   *sync.Mutex
+	next *time.Time
+	ring chan struct{}
+}
+
+func newAlarm() alarm {
+	return alarm{mu: new(sync.Mutex), next: new(time.Time), ring: make(chan struct{}, 1)}
+}
+
+// set says when the upkeep will look by itself.
+func (a alarm) set(t time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	*a.next = t
+}
+
+// at asks for a look at the time given.
+func (a alarm) at(t time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !t.Before(*a.next) {
+		return
+	}
+	select {
+	case a.ring <- struct{}{}:
+	default:
+	}
+}
+
+func (a alarm) wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-a.ring:
+	}
+}

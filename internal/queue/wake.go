@@ -1,0 +1,123 @@
+package queue
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// waiters are the claims that wait for work, the longest waiting first. One task wakes one claim that may take it.
+type waiters struct {
+	mu   sync.Mutex
+	list list.List // of *waiter
+}
+
+type waiter struct {
+	claim task.Claim
+	woken chan struct{} // holds one wake-up
+	place *list.Element
+}
+
+func (ws *waiters) join(c task.Claim) *waiter {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w := &waiter{claim: c, woken: make(chan struct{}, 1)}
+	w.place = ws.list.PushBack(w)
+	return w
+}
+
+func (ws *waiters) leave(w *waiter) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.list.Remove(w.place)
+}
+
+// wake wakes the first claim that may take the task and has not been woken yet.
+func (ws *waiters) wake(t task.Task) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.list.Len() == 0 {
+		return
+	}
+	requires, err := task.ParseRequirements(t.Compatibility)
+	if err != nil {
+		return // the store would not hold it
+	}
+	lane := task.Lane{Type: t.Type, Requires: requires, Priority: t.Priority, Ready: 1}
+	for e := ws.list.Front(); e != nil; e = e.Next() {
+		if w := e.Value.(*waiter); w.claim.MayTake(lane) && w.wake() {
+			return
+		}
+	}
+}
+
+// wakeAll lets every waiting claim look for itself.
+func (ws *waiters) wakeAll() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for e := ws.list.Front(); e != nil; e = e.Next() {
+		e.Value.(*waiter).wake()
+	}
+}
+
+// passOn gives a wake-up that w has not used to everybody else.
+func (ws *waiters) passOn(w *waiter) {
+	select {
+	case <-w.woken:
+		ws.wakeAll()
+	default:
+	}
+}
+
+func (ws *waiters) waiting() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.list.Len() > 0
+}
+
+// wake reports false when a wake-up is already on its way.
+func (w *waiter) wake() bool {
+	select {
+	case w.woken <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// watchers are told when a task that runs in this process is to stop.
+type watchers struct {
+	mu     sync.Mutex
+	byTask map[int64]map[chan struct{}]struct{}
+}
+
+// Watch returns a channel that is closed when the task is cancelled or loses its lease through this process; stop ends the watch.
+func (q *Queue) Watch(id int64) (ended <-chan struct{}, stop func()) {
+	ws := &q.watchers
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ch := make(chan struct{})
+	if ws.byTask[id] == nil {
+		ws.byTask[id] = make(map[chan struct{}]struct{})
+	}
+	ws.byTask[id][ch] = struct{}{}
+	return ch, func() { ws.remove(id, ch) }
+}
+
+func (ws *watchers) remove(id int64, ch chan struct{}) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if delete(ws.byTask[id], ch); len(ws.byTask[id]) == 0 {
+		delete(ws.byTask, id)
+	}
+}
+
+func (ws *watchers) tell(id int64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for ch := range ws.byTask[id] {
+		close(ch)
+	}
+	delete(ws.byTask, id)
+}

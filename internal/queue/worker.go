@@ -1,0 +1,164 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// registerEvery is how often a worker that claims again and again renews its entry.
+const registerEvery = 15 * time.Second
+
+// registry remembers which workers were registered lately, so that a claim does not cost a write each time.
+type registry struct {
+	mu   sync.Mutex
+	seen map[string]registration
+}
+
+type registration struct {
+	capabilities, types string
+	at                  time.Time
+	drain               bool
+}
+
+// rememberAtMost bounds the memory of the registry; beyond it entries that must be renewed anyway are forgotten.
+const rememberAtMost = 10_000
+
+func (r *registry) get(workerID string) (registration, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.seen[workerID]
+	return e, ok
+}
+
+func (r *registry) put(workerID string, e registration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.seen) >= rememberAtMost {
+		for id, old := range r.seen {
+			if e.at.Sub(old.at) >= registerEvery {
+				delete(r.seen, id)
+			}
+		}
+	}
+	r.seen[workerID] = e
+}
+
+func (r *registry) forget(workerID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.seen, workerID)
+}
+
+func (r *registry) draining(workerID string) bool {
+	e, _ := r.get(workerID)
+	return e.drain
+}
+
+// register enters the worker of a claim, unless the same was entered a moment ago.
+func (q *Queue) register(ctx context.Context, c task.Claim) (task.Worker, error) {
+	capabilities := task.JSON("{}")
+	if len(c.Capabilities) > 0 {
+		b, err := json.Marshal(c.Capabilities)
+		if err != nil {
+			return task.Worker{}, err
+		}
+		capabilities = task.JSON(b)
+	}
+	return q.enter(ctx, c.WorkerID, capabilities, c.Types)
+}
+
+func (q *Queue) enter(ctx context.Context, workerID string, capabilities task.JSON, types []string) (task.Worker, error) {
+	w := task.Worker{WorkerID: workerID, Capabilities: capabilities, HeartbeatUTC: q.Now()}
+	text := ""
+	if types != nil {
+		b, err := json.Marshal(types)
+		if err != nil {
+			return task.Worker{}, err
+		}
+		text = string(b)
+		w.Types = (*task.JSON)(&text)
+	}
+	if e, ok := q.workers.get(workerID); ok && e.capabilities == string(capabilities) && e.types == text && w.HeartbeatUTC.Sub(e.at) < registerEvery {
+		w.Drain = e.drain
+		return w, nil
+	}
+	w, err := q.store.UpsertWorker(ctx, w)
+	if err != nil {
+		return task.Worker{}, err
+	}
+	q.workers.put(workerID, registration{capabilities: string(capabilities), types: text, at: w.HeartbeatUTC, drain: w.Drain})
+	return w, nil
+}
+
+// WorkerHeartbeat registers a worker or renews its entry. Nil capabilities and types leave those of a known worker as they are; a new
+// one then offers nothing and takes every type. The answer says whether the worker is to take nothing new.
+func (q *Queue) WorkerHeartbeat(ctx context.Context, workerID string, capabilities *task.JSON, types []string) (task.Pulse, error) {
+	if err := checkWorker(workerID, capabilities, types); err != nil {
+		return task.Pulse{}, err
+	}
+	offered, err := q.offered(ctx, workerID, capabilities, &types)
+	if err != nil {
+		return task.Pulse{}, err
+	}
+	q.workers.forget(workerID)
+	w, err := q.enter(ctx, workerID, offered, types)
+	if err != nil {
+		return task.Pulse{}, fmt.Errorf("register worker: %w", err)
+	}
+	return task.Pulse{Drain: w.Drain}, nil
+}
+
+func checkWorker(workerID string, capabilities *task.JSON, types []string) error {
+	var bad task.InvalidError
+	if msg := task.CheckName(workerID, 200); msg != "" {
+		bad.Add("worker_id", "%s", msg)
+	}
+	if capabilities != nil {
+		if _, err := task.ParseCapabilities(*capabilities); err != nil {
+			bad.Add("capabilities", "%s", err)
+		}
+	}
+	for i, t := range types {
+		if msg := task.CheckName(t, 200); msg != "" {
+			bad.Add(fmt.Sprintf("types[%d]", i), "%s", msg)
+		}
+	}
+	return bad.OrNil()
+}
+
+// offered fills what a heartbeat leaves out from the entry of the worker.
+func (q *Queue) offered(ctx context.Context, workerID string, capabilities *task.JSON, types *[]string) (task.JSON, error) {
+	if capabilities != nil && *types != nil {
+		return *capabilities, nil
+	}
+	known, err := q.store.GetWorker(ctx, workerID)
+	if isNotFound(err) {
+		known.Capabilities, err = "{}", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("register worker: %w", err)
+	}
+	if *types == nil && known.Types != nil {
+		if err := json.Unmarshal([]byte(*known.Types), types); err != nil {
+			return "", fmt.Errorf("register worker: %w", err)
+		}
+	}
+	if capabilities == nil {
+		capabilities = &known.Capabilities
+	}
+	return *capabilities, nil
+}
+
+// DeleteWorker removes a worker from the registry; tasks that it holds are not touched. Error: task.ErrNotFound.
+func (q *Queue) DeleteWorker(ctx context.Context, workerID string) error {
+	if err := q.store.DeleteWorker(ctx, workerID); err != nil {
+		return fmt.Errorf("delete worker %s: %w", workerID, err)
+	}
+	q.workers.forget(workerID)
+	return nil
+}

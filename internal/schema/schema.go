@@ -1,0 +1,154 @@
+package schema
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/prismq/thequeue/migrations"
+)
+
+// Engine is a kind of database; its value is the folder of its migrations.
+type Engine string
+
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+var (
+	// ErrNewer: the database has migrations that this binary does not know.
+	ErrNewer = errors.New("the schema is newer than this binary")
+	// ErrOlder: the database lacks migrations of this binary.
+	ErrOlder = errors.New("the schema is older than this binary")
+)
+
+// Migration is one step of the schema and whether a database has it.
+type Migration struct {
+	Version   int64      `json:"version"`
+	Title     string     `json:"title"`
+	Applied   bool       `json:"applied"`
+	AppliedAt *time.Time `json:"applied_at_utc"` // nil unless applied
+}
+
+// Schema migrates one database.
+type Schema struct{ provider *goose.Provider }
+
+// New returns the schema of a database that is open with any driver of its engine. Closing db stays with the caller.
+func New(e Engine, db *sql.DB) (*Schema, error) {
+	files, err := fs.Sub(migrations.FS, string(e))
+	if err != nil {
+		return nil, err
+	}
+	dialect, opts := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if e == Postgres {
+		dialect = goose.DialectPostgres
+		// Nodes that start together migrate one after the other: each tries for the lock once a second, for a minute.
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, goose.WithSessionLocker(locker))
+	}
+	p, err := goose.NewProvider(dialect, db, files, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return &Schema{provider: p}, nil
+}
+
+// Up applies what is missing. ErrNewer when the database is ahead of this binary: nothing is changed then.
+func (s *Schema) Up(ctx context.Context) error {
+	if err := s.Check(ctx); err == nil || !errors.Is(err, ErrOlder) {
+		return err
+	}
+	_, err := s.provider.Up(ctx)
+	return wrap("migrate up", err)
+}
+
+// Down takes the newest applied migration back, with the data that only it can hold. Nothing applied is not an error.
+func (s *Schema) Down(ctx context.Context) error {
+	_, err := s.provider.Down(ctx)
+	if errors.Is(err, goose.ErrNoNextVersion) {
+		return nil
+	}
+	return wrap("migrate down", err)
+}
+
+// DownTo takes back every migration above the version.
+func (s *Schema) DownTo(ctx context.Context, version int64) error {
+	_, err := s.provider.DownTo(ctx, version)
+	return wrap("migrate down", err)
+}
+
+// Redo takes the newest applied migration back and applies it again.
+func (s *Schema) Redo(ctx context.Context) error {
+	version, err := s.Version(ctx)
+	if err != nil || version == 0 {
+		return err
+	}
+	if err := s.Down(ctx); err != nil {
+		return err
+	}
+	_, err = s.provider.ApplyVersion(ctx, version, true)
+	return wrap("migrate redo", err)
+}
+
+// Status lists all migrations of this binary in their order.
+func (s *Schema) Status(ctx context.Context) ([]Migration, error) {
+	rows, err := s.provider.Status(ctx)
+	if err != nil {
+		return nil, wrap("migration status", err)
+	}
+	out := make([]Migration, len(rows))
+	for i, r := range rows {
+		_, title, _ := strings.Cut(strings.TrimSuffix(path.Base(r.Source.Path), ".sql"), "_")
+		out[i] = Migration{Version: r.Source.Version, Title: title, Applied: r.State == goose.StateApplied}
+		if out[i].Applied {
+			at := r.AppliedAt.UTC()
+			out[i].AppliedAt = &at
+		}
+	}
+	return out, nil
+}
+
+// Version returns the newest version applied; 0: none.
+func (s *Schema) Version(ctx context.Context) (int64, error) {
+	v, err := s.provider.GetDBVersion(ctx)
+	return v, wrap("schema version", err)
+}
+
+// Latest returns the version of this binary.
+func (s *Schema) Latest() int64 {
+	sources := s.provider.ListSources()
+	return sources[len(sources)-1].Version
+}
+
+// Check returns nil when the database has the version of this binary, else an error that is ErrNewer or ErrOlder and names both.
+func (s *Schema) Check(ctx context.Context) error {
+	version, err := s.Version(ctx)
+	switch latest := s.Latest(); {
+	case err != nil:
+		return err
+	case version > latest:
+		return fmt.Errorf("%w: it has version %d, this binary knows %d; use the newer binary", ErrNewer, version, latest)
+	case version < latest:
+		return fmt.Errorf("%w: it has version %d, this binary needs %d; run: thequeue migrate up", ErrOlder, version, latest)
+	}
+	return nil
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package sqlite
+
+import (
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/ncruces/go-sqlite3/util/vfsutil"
+	"github.com/ncruces/go-sqlite3/vfs"
+)
+
+// guardName is the VFS under which every file of a store is opened.
+const guardName = "thequeue-guard"
+
+var registerGuard = sync.OnceFunc(func() {
+	vfs.Register(guardName, guard{VFS: vfs.Find("os"), syncFailed: exitOnSyncError})
+})
+
+// exitOnSyncError ends the process. After a failed fsync the kernel may have dropped the pages, and a later fsync that succeeds
+// proves nothing about them; what is on the disk is only known again after recovery at the next start.
+func exitOnSyncError(err error) {
+	fmt.Fprintf(os.Stderr, "thequeue: the disk did not take a write (fsync: %v): stopping at once, so that nothing is acknowledged that may be lost; check the disk and start again\n", err)
+	os.Exit(74) // EX_IOERR
+}
+
+// guard passes everything through to another VFS and reports the first error of a sync.
+type guard struct {
+	vfs.VFS
+	syncFailed func(error)
+}
+
+func (g guard) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	return g.wrap(vfsutil.WrapOpen(g.VFS, name, flags))
+}
+
+// OpenFilename is what the driver calls for every file that has a name.
+func (g guard) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	return g.wrap(vfsutil.WrapOpenFilename(g.VFS, name, flags))
+}
+
+func (g guard) wrap(f vfs.File, flags vfs.OpenFlag, err error) (vfs.File, vfs.OpenFlag, error) {
+	if err != nil {
+		return f, flags, err
+	}
+	return guardFile{File: f, syncFailed: g.syncFailed}, flags, nil
+}
+
+// guardFile must offer every optional interface of the file below, or SQLite silently does without: no WAL without shared memory.
+type guardFile struct {
+	vfs.File
+	syncFailed func(error)
+}
+
+func (f guardFile) Sync(flags vfs.SyncFlag) error {
+	err := f.File.Sync(flags)
+	if err != nil {
+		f.syncFailed(err)
+	}
+	return err
+}
+
+func (f guardFile) Unwrap() vfs.File                { return f.File }
+func (f guardFile) SharedMemory() vfs.SharedMemory  { return vfsutil.WrapSharedMemory(f.File) }
+func (f guardFile) LockState() vfs.LockLevel        { return vfsutil.WrapLockState(f.File) }
+func (f guardFile) PersistWAL() bool                { return vfsutil.WrapPersistWAL(f.File) }
+func (f guardFile) SetPersistWAL(keep bool)         { vfsutil.WrapSetPersistWAL(f.File, keep) }
+func (f guardFile) PowersafeOverwrite() bool        { return vfsutil.WrapPowersafeOverwrite(f.File) }
+func (f guardFile) SetPowersafeOverwrite(psow bool) { vfsutil.WrapSetPowersafeOverwrite(f.File, psow) }
+func (f guardFile) ChunkSize(size int)              { vfsutil.WrapChunkSize(f.File, size) }
+func (f guardFile) SizeHint(size int64) error       { return vfsutil.WrapSizeHint(f.File, size) }
+func (f guardFile) HasMoved() (bool, error)         { return vfsutil.WrapHasMoved(f.File) }
+func (f guardFile) Overwrite() error                { return vfsutil.WrapOverwrite(f.File) }
+func (f guardFile) SyncSuper(super string) error    { return vfsutil.WrapSyncSuper(f.File, super) }
+func (f guardFile) CommitPhaseTwo() error           { return vfsutil.WrapCommitPhaseTwo(f.File) }
+func (f guardFile) BeginAtomicWrite() error         { return vfsutil.WrapBeginAtomicWrite(f.File) }
+func (f guardFile) CommitAtomicWrite() error        { return vfsutil.WrapCommitAtomicWrite(f.File) }
+func (f guardFile) RollbackAtomicWrite() error      { return vfsutil.WrapRollbackAtomicWrite(f.File) }
+func (f guardFile) CheckpointStart()                { vfsutil.WrapCheckpointStart(f.File) }
+func (f guardFile) CheckpointDone()                 { vfsutil.WrapCheckpointDone(f.File) }
+func (f guardFile) BusyHandler(retry func() bool)   { vfsutil.WrapBusyHandler(f.File, retry) }

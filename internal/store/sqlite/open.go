@@ -1,0 +1,243 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/driver"
+
+	"github.com/prismq/thequeue/db/sqlitedb"
+	"github.com/prismq/thequeue/internal/clock"
+	"github.com/prismq/thequeue/internal/schema"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Options are settings of a store that have good defaults.
+type Options struct {
+	Migrate bool         // bring the schema to the version of this binary; else another version is refused
+	Serve   bool         // be the one server of this file: a second one is refused with ErrServed
+	Clock   task.Clock   // nil: the machine's, never behind the newest task
+	Log     *slog.Logger // nil: discards
+}
+
+// ErrServed: another server has the file.
+var ErrServed = errors.New("another server has the database open")
+
+// busyTimeout is how long an operation waits for a process that holds the lock of the file.
+const busyTimeout = 5 * time.Second
+
+// pragma is a setting that each connection must have. The order matters: the busy timeout comes first, or opening a file that
+// somebody else has open fails, and synchronous comes before the first write.
+type pragma struct{ name, set, want string }
+
+// EXTRA syncs the WAL at each commit as FULL does, and also the directory; NORMAL loses acknowledged tasks in a power cut.
+// The writer runs the checkpoints itself, since the automatic ones swallow errors.
+var pragmas = []pragma{
+	{"busy_timeout", fmt.Sprint(busyTimeout.Milliseconds()), fmt.Sprint(busyTimeout.Milliseconds())},
+	{"synchronous", "extra", "3"},
+	{"journal_mode", "wal", "wal"},
+	{"foreign_keys", "on", "1"},
+	{"wal_autocheckpoint", "0", "0"},
+	{"cache_size", "-32000", "-32000"}, // KiB; a connection may use 256 MiB in all
+	{"temp_store", "memory", "2"},
+}
+
+// Open opens or creates the file at path; its directory is created when it is missing. Errors name the path. ErrServed, schema.ErrNewer
+// and schema.ErrOlder as the options say.
+func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
+	registerGuard()
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, clock: o.Clock, log: o.Log, lanes: make(map[laneKey]int64), requires: make(map[int64]task.Requirements)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open %s: %w", path, errors.Join(err, s.giveUp()))
+		}
+	}()
+	if err := s.makeFile(o.Serve); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, path, o.Migrate); err != nil {
+		return nil, err
+	}
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	if s.clock == nil {
+		newest, err := s.read.NewestTaskAt(ctx)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		s.clock = clock.NewSystem(newest)
+	}
+	return s, nil
+}
+
+// makeFile makes sure that the file can be written, in plain words where it cannot, and takes the lock of the server.
+func (s *Store) makeFile(serve bool) error {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if !serve {
+		return nil
+	}
+	s.lock = flock.New(s.path + ".lock")
+	ok, err := s.lock.TryLock()
+	if err == nil && !ok {
+		err = ErrServed
+	}
+	return err
+}
+
+// dsn returns the data source name of the file with parameters.
+func dsn(path string, params url.Values) string {
+	params.Set("vfs", guardName)
+	params.Del("_pragma")
+	var b strings.Builder
+	for _, p := range pragmas {
+		fmt.Fprintf(&b, "&_pragma=%s(%s)", p.name, p.set)
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: params.Encode() + b.String()}
+	if runtime.GOOS == "windows" {
+		u.Path = "/" + u.Path
+	}
+	return u.String()
+}
+
+// migrate uses connections of its own: goose keeps its times as text.
+func migrate(ctx context.Context, path string, up bool) (err error) {
+	db, err := driver.Open(dsn(path, url.Values{}))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	if err := db.PingContext(ctx); err != nil {
+		return classify(ctx, err)
+	}
+	s, err := schema.New(schema.SQLite, db)
+	if err != nil {
+		return err
+	}
+	if up {
+		return s.Up(ctx)
+	}
+	return s.Check(ctx)
+}
+
+// OpenSchema opens the file for its migrations alone; done closes it.
+func OpenSchema(ctx context.Context, path string) (s *schema.Schema, done func() error, err error) {
+	registerGuard()
+	st := &Store{path: path}
+	if err := st.makeFile(true); err != nil {
+		return nil, nil, fmt.Errorf("open %s: %w", path, errors.Join(err, st.giveUp()))
+	}
+	db, err := driver.Open(dsn(path, url.Values{}))
+	if err == nil {
+		st.db = db
+		db.SetMaxOpenConns(1)
+		if err = db.PingContext(ctx); err == nil {
+			s, err = schema.New(schema.SQLite, db)
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open %s: %w", path, errors.Join(err, st.giveUp()))
+	}
+	return s, st.giveUp, nil
+}
+
+// connect opens the pool of readers and the writer.
+func (s *Store) connect(ctx context.Context) error {
+	params := url.Values{"_timefmt": {"unixepoch_micro"}, "_txlock": {"immediate"}}
+	w, err := driver.Open(dsn(s.path, params), verify)
+	if err != nil {
+		return err
+	}
+	s.db = w
+	w.SetMaxOpenConns(1)
+	conn, err := w.Conn(ctx)
+	if err != nil {
+		return classify(ctx, err)
+	}
+	if s.writer, err = newWriter(ctx, conn, s.log); err != nil {
+		return err
+	}
+	params.Set("mode", "ro")
+	params.Set("_txlock", "deferred")
+	s.readers, err = driver.Open(dsn(s.path, params), verify)
+	if err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(maxReaders)
+	s.readers.SetMaxIdleConns(maxReaders)
+	s.readers.SetConnMaxIdleTime(time.Minute)
+	s.read, err = sqlitedb.Prepare(ctx, s.readers)
+	return err
+}
+
+// maxReaders is small: each connection has a page cache of its own.
+const maxReaders = 4
+
+// verify reads every pragma back on a new connection. A setting that did not take would cost durability without a word.
+func verify(c *sqlite3.Conn) error {
+	for _, p := range pragmas {
+		stmt, _, err := c.Prepare("PRAGMA " + p.name)
+		if err != nil {
+			return err
+		}
+		got := ""
+		if stmt.Step() {
+			got = stmt.ColumnText(0)
+		}
+		if err := errors.Join(stmt.Err(), stmt.Close()); err != nil {
+			return err
+		}
+		if !strings.EqualFold(got, p.want) {
+			return fmt.Errorf("PRAGMA %s is %q, must be %q: this file or file system does not allow what durability needs", p.name, got, p.want)
+		}
+	}
+	return nil
+}
+
+// giveUp closes what is open; nil parts were never opened.
+func (s *Store) giveUp() error {
+	var errs []error
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}

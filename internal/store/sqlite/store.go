@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/gofrs/flock"
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/prismq/thequeue/db/sqlitedb"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Store is one SQLite file. Open makes it.
+type Store struct {
+	path    string
+	clock   task.Clock
+	log     *slog.Logger
+	lock    *flock.Flock // nil unless this is the server of the file
+	db      *sql.DB      // the writer's one connection
+	writer  *writer
+	readers *sql.DB
+	read    *sqlitedb.Queries
+	closed  atomic.Bool
+
+	mu       sync.RWMutex
+	lanes    map[laneKey]int64 // committed lanes only
+	requires map[int64]task.Requirements
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Clock is the machine's clock, anchored when the store was opened.
+func (s *Store) Clock() task.Clock { return s.clock }
+
+// Path is the absolute path of the file.
+func (s *Store) Path() string { return s.path }
+
+// Ping reads one row.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.read.CountTasks(ctx)
+	return s.classify(ctx, err)
+}
+
+// Close commits what has been handed in, empties the WAL and closes the file.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	return s.giveUp()
+}
+
+// write runs an operation of several changing statements in the writer's next group.
+func write[T any](ctx context.Context, s *Store, do func(context.Context, *sqlitedb.Queries) (T, error)) (T, error) {
+	return submit(ctx, s, false, do)
+}
+
+// writeOne is write for an operation of one changing statement at most: it needs no savepoint to be undone alone.
+func writeOne[T any](ctx context.Context, s *Store, do func(context.Context, *sqlitedb.Queries) (T, error)) (T, error) {
+	return submit(ctx, s, true, do)
+}
+
+func submit[T any](ctx context.Context, s *Store, single bool, do func(context.Context, *sqlitedb.Queries) (T, error)) (T, error) {
+	var out, none T
+	err := s.writer.submit(ctx, single, func(ctx context.Context, q *sqlitedb.Queries) (err error) {
+		out, err = do(ctx, q)
+		return err
+	})
+	if err != nil {
+		return none, s.classify(ctx, err)
+	}
+	return out, nil
+}
+
+func (s *Store) classify(ctx context.Context, err error) error {
+	if err != nil && s.closed.Load() {
+		return task.ErrStopped
+	}
+	return classify(ctx, err)
+}
+
+// classify turns the driver's errors into those of package task; sql.ErrNoRows is ErrNotFound.
+func classify(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return task.ErrNotFound
+	case errors.Is(err, sqlite3.FULL), errors.Is(err, syscall.ENOSPC):
+		return errors.Join(task.ErrFull, err)
+	case ctx.Err() != nil: // the driver says interrupted, or busy
+		return ctx.Err()
+	case errors.Is(err, sqlite3.BUSY), errors.Is(err, sqlite3.LOCKED):
+		return errors.Join(task.ErrBusy, err)
+	}
+	return err
+}

@@ -1,0 +1,40 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/prismq/thequeue/db/sqlitedb"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+func (s *Store) UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error) {
+	return writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) (task.Worker, error) {
+		row, err := q.UpsertWorker(ctx, sqlitedb.UpsertWorkerParams{WorkerID: w.WorkerID, Capabilities: w.Capabilities, Types: w.Types, Now: w.HeartbeatUTC})
+		return task.Worker(row), err
+	})
+}
+
+func (s *Store) GetWorker(ctx context.Context, workerID string) (task.Worker, error) {
+	row, err := s.read.GetWorker(ctx, workerID)
+	return task.Worker(row), s.classify(ctx, err)
+}
+
+func (s *Store) ListWorkers(ctx context.Context) ([]task.Worker, error) {
+	rows, err := s.read.ListWorkers(ctx)
+	out := make([]task.Worker, len(rows))
+	for i, r := range rows {
+		out[i] = task.Worker(r)
+	}
+	return out, s.classify(ctx, err)
+}
+
+func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
+	_, err := writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) (int64, error) {
+		n, err := q.DeleteWorker(ctx, workerID)
+		if err == nil && n == 0 {
+			err = task.ErrNotFound
+		}
+		return n, err
+	})
+	return err
+}

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Store is a whole database.
+type Store interface {
+	Reader
+	Enqueuer
+	Leases
+	Workers
+	Maintenance
+
+	// Ping returns nil when the database answers.
+	Ping(ctx context.Context) error
+	// Clock is the one clock of this store: the machine's for SQLite, the database's for PostgreSQL.
+	Clock() task.Clock
+	// Close waits for what is under way and gives the database up. Further calls return ErrStopped.
+	Close() error
+}
+
+// Reader looks and changes nothing.
+type Reader interface {
+	// GetTask returns ErrNotFound when no task has this id.
+	GetTask(ctx context.Context, id int64) (task.Task, error)
+	// ListTasks returns up to f.Limit tasks, newest (greatest id) first. Empty when none matches.
+	ListTasks(ctx context.Context, f task.Filter) ([]task.Task, error)
+	// Stats counts all tasks; now is what the age is measured against.
+	Stats(ctx context.Context, now time.Time) (task.Stats, error)
+	// ListAttempts returns the attempts of a task, oldest first, with the one that runs now last. ErrNotFound without the task.
+	ListAttempts(ctx context.Context, id int64) ([]task.Attempt, error)
+	// ListLogs returns the log of a task, oldest first. ErrNotFound without the task.
+	ListLogs(ctx context.Context, f task.LogFilter) ([]task.Log, error)
+	// GetWorker returns ErrNotFound when no worker of this id is registered.
+	GetWorker(ctx context.Context, workerID string) (task.Worker, error)
+	// ListWorkers returns the registry, ordered by id.
+	ListWorkers(ctx context.Context) ([]task.Worker, error)
+}
+
+// Enqueuer brings tasks in and decides over them from outside.
+type Enqueuer interface {
+	// InsertTask stores a new queued task, as task.Spec.Task makes it, and returns it with its id and created true. When
+	// its idempotency key is known it returns the task that has it, unchanged, and false; of callers that race with one key one creates.
+	InsertTask(ctx context.Context, t task.Task) (stored task.Task, created bool, err error)
+	// InsertTasks is InsertTask for many, all or nothing, answered in the order given with ids growing in it. A key that comes twice
+	// in one batch is created once. All tasks must have the same CreatedAtUTC.
+	InsertTasks(ctx context.Context, ts []task.Task) (stored []task.Task, created []bool, err error)
+	// CancelTask ends a queued or processing task as failed/cancelled and takes its lease away. An ended task is returned
+	// unchanged with changed false. ErrNotFound without the task.
+	CancelTask(ctx context.Context, id int64, now time.Time) (t task.Task, changed bool, err error)
+	// RequeueTask makes a failed task queued and due again, with all its attempts and without the traces of its end; its history stays. A
+	// deadline that has passed is dropped. ErrConflict when it is not failed, ErrNotFound without the task.
+	RequeueTask(ctx context.Context, id int64, now time.Time) (task.Task, error)
+	// DeleteTask removes an ended task with its log and history. ErrConflict when it is live, ErrNotFound without it.
+	DeleteTask(ctx context.Context, id int64) error
+}
+
+// Leases is what workers do. Every method with a token changes the task only if the token is the one of its live lease:
+// the task is processing and nobody has claimed it since. Otherwise nothing changes and ErrLeaseLost comes back, or ErrNotFound
+// when no task has the id. A lease whose time is over stays live until ReapExpiredLeases takes it back.
+type Leases interface {
+	// ClaimTasks moves up to c.Max ready tasks from queued to processing and returns them in the order of c.Strategy; the order of
+	// weighted_random is that of id. Each has one attempt more and a new Fence, greater than any it had, and is held until c.Now +
+	// c.Lease. A task past its deadline, of another type, or with requirements that c does not meet is left. Empty when there is none.
+	ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, error)
+	// StartTask notes that the attempt begins now rather than at the claim.
+	StartTask(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error)
+	// ExtendLease moves the end of the lease to until and keeps the progress, where given. When the task was cancelled under
+	// this very token it changes nothing and returns the cancelled task without an error, so that the worker learns of it.
+	ExtendLease(ctx context.Context, id int64, tok task.Token, b task.Beat, until, now time.Time) (task.Task, error)
+	// CompleteTask ends the task as completed/succeeded with a result, nil for none.
+	CompleteTask(ctx context.Context, id int64, tok task.Token, result *task.JSON, now time.Time) (task.Task, error)
+	// FailTask ends the attempt: with RetryAt the task is queued for then, else it is failed with the Outcome given.
+	FailTask(ctx context.Context, id int64, tok task.Token, v Verdict, now time.Time) (task.Task, error)
+	// ReleaseTask queues the task for runAfter and gives the attempt back.
+	ReleaseTask(ctx context.Context, id int64, tok task.Token, runAfter, now time.Time) (task.Task, error)
+	// AppendLog adds a line to the log of the task; l.LogID is not read.
+	AppendLog(ctx context.Context, tok task.Token, l task.Log) (task.Log, error)
+}
+
+// Verdict is what follows from an attempt that did not succeed.
+type Verdict struct {
+	Message string
+	RetryAt *time.Time   // nil: the task ends
+	Outcome task.Outcome // when it ends: Exhausted or Rejected
+}
+
+// AttemptOutcome returns what the history says of the attempt.
+func (v Verdict) AttemptOutcome() task.AttemptOutcome {
+	if v.RetryAt == nil && v.Outcome == task.Rejected {
+		return task.AttemptRejected
+	}
+	return task.AttemptFailed
+}
+
+// Workers keeps the registry.
+type Workers interface {
+	// UpsertWorker registers a worker or renews its entry: capabilities, types and heartbeat. Drain and RegisteredAtUTC of a known
+	// worker stay. It returns the entry.
+	UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error)
+	// DeleteWorker returns ErrNotFound when there is no such entry. Tasks that the worker holds are not touched.
+	DeleteWorker(ctx context.Context, workerID string) error
+}
+
+// Maintenance does what falls due with time. Each method changes at most max tasks, returns them, and is to be called again while
+// it returns that many. Any number of processes may call them at once.
+type Maintenance interface {
+	// ReapExpiredLeases takes back leases whose time was over at now. A task with attempts left is queued and due; one
+	// without is failed/exhausted. Both keep a message that names the worker. A task that was cancelled or finished meanwhile is not touched.
+	ReapExpiredLeases(ctx context.Context, now time.Time, max int) ([]task.Task, error)
+	// PromoteDue makes queued tasks ready whose RunAfterUTC has come.
+	PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error)
+	// ExpireTasks ends queued tasks whose deadline has come as failed/expired.
+	ExpireTasks(ctx context.Context, now time.Time, max int) ([]task.Task, error)
+	// NextEvent returns the earliest instant at which one of the three has something to do; nil: nothing is waiting for its time.
+	NextEvent(ctx context.Context) (*time.Time, error)
+}

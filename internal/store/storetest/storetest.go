@@ -1,0 +1,54 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/prismq/thequeue/internal/store"
+)
+
+// behaviour is one semantic, named as a fact; check gets a fresh store.
+type behaviour struct {
+	name  string
+	check func(r *rig)
+}
+
+// Run checks every behaviour in a subtest of its own, in parallel. open returns a fresh, empty, migrated store and closes it with the
+// test; it must bear that the test has closed the store already.
+func Run(t *testing.T, open func(t *testing.T) store.Store) {
+	roles := []struct {
+		name       string
+		behaviours []behaviour
+	}{
+		{"Enqueue", enqueueBehaviours},
+		{"Batch", batchBehaviours},
+		{"Idempotency", idempotencyBehaviours},
+		{"RoundTrip", roundTripBehaviours},
+		{"States", stateBehaviours},
+		{"Operator", operatorBehaviours},
+		{"Lists", listBehaviours},
+		{"Stats", statsBehaviours},
+		{"Claims", claimBehaviours},
+		{"Matching", matchingBehaviours},
+		{"Strategies", strategyBehaviours},
+		{"Weighted", weightedBehaviours},
+		{"Leases", leaseBehaviours},
+		{"Tokens", tokenBehaviours},
+		{"Attempts", attemptBehaviours},
+		{"Logs", logBehaviours},
+		{"Workers", workerBehaviours},
+		{"Maintenance", maintenanceBehaviours},
+		{"Concurrency", concurrencyBehaviours},
+		{"Lifecycle", lifecycleBehaviours},
+	}
+	for _, role := range roles {
+		t.Run(role.name, func(t *testing.T) {
+			t.Parallel()
+			for _, b := range role.behaviours {
+				t.Run(b.name, func(t *testing.T) {
+					t.Parallel()
+					b.check(&rig{T: t, st: open(t)})
+				})
+			}
+		})
+	}
+}

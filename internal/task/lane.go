@@ -1,0 +1,275 @@
+package task
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+)
+
+// Lane groups the tasks that no claim can tell apart but by age: those of one type, compatibility and priority. A claim chooses
+// among lanes and takes from their ends, so its cost depends on the number of lanes with work and not on the number of tasks.
+type Lane struct {
+	ID       int64
+	Type     string
+	Requires Requirements
+	Priority int
+	Ready    int64 // tasks that can be claimed now
+}
+
+// Requirements is what a task asks of a worker: the parsed form of its compatibility. Empty: nothing.
+type Requirements map[string]any
+
+// Capabilities is what a worker offers, by name. Nil and empty: nothing.
+type Capabilities map[string]any
+
+// ParseCapabilities reads a JSON object; an empty text and null are read as no capabilities.
+func ParseCapabilities(j JSON) (Capabilities, error) {
+	if !j.given() {
+		return nil, nil
+	}
+	return parseObject(j)
+}
+
+// ParseRequirements reads a compatibility object. Each value is a scalar, an array of scalars, or an object with min, max or both.
+func ParseRequirements(j JSON) (Requirements, error) {
+	m, err := parseObject(j)
+	if err != nil {
+		return nil, err
+	}
+	for name, want := range m {
+		if err := checkRequirement(want); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return m, nil
+}
+
+func checkRequirement(want any) error {
+	switch want := want.(type) {
+	case []any:
+		for _, e := range want {
+			if !scalar(e) {
+				return errors.New("an array holds strings, numbers, true, false or null")
+			}
+		}
+	case map[string]any:
+		if len(want) == 0 {
+			return errors.New("an object holds min, max or both")
+		}
+		for bound, v := range want {
+			if _, ok := v.(json.Number); !ok || (bound != "min" && bound != "max") {
+				return errors.New("an object holds nothing but min and max, both numbers")
+			}
+		}
+	}
+	return nil
+}
+
+func parseObject(j JSON) (map[string]any, error) {
+	if err := j.CheckObject(); err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader([]byte(j)))
+	dec.UseNumber()
+	var m map[string]any
+	return m, dec.Decode(&m)
+}
+
+// Canonical returns the text by which lanes are told apart: the same for objects that differ in white space or order of names.
+func (r Requirements) Canonical() string {
+	if len(r) == 0 {
+		return "{}"
+	}
+	b, err := json.Marshal(map[string]any(r))
+	if err != nil {
+		panic("task: requirements came from JSON and must go back: " + err.Error())
+	}
+	return string(b)
+}
+
+// Satisfied reports whether a worker with these capabilities may run the task: every requirement is met. A scalar asks for an equal
+// scalar or an array that contains it, an array for all its elements, min and max for a number between them, bounds included.
+func (r Requirements) Satisfied(by Capabilities) bool {
+	for name, want := range r {
+		have, ok := by[name]
+		if !ok || !satisfies(want, have) {
+			return false
+		}
+	}
+	return true
+}
+
+func satisfies(want, have any) bool {
+	switch want := want.(type) {
+	case []any:
+		return !slices.ContainsFunc(want, func(e any) bool { return !contains(have, e) })
+	case map[string]any:
+		n, ok := number(have)
+		if !ok {
+			return false
+		}
+		if lo, ok := number(want["min"]); ok && n < lo {
+			return false
+		}
+		hi, ok := number(want["max"])
+		return !ok || n <= hi
+	}
+	return contains(have, want)
+}
+
+// contains reports whether have is the scalar e, or an array with it.
+func contains(have, e any) bool {
+	if list, ok := have.([]any); ok {
+		return slices.ContainsFunc(list, func(h any) bool { return equal(h, e) })
+	}
+	return equal(have, e)
+}
+
+func equal(a, b any) bool {
+	if !scalar(a) || !scalar(b) {
+		return false
+	}
+	x, xok := number(a)
+	y, yok := number(b)
+	if xok && yok {
+		return x == y
+	}
+	return a == b
+}
+
+func scalar(v any) bool {
+	switch v.(type) {
+	case nil, bool, string, json.Number, float64, int:
+		return true
+	}
+	return false
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		return f, err == nil
+	case float64:
+		return v, true
+	case int:
+		return float64(v), true
+	}
+	return 0, false
+}
+
+// MayTake reports whether this claim may take tasks of the lane: its type is asked for and its requirements are met.
+func (c Claim) MayTake(l Lane) bool {
+	return (c.Types == nil || slices.Contains(c.Types, l.Type)) && l.Requires.Satisfied(c.Capabilities)
+}
+
+// Eligible returns those of the lanes from which this claim may take, ordered by priority and id.
+func (c Claim) Eligible(lanes []Lane) []Lane {
+	out := slices.DeleteFunc(slices.Clone(lanes), func(l Lane) bool {
+		return l.Ready <= 0 || !c.MayTake(l)
+	})
+	slices.SortFunc(out, func(a, b Lane) int {
+		if a.Priority != b.Priority {
+			return a.Priority - b.Priority
+		}
+		return int(a.ID - b.ID)
+	})
+	return out
+}
+
+// SingleHead returns the lane whose oldest task is the one to claim, when that is plain without a look at the tasks: one task is
+// asked for, and one lane alone comes first. The lanes are as Eligible returns them.
+func (c Claim) SingleHead(lanes []Lane) (laneID int64, ok bool) {
+	if c.Max != 1 || len(lanes) == 0 {
+		return 0, false
+	}
+	alone := len(lanes) == 1
+	switch c.Strategy {
+	case FIFO:
+		return lanes[0].ID, alone
+	case LIFO:
+		return 0, false
+	case WeightedRandom:
+		d := DrawWeighted(lanes, 1, rand.New(rand.NewPCG(c.Seed, 0)))
+		return d[0].LaneID, true
+	}
+	return lanes[0].ID, alone || lanes[0].Priority < lanes[1].Priority
+}
+
+// Draw is a number of tasks to take from the head of one lane.
+type Draw struct {
+	LaneID int64
+	N      int
+}
+
+// DrawWeighted chooses up to n tasks one after the other, each waiting task with a probability proportional to 1/(priority+1), and
+// returns how many fall to each lane. Within a lane the weights are equal and the oldest are taken.
+func DrawWeighted(lanes []Lane, n int, rng *rand.Rand) []Draw {
+	left := make([]int64, len(lanes))
+	taken := make([]int, len(lanes))
+	total := 0.0
+	for i, l := range lanes {
+		left[i] = l.Ready
+		total += float64(l.Ready) * weight(l)
+	}
+	for ; n > 0; n-- {
+		i := pick(lanes, left, rng.Float64()*total)
+		if i < 0 {
+			break
+		}
+		left[i]--
+		taken[i]++
+		total -= weight(lanes[i])
+	}
+	var out []Draw
+	for i, k := range taken {
+		if k > 0 {
+			out = append(out, Draw{LaneID: lanes[i].ID, N: k})
+		}
+	}
+	return out
+}
+
+// Drawn takes what a draw has given off the lane's ready tasks. One that gave less than was drawn has no more to give.
+func Drawn(lanes []Lane, d Draw, got int) {
+	for i := range lanes {
+		if lanes[i].ID == d.LaneID {
+			if lanes[i].Ready -= int64(got); got < d.N {
+				lanes[i].Ready = 0
+			}
+		}
+	}
+}
+
+// pick returns the lane in which x falls when the weights of the tasks left are laid end to end; -1 when none is left.
+func pick(lanes []Lane, left []int64, x float64) int {
+	last := -1
+	for i, l := range lanes {
+		if left[i] <= 0 {
+			continue
+		}
+		last = i
+		if x -= float64(left[i]) * weight(l); x < 0 {
+			return i
+		}
+	}
+	return last // rounding left x at the very end
+}
+
+func weight(l Lane) float64 { return 1 / float64(l.Priority+1) }
+
+// LaneIDs returns the ids as a JSON array, the form in which the claim queries take a list.
+func LaneIDs(lanes []Lane) string {
+	b := []byte{'['}
+	for i, l := range lanes {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, l.ID, 10)
+	}
+	return string(append(b, ']'))
+}

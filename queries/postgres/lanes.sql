@@ -1,0 +1,19 @@
+-- name: GetLane :one
+SELECT id FROM lanes WHERE type = @type AND compatibility = @compatibility AND priority = @priority;
+
+-- name: InsertLane :exec
+INSERT INTO lanes (type, compatibility, priority) VALUES (@type, @compatibility, @priority)
+ON CONFLICT (type, compatibility, priority) DO NOTHING;
+
+-- ListReadyLanes returns the lanes that have tasks to claim, and how many.
+-- name: ListReadyLanes :many
+SELECT l.id, l.type, l.compatibility, l.priority, CAST(SUM(c.ready) AS bigint) AS ready
+FROM lane_counts AS c JOIN lanes AS l ON l.id = c.lane_id
+GROUP BY l.id
+HAVING SUM(c.ready) > 0;
+
+-- name: CountTasks :one
+SELECT CAST(COALESCE(SUM(c.ready), 0) AS bigint) AS ready, CAST(COALESCE(SUM(c.scheduled), 0) AS bigint) AS scheduled,
+       CAST(COALESCE(SUM(c.processing), 0) AS bigint) AS processing, CAST(COALESCE(SUM(c.completed), 0) AS bigint) AS completed,
+       CAST(COALESCE(SUM(c.failed), 0) AS bigint) AS failed, CAST(COALESCE(SUM(c.purged), 0) AS bigint) AS purged
+FROM lane_counts AS c;

@@ -1,0 +1,66 @@
+-- name: GetTask :one
+SELECT * FROM task_queue WHERE id = @id;
+
+-- name: GetTaskByKey :one
+SELECT * FROM task_queue WHERE idempotency_key = CAST(@idempotency_key AS TEXT);
+
+-- ListTasks returns tasks newest first, from below the id given; an empty type stands for every type.
+-- name: ListTasks :many
+SELECT * FROM task_queue
+WHERE id < @before AND (CAST(@type AS TEXT) = '' OR type = CAST(@type AS TEXT))
+ORDER BY id DESC
+LIMIT CAST(@max AS INTEGER);
+
+-- name: ListTasksByStatus :many
+SELECT * FROM task_queue INDEXED BY task_queue_status
+WHERE status = @status AND id < @before AND (CAST(@type AS TEXT) = '' OR type = CAST(@type AS TEXT))
+ORDER BY id DESC
+LIMIT CAST(@max AS INTEGER);
+
+-- InsertTask returns no row when a task with this key exists.
+-- name: InsertTask :one
+INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
+VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
+        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @now, @now)
+ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+RETURNING id;
+
+-- InsertTasks inserts the tasks of a JSON array, ids growing in its order; those whose key exists are left out.
+-- name: InsertTasks :many
+INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
+SELECT e.value ->> 'lane_id', e.value ->> 'type', e.value ->> 'priority', e.value ->> 'payload', e.value ->> 'compatibility', 'queued', 0,
+       e.value ->> 'max_attempts', e.value ->> 'run_after_micros', e.value ->> 'deadline_micros', e.value ->> 'timeout_seconds',
+       e.value ->> 'retry_policy', e.value ->> 'ready', e.value ->> 'idempotency_key', e.value ->> 'now_micros', e.value ->> 'now_micros'
+FROM json_each(CAST(@batch AS TEXT)) AS e
+WHERE true
+ORDER BY e.key
+ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+RETURNING *;
+
+-- name: CancelTask :one
+UPDATE task_queue SET
+    updated_at_utc = @now, finished_at_utc = @now, status = 'failed', outcome = 'cancelled', error_message = 'Cancelled by user', ready = 0,
+    attempt_outcome = CASE WHEN status = 'processing' THEN 'cancelled' ELSE attempt_outcome END,
+    locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
+WHERE id = @id AND status IN ('queued', 'processing')
+RETURNING *;
+
+-- RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
+-- name: RequeueTask :one
+UPDATE task_queue SET
+    updated_at_utc = @now, run_after_utc = @now, status = 'queued', ready = 1, attempts = 0, outcome = NULL, error_message = NULL, result = NULL,
+    finished_at_utc = NULL, processing_started_utc = NULL, progress = NULL, progress_message = NULL,
+    deadline_utc = CASE WHEN deadline_utc > @now THEN deadline_utc END
+WHERE id = @id AND status = 'failed'
+RETURNING *;
+
+-- name: DeleteTask :execrows
+DELETE FROM task_queue WHERE id = @id AND status IN ('completed', 'failed');
+
+-- name: OldestQueuedAt :one
+SELECT created_at_utc FROM task_queue INDEXED BY task_queue_status WHERE status = 'queued' ORDER BY id LIMIT 1;
+
+-- name: NewestTaskAt :one
+SELECT created_at_utc FROM task_queue ORDER BY id DESC LIMIT 1;
