@@ -1,9 +1,9 @@
 -- name: GetLane :one
-SELECT id FROM lanes WHERE type = @type AND compatibility = @compatibility AND priority = @priority;
+SELECT id FROM lanes WHERE type = @type AND md5(compatibility) = md5(CAST(@compatibility AS text)) AND compatibility = CAST(@compatibility AS text) AND priority = @priority;
 
 -- name: InsertLane :exec
 INSERT INTO lanes (type, compatibility, priority) VALUES (@type, @compatibility, @priority)
-ON CONFLICT (type, compatibility, priority) DO NOTHING;
+ON CONFLICT (type, md5(compatibility), priority) DO NOTHING;
 
 -- ListReadyLanes returns the lanes that have tasks to claim, and how many.
 -- name: ListReadyLanes :many

@@ -1,0 +1,79 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// SQLSTATE codes, from appendix A of the manual of PostgreSQL.
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	diskFull             = "53100"
+	lockNotAvailable     = "55P03"
+	queryCanceled        = "57014" // by statement_timeout: a context that ends closes the connection instead
+	adminShutdown        = "57P01"
+	crashShutdown        = "57P02"
+	cannotConnectNow     = "57P03"
+	idleInTransaction    = "25P03"
+	readOnlyTransaction  = "25006" // a standby, or a primary that has just become one
+)
+
+// insufficientResources is the class of 53200 (out of memory), 53300 (too many connections) and 53400.
+const insufficientResources = "53"
+
+// classify returns the error of an operation in the words of package task. Those that answer the caller come bare, faults with
+// what was attempted in front.
+func classify(ctx context.Context, what string, err error) error {
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return task.ErrNotFound
+	case errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrLeaseLost), errors.Is(err, task.ErrConflict), errors.Is(err, task.ErrStopped):
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	case sqlState(err) == diskFull:
+		return fmt.Errorf("%s: %w: %w", what, task.ErrFull, err)
+	case busy(err):
+		return fmt.Errorf("%s: %w: %w", what, task.ErrBusy, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// busy reports whether the database refused or undid the operation for a reason that passes. A connection that broke while the
+// operation ran is not among them: whether it happened is not known.
+func busy(err error) bool {
+	switch code := sqlState(err); code {
+	case serializationFailure, deadlockDetected, lockNotAvailable, queryCanceled, adminShutdown, crashShutdown, cannotConnectNow, idleInTransaction, readOnlyTransaction:
+		return true
+	case "":
+		var connect *pgconn.ConnectError
+		return errors.As(err, &connect) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
+	default:
+		return strings.HasPrefix(code, insufficientResources)
+	}
+}
+
+// undone reports whether the database gave the operation up, with all it had done, for a reason that need not be there at the next try:
+// so that another one could go on, or because an operator ended the connection.
+func undone(err error) bool {
+	code := sqlState(err)
+	return code == deadlockDetected || code == serializationFailure || code == adminShutdown
+}
+
+// sqlState returns the code of an error of the server, else the empty string.
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}

@@ -1,0 +1,24 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// DB is the pool of everything but lists.
+func (s *Store) DB() *sql.DB { return s.db }
+
+// MeasureFrom returns a clock of the database as seen from a machine with the clock given, and a function that measures again.
+func (s *Store) MeasureFrom(base task.Clock) (task.Clock, func(context.Context) error) {
+	c := &databaseClock{base: base}
+	return c, func(ctx context.Context) error { return c.measure(ctx, s.q) }
+}
+
+// Shifted returns a clock and a function that sets its offset to base.
+func Shifted(base task.Clock) (task.Clock, func(time.Duration)) {
+	c := &databaseClock{base: base}
+	return c, func(d time.Duration) { c.offset.Store(d.Microseconds()) }
+}

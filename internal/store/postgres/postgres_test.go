@@ -1,0 +1,356 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/prismq/thequeue/internal/schema"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/store/postgres"
+	"github.com/prismq/thequeue/internal/store/storetest"
+	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/internal/testdb"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) store.Store { return testdb.Postgres(t) })
+}
+
+// open returns a store on a fresh database and a connection of somebody else to it. params are added to the URL.
+func open(t *testing.T, params string) (*postgres.Store, *pgx.Conn) {
+	t.Helper()
+	u, err := url.Parse(testdb.PostgresURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.RawQuery += params
+	st, err := postgres.Open(t.Context(), u.String(), postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	other, err := pgx.Connect(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close(context.Background()) })
+	return st, other
+}
+
+func exec(t *testing.T, c *pgx.Conn, statement string, args ...any) {
+	t.Helper()
+	if _, err := c.Exec(t.Context(), statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// insert stores n tasks of one type and priority.
+func insert(t *testing.T, st *postgres.Store, n, priority int) []task.Task {
+	t.Helper()
+	now := st.Clock().Now()
+	ts := make([]task.Task, n)
+	for i := range ts {
+		var err error
+		if ts[i], err = (task.Spec{Type: "work", Priority: &priority}).Task(now, task.Limits{MaxAttempts: 5, PayloadBytes: 100}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored, _, err := st.InsertTasks(t.Context(), ts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+func claim(st *postgres.Store, s task.Strategy, n int) task.Claim {
+	return task.Claim{WorkerID: "w", Strategy: s, Max: n, Lease: time.Minute, Now: st.Clock().Now(), Secret: fmt.Sprintf("%032x", rand.Uint64()), Seed: rand.Uint64()}
+}
+
+// claimOne claims the only task there is.
+func claimOne(t *testing.T, st *postgres.Store) (task.Task, task.Token) {
+	t.Helper()
+	ts, err := st.ClaimTasks(t.Context(), claim(st, task.FIFO, 1))
+	if err != nil || len(ts) != 1 {
+		t.Fatalf("claimed %d tasks, error %v", len(ts), err)
+	}
+	return ts[0], task.Token{Fence: ts[0].Fence, Secret: *ts[0].LeaseSecret}
+}
+
+// awaitBlocked returns when a statement of the store waits for a lock.
+func awaitBlocked(t *testing.T, c *pgx.Conn) {
+	t.Helper()
+	for blocked := false; !blocked; {
+		const look = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+		if err := c.QueryRow(t.Context(), look).Scan(&blocked); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOpenRefusesASchemaThatIsNotItsOwn(t *testing.T) {
+	t.Parallel()
+	u := testdb.EmptyPostgresURL(t)
+	if _, err := postgres.Open(t.Context(), u, postgres.Options{}); !errors.Is(err, schema.ErrOlder) {
+		t.Errorf("empty database: got %v, want ErrOlder", err)
+	}
+	st, err := postgres.Open(t.Context(), u, postgres.Options{Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	if _, err := st.DB().ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := postgres.Open(t.Context(), u, postgres.Options{Migrate: true}); !errors.Is(err, schema.ErrNewer) {
+		t.Errorf("newer database: got %v, want ErrNewer", err)
+	}
+}
+
+func TestOpenIsBusyWithoutAServer(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	_, err = postgres.Open(t.Context(), "postgres://u:opensesame@"+l.Addr().String()+"/db?sslmode=disable", postgres.Options{})
+	if !errors.Is(err, task.ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+}
+
+func TestManyNodesOpenAndMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	u := testdb.EmptyPostgresURL(t)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			st, err := postgres.Open(t.Context(), u, postgres.Options{Migrate: true, MaxConns: 1})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := st.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestSessionsHaveTimeoutsAndAName(t *testing.T) {
+	t.Parallel()
+	st, _ := open(t, "&statement_timeout=7s")
+	want := map[string]string{"statement_timeout": "7s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s", "application_name": "thequeue"}
+	for name, value := range want {
+		var got string
+		if err := st.DB().QueryRowContext(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil || got != value {
+			t.Errorf("%s is %q (%v), want %q", name, got, err, value)
+		}
+	}
+}
+
+func TestClaimPassesTasksThatOthersHold(t *testing.T) {
+	t.Parallel()
+	for _, s := range task.Strategies {
+		t.Run(string(s), func(t *testing.T) {
+			t.Parallel()
+			st, other := open(t, "")
+			urgent, rest := insert(t, st, 40, 1), insert(t, st, 40, 500)
+			exec(t, other, "BEGIN")
+			exec(t, other, "SELECT id FROM task_queue WHERE priority = 1 FOR UPDATE")
+			free := rest
+			if s == task.LIFO {
+				exec(t, other, "SELECT id FROM task_queue WHERE id > $1 FOR UPDATE", rest[4].ID)
+				free = rest[:5]
+			}
+			for _, n := range []int{1, 3} {
+				got, err := st.ClaimTasks(t.Context(), claim(st, s, n))
+				if err != nil || len(got) == 0 {
+					t.Fatalf("asked for %d: got %d, error %v", n, len(got), err)
+				}
+				for _, g := range got {
+					if !slices.ContainsFunc(free, func(f task.Task) bool { return f.ID == g.ID }) {
+						t.Errorf("claimed task %d, which is held", g.ID)
+					}
+				}
+			}
+			exec(t, other, "ROLLBACK")
+			if got, err := st.ClaimTasks(t.Context(), claim(st, task.Priority, 100)); err != nil || len(got) < len(urgent) || got[0].ID != urgent[0].ID {
+				t.Errorf("after the others let go: %d tasks, error %v", len(got), err)
+			}
+		})
+	}
+}
+
+func TestClaimsThatRaceTakeEachTaskOnce(t *testing.T) {
+	t.Parallel()
+	st, _ := open(t, "")
+	const n = 400
+	insert(t, st, n/2, 1)
+	insert(t, st, n/2, 100)
+	claimed := make([][]task.Task, 16)
+	var wg sync.WaitGroup
+	for w := range claimed {
+		wg.Go(func() {
+			for {
+				got, err := st.ClaimTasks(t.Context(), claim(st, task.Strategies[w%len(task.Strategies)], 1+w%5))
+				if err != nil {
+					t.Error(err)
+				}
+				if len(got) == 0 {
+					return
+				}
+				claimed[w] = append(claimed[w], got...)
+			}
+		})
+	}
+	wg.Wait()
+	seen := make(map[int64]bool)
+	for _, c := range slices.Concat(claimed...) {
+		if seen[c.ID] || c.Fence != 1 || c.Attempts != 1 {
+			t.Errorf("task %d: claimed before %v, fence %d, attempts %d", c.ID, seen[c.ID], c.Fence, c.Attempts)
+		}
+		seen[c.ID] = true
+	}
+	if len(seen) != n {
+		t.Errorf("%d of %d tasks were claimed: a claim came back empty while there was work", len(seen), n)
+	}
+}
+
+func TestBatchesWithTheSameKeysInOtherOrderDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	st, _ := open(t, "")
+	now := st.Clock().Now()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	created := make(map[string]int)
+	for w := range 8 {
+		wg.Go(func() {
+			for round := range 5 {
+				ts := make([]task.Task, 20)
+				for i, k := range rand.New(rand.NewPCG(uint64(w), uint64(round))).Perm(len(ts)) {
+					key := fmt.Sprintf("%d/%d", round, k)
+					var err error
+					if ts[i], err = (task.Spec{Type: "work", IdempotencyKey: &key}).Task(now, task.Limits{MaxAttempts: 5, PayloadBytes: 100}); err != nil {
+						t.Error(err)
+					}
+				}
+				_, fresh, err := st.InsertTasks(t.Context(), ts)
+				if err != nil {
+					t.Errorf("worker %d round %d: %v", w, round, err)
+					return
+				}
+				mu.Lock()
+				for i, f := range fresh {
+					if f {
+						created[*ts[i].IdempotencyKey]++
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for key, n := range created {
+		if n != 1 {
+			t.Errorf("key %s was created %d times", key, n)
+		}
+	}
+	if len(created) != 100 {
+		t.Errorf("%d keys were created, want 100", len(created))
+	}
+}
+
+func TestALockThatIsHeldTooLongIsBusy(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "&lock_timeout=50ms")
+	insert(t, st, 1, 100)
+	claimed, tok := claimOne(t, st)
+	exec(t, other, "BEGIN")
+	exec(t, other, "SELECT id FROM task_queue FOR UPDATE")
+	if _, err := st.CompleteTask(t.Context(), claimed.ID, tok, nil, st.Clock().Now()); !errors.Is(err, task.ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	exec(t, other, "ROLLBACK")
+	if done, err := st.CompleteTask(t.Context(), claimed.ID, tok, nil, st.Clock().Now()); err != nil || done.Status != task.Completed {
+		t.Errorf("again: %v, error %v", done.Status, err)
+	}
+}
+
+func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	insert(t, st, 1, 100)
+	exec(t, other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	if _, err := st.ListTasks(t.Context(), task.Filter{Limit: 1}); err != nil {
+		t.Errorf("list: %v", err)
+	}
+	claimOne(t, st)
+}
+
+func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	insert(t, st, 1, 100)
+	claimed, tok := claimOne(t, st)
+	exec(t, other, "BEGIN")
+	exec(t, other, "SELECT id FROM task_queue FOR UPDATE")
+	completed, closed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := st.CompleteTask(t.Context(), claimed.ID, tok, nil, st.Clock().Now())
+		completed <- err
+	}()
+	awaitBlocked(t, other)
+	go func() { closed <- st.Close() }()
+	select {
+	case err := <-closed:
+		t.Fatalf("Close returned (%v) while a completion was under way", err)
+	case err := <-completed:
+		t.Fatalf("the completion returned (%v) while its row was locked", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	exec(t, other, "ROLLBACK")
+	if err := <-completed; err != nil {
+		t.Errorf("the completion under way: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if _, err := st.GetTask(t.Context(), claimed.ID); !errors.Is(err, task.ErrStopped) {
+		t.Errorf("after Close: got %v, want ErrStopped", err)
+	}
+}
+
+func TestAppendLogAndTheEndOfTheLeaseDoNotPassEachOther(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	insert(t, st, 1, 100)
+	claimed, tok := claimOne(t, st)
+	exec(t, other, "BEGIN")
+	exec(t, other, `UPDATE task_queue SET status = 'queued', ready = true, attempt_outcome = 'lost', locked_by = NULL, lease_until_utc = NULL,
+		reserved_at_utc = NULL, processing_started_utc = NULL`)
+	appended := make(chan error, 1)
+	go func() {
+		_, err := st.AppendLog(t.Context(), tok, task.Log{TaskID: claimed.ID, AtUTC: st.Clock().Now(), Level: task.Info, Message: "late"})
+		appended <- err
+	}()
+	awaitBlocked(t, other)
+	exec(t, other, "COMMIT")
+	if err := <-appended; !errors.Is(err, task.ErrLeaseLost) {
+		t.Errorf("got %v, want ErrLeaseLost", err)
+	}
+}

@@ -1,0 +1,220 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/internal/clock"
+	"github.com/prismq/thequeue/internal/schema"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Options are settings of a store that have good defaults.
+type Options struct {
+	Migrate  bool         // bring the schema to the version of this binary; else another version is refused
+	MaxConns int          // connections for everything but lists, which have 4 of their own; 0: 16
+	Log      *slog.Logger // nil: discards
+}
+
+const (
+	defaultConns = 16
+	listConns    = 4
+	// connectTimeout bounds one attempt to connect, unless the URL says connect_timeout.
+	connectTimeout = 5 * time.Second
+)
+
+// timeouts are what the server enforces on each session, unless the URL says otherwise. A statement that meets one of them has changed nothing.
+var timeouts = map[string]string{"statement_timeout": "15s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
+
+// Store is a PostgreSQL database.
+type Store struct {
+	db, listDB *sql.DB
+	q, lists   *postgresdb.Queries // on db and listDB
+	clock      *databaseClock
+	lanes      lanes
+	stopClock  func() // ends the measuring and waits for it
+
+	open   sync.RWMutex // held for reading by every operation
+	closed bool
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open connects to the database that the URL names (postgres://… or key=value pairs). Errors do not contain the password. ErrBusy when
+// the server cannot be reached, schema.ErrNewer and schema.ErrOlder as the options say.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	cfg, err := configure(url)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = defaultConns
+	}
+	if err := migrate(ctx, cfg, o.Migrate); err != nil {
+		return nil, classify(ctx, "open PostgreSQL", err)
+	}
+	s := &Store{db: connect(cfg, o.MaxConns), listDB: connect(cfg, listConns), clock: &databaseClock{base: clock.NewSystem(time.Time{})}}
+	s.q, s.lists = postgresdb.New(s.db), postgresdb.New(s.listDB)
+	if err := s.clock.measure(ctx, s.q); err != nil {
+		return nil, errors.Join(classify(ctx, "open PostgreSQL", err), s.db.Close(), s.listDB.Close())
+	}
+	s.stopClock = s.clock.start(s.q, o.Log)
+	return s, nil
+}
+
+// configure reads the URL and adds what it does not say.
+func configure(url string) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	params := cfg.RuntimeParams
+	if params["application_name"] == "" {
+		params["application_name"] = "thequeue"
+	}
+	for name, value := range timeouts {
+		if params[name] == "" {
+			params[name] = value
+		}
+	}
+	return cfg, nil
+}
+
+// connect returns a pool. Nothing is dialled before it is needed.
+func connect(cfg *pgx.ConnConfig, maxConns int) *sql.DB {
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(inUTC))
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	db.SetConnMaxLifetime(time.Hour)
+	return db
+}
+
+// inUTC makes a connection return times in UTC rather than in the zone of this machine.
+func inUTC(_ context.Context, c *pgx.Conn) error {
+	c.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
+	return nil
+}
+
+// migrate uses connections of its own, whose statements may take as long as they need.
+func migrate(ctx context.Context, cfg *pgx.ConnConfig, up bool) (err error) {
+	s, done, err := openSchema(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	if up {
+		return s.Up(ctx)
+	}
+	return s.Check(ctx)
+}
+
+func openSchema(ctx context.Context, cfg *pgx.ConnConfig) (*schema.Schema, func() error, error) {
+	cfg = cfg.Copy()
+	for name := range timeouts {
+		cfg.RuntimeParams[name] = "0"
+	}
+	db := connect(cfg, 2)
+	err := db.PingContext(ctx)
+	if err == nil {
+		var s *schema.Schema
+		if s, err = schema.New(schema.Postgres, db); err == nil {
+			return s, db.Close, nil
+		}
+	}
+	return nil, nil, errors.Join(err, db.Close())
+}
+
+// OpenSchema opens the database for its migrations alone; done closes it. ErrBusy when the server cannot be reached.
+func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() error, err error) {
+	cfg, err := configure(url)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
+	if s, done, err = openSchema(ctx, cfg); err != nil {
+		return nil, nil, classify(ctx, "open PostgreSQL", err)
+	}
+	return s, done, nil
+}
+
+// Ping returns nil when the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := do(ctx, s, "ping", func() (struct{}, error) { return struct{}{}, s.db.PingContext(ctx) })
+	return err
+}
+
+// Clock is the clock of the database.
+func (s *Store) Clock() task.Clock { return s.clock }
+
+// Close waits for what is under way and closes the connections. It is safe to call twice.
+func (s *Store) Close() error {
+	s.open.Lock()
+	defer s.open.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.stopClock()
+	return errors.Join(s.db.Close(), s.listDB.Close())
+}
+
+// maxTries bounds how often an operation is tried that the database gives up.
+const maxTries = 5
+
+// do runs one operation while the store is open and gives its error the words of package task. What the database gave up and undid for a
+// reason that passes is tried again.
+func do[T any](ctx context.Context, s *Store, what string, run func() (T, error)) (T, error) {
+	var none T
+	s.open.RLock()
+	defer s.open.RUnlock()
+	if s.closed {
+		return none, task.ErrStopped
+	}
+	for try := 1; ; try++ {
+		v, err := run()
+		if err == nil {
+			return v, nil
+		}
+		if try == maxTries || ctx.Err() != nil || !undone(err) {
+			return none, classify(ctx, what, err)
+		}
+	}
+}
+
+// inTx runs fn in one transaction, which is committed unless fn fails.
+func inTx[T any](ctx context.Context, db *sql.DB, o *sql.TxOptions, fn func(*postgresdb.Queries) (T, error)) (T, error) {
+	var none T
+	tx, err := db.BeginTx(ctx, o)
+	if err != nil {
+		return none, err
+	}
+	defer tx.Rollback() // after Commit it does nothing; a connection that cannot roll back is closed, which does
+	v, err := fn(postgresdb.New(tx))
+	if err != nil {
+		return none, err
+	}
+	if err := tx.Commit(); err != nil {
+		return none, err
+	}
+	return v, nil
+}
+
+// snapshot is for reads of more than one statement that must agree.
+var snapshot = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}

@@ -1,0 +1,196 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// GetTask returns ErrNotFound when no task has this id.
+func (s *Store) GetTask(ctx context.Context, id int64) (task.Task, error) {
+	return do(ctx, s, "get task", func() (task.Task, error) {
+		row, err := s.lists.GetTask(ctx, id)
+		return task.Task(row), err
+	})
+}
+
+// ListTasks returns up to f.Limit tasks, newest first.
+func (s *Store) ListTasks(ctx context.Context, f task.Filter) ([]task.Task, error) {
+	if f.Before == 0 {
+		f.Before = math.MaxInt64
+	}
+	return do(ctx, s, "list tasks", func() ([]task.Task, error) {
+		var rows []postgresdb.Task
+		var err error
+		if f.Status == "" {
+			rows, err = s.lists.ListTasks(ctx, postgresdb.ListTasksParams{Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
+		} else {
+			rows, err = s.lists.ListTasksByStatus(ctx, postgresdb.ListTasksByStatusParams{Status: f.Status, Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
+		}
+		out := make([]task.Task, len(rows))
+		for i, r := range rows {
+			out[i] = task.Task(r)
+		}
+		return out, err
+	})
+}
+
+// Stats counts all tasks in one snapshot.
+func (s *Store) Stats(ctx context.Context, now time.Time) (task.Stats, error) {
+	return do(ctx, s, "count tasks", func() (task.Stats, error) {
+		return inTx(ctx, s.listDB, snapshot, func(q *postgresdb.Queries) (task.Stats, error) {
+			n, err := q.CountTasks(ctx)
+			if err != nil {
+				return task.Stats{}, err
+			}
+			stats := task.Stats{
+				TotalTasks:  n.Ready + n.Scheduled + n.Processing + n.Completed + n.Failed,
+				QueuedTasks: n.Ready + n.Scheduled, ProcessingTasks: n.Processing, CompletedTasks: n.Completed, FailedTasks: n.Failed,
+				ReadyTasks: n.Ready, ScheduledTasks: n.Scheduled, DeletedTasks: n.Purged,
+			}
+			oldest, err := q.OldestQueuedAt(ctx)
+			if errors.Is(err, sql.ErrNoRows) {
+				return stats, nil
+			}
+			age := max(now.Sub(oldest), 0).Seconds()
+			stats.OldestQueuedAgeSeconds = &age
+			return stats, err
+		})
+	})
+}
+
+// InsertTask stores a new task, or returns the one that has its key.
+func (s *Store) InsertTask(ctx context.Context, t task.Task) (task.Task, bool, error) {
+	created := false
+	stored, err := do(ctx, s, "insert task", func() (task.Task, error) {
+		ts, err := s.setLanes(ctx, []task.Task{t})
+		if err != nil {
+			return task.Task{}, err
+		}
+		for {
+			id, err := s.q.InsertTask(ctx, insertParams(ts[0]))
+			if created = err == nil; created || !errors.Is(err, sql.ErrNoRows) {
+				ts[0].ID = id
+				return ts[0], err
+			}
+			row, err := s.q.GetTaskByKey(ctx, *t.IdempotencyKey)
+			if !errors.Is(err, sql.ErrNoRows) { // else it has been deleted meanwhile
+				return task.Task(row), err
+			}
+		}
+	})
+	return stored, created && err == nil, err
+}
+
+func insertParams(t task.Task) postgresdb.InsertTaskParams {
+	return postgresdb.InsertTaskParams{
+		LaneID: t.LaneID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility,
+		MaxAttempts: t.MaxAttempts, RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds,
+		RetryPolicy: t.RetryPolicy, Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, Now: t.CreatedAtUTC,
+	}
+}
+
+// InsertTasks stores many tasks, all or nothing.
+func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, []bool, error) {
+	var created []bool
+	stored, err := do(ctx, s, "insert tasks", func() ([]task.Task, error) {
+		ts, err := s.setLanes(ctx, ts)
+		if err != nil {
+			return nil, err
+		}
+		batch, err := store.EncodeBatch(ts)
+		if err != nil {
+			return nil, err
+		}
+		for {
+			stored, err := inTx(ctx, s.db, nil, func(q *postgresdb.Queries) (stored []task.Task, err error) {
+				stored, created, err = insertBatch(ctx, q, ts, batch)
+				return stored, err
+			})
+			if !errors.Is(err, sql.ErrNoRows) { // else a task of a known key has been deleted meanwhile
+				return stored, err
+			}
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return stored, created, nil
+}
+
+// insertBatch returns sql.ErrNoRows when a task whose key was known is gone.
+func insertBatch(ctx context.Context, q *postgresdb.Queries, ts []task.Task, batch string) ([]task.Task, []bool, error) {
+	rows, err := q.InsertTasks(ctx, batch)
+	if err != nil {
+		return nil, nil, err
+	}
+	stored, created := store.MatchBatch(ts, tasks(rows))
+	for i, known := range ts {
+		if created[i] {
+			continue
+		}
+		row, err := q.GetTaskByKey(ctx, *known.IdempotencyKey)
+		if err != nil {
+			return nil, nil, err
+		}
+		stored[i] = task.Task(row)
+	}
+	return stored, created, nil
+}
+
+// CancelTask ends a live task as failed/cancelled.
+func (s *Store) CancelTask(ctx context.Context, id int64, now time.Time) (task.Task, bool, error) {
+	changed := false
+	t, err := do(ctx, s, "cancel task", func() (task.Task, error) {
+		for {
+			row, err := s.q.CancelTask(ctx, postgresdb.CancelTaskParams{Now: now, ID: id})
+			if changed = err == nil; changed || !errors.Is(err, sql.ErrNoRows) {
+				return task.Task(row), err
+			}
+			row, err = s.q.GetTask(ctx, id)
+			if err != nil || row.Status.Ended() { // else it has been requeued meanwhile
+				return task.Task(row), err
+			}
+		}
+	})
+	return t, changed && err == nil, err
+}
+
+// RequeueTask makes a failed task queued and due again.
+func (s *Store) RequeueTask(ctx context.Context, id int64, now time.Time) (task.Task, error) {
+	return do(ctx, s, "requeue task", func() (task.Task, error) {
+		row, err := s.q.RequeueTask(ctx, postgresdb.RequeueTaskParams{Now: now, ID: id})
+		if errors.Is(err, sql.ErrNoRows) {
+			err = s.conflict(ctx, id, "requeued")
+		}
+		return task.Task(row), err
+	})
+}
+
+// DeleteTask removes an ended task with its log and history.
+func (s *Store) DeleteTask(ctx context.Context, id int64) error {
+	_, err := do(ctx, s, "delete task", func() (int64, error) {
+		n, err := s.q.DeleteTask(ctx, id)
+		if err == nil && n == 0 {
+			err = s.conflict(ctx, id, "deleted")
+		}
+		return n, err
+	})
+	return err
+}
+
+// conflict says why a change by an operator matched no row.
+func (s *Store) conflict(ctx context.Context, id int64, verb string) error {
+	row, err := s.q.GetTask(ctx, id)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: task %d is %s and cannot be %s", task.ErrConflict, id, row.Status, verb)
+}

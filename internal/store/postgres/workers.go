@@ -1,0 +1,48 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// UpsertWorker registers a worker or renews its entry.
+func (s *Store) UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error) {
+	return do(ctx, s, "register worker", func() (task.Worker, error) {
+		row, err := s.q.UpsertWorker(ctx, postgresdb.UpsertWorkerParams{WorkerID: w.WorkerID, Capabilities: w.Capabilities, Types: w.Types, Now: w.HeartbeatUTC})
+		return task.Worker(row), err
+	})
+}
+
+// GetWorker returns ErrNotFound when no worker of this id is registered.
+func (s *Store) GetWorker(ctx context.Context, workerID string) (task.Worker, error) {
+	return do(ctx, s, "get worker", func() (task.Worker, error) {
+		row, err := s.lists.GetWorker(ctx, workerID)
+		return task.Worker(row), err
+	})
+}
+
+// ListWorkers returns the registry, ordered by id.
+func (s *Store) ListWorkers(ctx context.Context) ([]task.Worker, error) {
+	return do(ctx, s, "list workers", func() ([]task.Worker, error) {
+		rows, err := s.lists.ListWorkers(ctx)
+		out := make([]task.Worker, len(rows))
+		for i, r := range rows {
+			out[i] = task.Worker(r)
+		}
+		return out, err
+	})
+}
+
+// DeleteWorker returns ErrNotFound when there is no such entry.
+func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
+	_, err := do(ctx, s, "delete worker", func() (int64, error) {
+		n, err := s.q.DeleteWorker(ctx, workerID)
+		if err == nil && n == 0 {
+			err = task.ErrNotFound
+		}
+		return n, err
+	})
+	return err
+}
