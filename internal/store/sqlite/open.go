@@ -171,7 +171,7 @@ func OpenSchema(ctx context.Context, path string) (s *schema.Schema, done func()
 // connect opens the pool of readers and the writer.
 func (s *Store) connect(ctx context.Context) error {
 	params := url.Values{"_timefmt": {"unixepoch_micro"}, "_txlock": {"immediate"}}
-	w, err := driver.Open(dsn(s.path, params), verify)
+	w, err := driver.Open(dsn(s.path, params), prepareConn)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (s *Store) connect(ctx context.Context) error {
 	}
 	params.Set("mode", "ro")
 	params.Set("_txlock", "deferred")
-	s.readers, err = driver.Open(dsn(s.path, params), verify)
+	s.readers, err = driver.Open(dsn(s.path, params), prepareConn)
 	if err != nil {
 		return err
 	}
@@ -199,6 +199,16 @@ func (s *Store) connect(ctx context.Context) error {
 
 // maxReaders is small: each connection has a page cache of its own.
 const maxReaders = 4
+
+// prepareConn is what each new connection goes through.
+func prepareConn(c *sqlite3.Conn) error {
+	// Without the planner's stability guarantee a statement whose plan might depend on a bound value is compiled again each time it is
+	// bound (measured: 340 of 400 µs of a claim).
+	if _, err := c.Config(sqlite3.DBCONFIG_ENABLE_QPSG, true); err != nil {
+		return err
+	}
+	return verify(c)
+}
 
 // verify reads every pragma back on a new connection. A setting that did not take would cost durability without a word.
 func verify(c *sqlite3.Conn) error {
