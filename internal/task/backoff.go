@@ -32,16 +32,17 @@ func (b Backoff) With(j JSON) (Backoff, error) {
 	return b, b.Check()
 }
 
-// Check returns an error that says what is out of bounds.
+// Check returns an error that says what is out of bounds. NaN is.
 func (b Backoff) Check() error {
+	within := func(v, lo, hi float64) bool { return v >= lo && v <= hi }
 	switch {
-	case b.InitialSeconds < 0 || b.InitialSeconds > MaxTimeout.Seconds():
+	case !within(b.InitialSeconds, 0, MaxTimeout.Seconds()):
 		return errors.New("initial_seconds must lie between 0 and 2592000")
-	case b.Multiplier < 1 || b.Multiplier > 100:
+	case !within(b.Multiplier, 1, 100):
 		return errors.New("multiplier must lie between 1 and 100")
-	case b.MaxSeconds < 0 || b.MaxSeconds > MaxTimeout.Seconds():
+	case !within(b.MaxSeconds, 0, MaxTimeout.Seconds()):
 		return errors.New("max_seconds must lie between 0 and 2592000")
-	case b.Jitter < 0 || b.Jitter > 1:
+	case !within(b.Jitter, 0, 1):
 		return errors.New("jitter must lie between 0 and 1")
 	}
 	return nil

@@ -61,7 +61,7 @@ func checkRequirement(want any) error {
 			return errors.New("an object holds min, max or both")
 		}
 		for bound, v := range want {
-			if _, ok := v.(json.Number); !ok || (bound != "min" && bound != "max") {
+			if _, ok := number(v); !ok || (bound != "min" && bound != "max") {
 				return errors.New("an object holds nothing but min and max, both numbers")
 			}
 		}

@@ -19,7 +19,7 @@ func startContainer(ctx context.Context, image string) (*server, error) {
 		return nil, fmt.Errorf("no Docker: %w", err)
 	}
 	c, err := postgres.Run(ctx, image, testcontainers.WithCmd(append([]string{"postgres"}, settings()...)...), postgres.BasicWaitStrategies())
-	stop := func() error { return testcontainers.TerminateContainer(c) }
+	stop := func() error { return testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)) }
 	if err == nil {
 		var u string
 		if u, err = c.ConnectionString(ctx, "sslmode=disable"); err == nil {

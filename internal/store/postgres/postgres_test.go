@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/prismq/thequeue/db/postgresdb"
 	"github.com/prismq/thequeue/internal/schema"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/store/postgres"
@@ -27,6 +28,18 @@ func TestMain(m *testing.M) { testdb.Main(m) }
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.Store { return testdb.Postgres(t) })
+}
+
+// Some errors of a query show on the real engine alone.
+func TestEveryQueryCanBePrepared(t *testing.T) {
+	t.Parallel()
+	q, err := postgresdb.Prepare(t.Context(), testdb.Postgres(t).(*postgres.Store).DB())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // open returns a store on a fresh database and a connection of somebody else to it. params are added to the URL.

@@ -140,6 +140,7 @@ func claimFiltersTypes(r *rig) {
 	}
 	for _, c := range []struct{ types, want []string }{
 		{[]string{"none"}, nil},
+		{[]string{}, nil},
 		{[]string{"a"}, []string{"a"}},
 		{[]string{"b", "A"}, []string{"b", "A"}},
 		{nil, []string{"a ", "ab"}},

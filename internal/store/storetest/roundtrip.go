@@ -29,7 +29,7 @@ func keepsTimes(r *rig) {
 		time.Date(2026, 3, 29, 2, 30, 0, 0, time.UTC), // as a local time this instant does not exist
 		time.Date(2026, 10, 25, 0, 30, 0, 1000, time.UTC),
 		time.Date(2026, 10, 25, 1, 30, 0, 1000, time.UTC), // the same local time as the line before, an hour later
-		time.Date(2026, 11, 1, 6, 30, 0, 0, time.UTC), // the repeated hour of New York
+		time.Date(2026, 11, 1, 6, 30, 0, 0, time.UTC),     // the repeated hour of New York
 		time.Date(2038, 1, 19, 3, 14, 8, 0, time.UTC),
 		time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
 	} {

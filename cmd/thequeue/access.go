@@ -1,0 +1,118 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+
+	"github.com/prismq/thequeue/internal/app"
+	"github.com/prismq/thequeue/internal/client"
+	"github.com/prismq/thequeue/internal/config"
+	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// access are the flags of commands that talk to a queue.
+type access struct {
+	Server   string `xor:"where" placeholder:"URL" help:"The server to ask (PRISMQ_SERVER_URL; default http://127.0.0.1:8000)."`
+	Database string `xor:"where" placeholder:"PATH|URL" help:"Open this SQLite file or postgres:// database, without a server."`
+	Output   string `short:"o" enum:"table,json" default:"table" help:"How to answer: table for people, json for programs."`
+}
+
+// tasks is a queue as the commands see it: *client.Client over HTTP, or local on a database.
+type tasks interface {
+	EnqueueBatch(ctx context.Context, specs []task.Spec) ([]client.Receipt, error)
+	Get(ctx context.Context, id int64) (task.Task, error)
+	List(ctx context.Context, f task.Filter) ([]task.Task, error)
+	Cancel(ctx context.Context, id int64) (now task.Status, changed bool, err error)
+	Requeue(ctx context.Context, id int64) (task.Task, error)
+	Stats(ctx context.Context) (task.Stats, error)
+}
+
+// with gives do the queue that the flags name. Only the flag opens a database: a variable in the environment may be the server's.
+func (a access) with(ctx context.Context, s *session, do func(tasks) error) error {
+	cfg, err := s.settings(func(c *config.Config) {
+		replace(&c.Server, a.Server)
+		replace(&c.Database, a.Database)
+	})
+	if err != nil {
+		return err
+	}
+	if a.Database == "" {
+		c, err := client.New(cfg.Server, client.Options{Retries: cmp.Or(cfg.MaxRetries, -1)}) // 0 stands for the client's own default
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		err = do(c)
+		if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+			err = fmt.Errorf("%w: no server answers at %s: start one with thequeue serve, or name another with --server", err, cfg.Server)
+		}
+		return err
+	}
+	return a.withStore(ctx, s, cfg, do)
+}
+
+func (a access) withStore(ctx context.Context, s *session, cfg config.Config, do func(tasks) error) (err error) {
+	if _, err := os.Stat(cfg.Database); !config.IsPostgres(cfg.Database) && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s does not exist: `thequeue migrate up --database %s` makes it", cfg.Database, cfg.Database)
+	}
+	st, err := app.OpenStore(ctx, cfg.Database, false, s.logger(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return do(local{queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes}), st})
+}
+
+// local is a queue in this process.
+type local struct {
+	*queue.Queue
+	store store.Reader
+}
+
+func (l local) Get(ctx context.Context, id int64) (task.Task, error) { return l.store.GetTask(ctx, id) }
+
+func (l local) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]client.Receipt, error) {
+	stored, created, err := l.Queue.EnqueueBatch(ctx, specs)
+	receipts := make([]client.Receipt, len(stored))
+	for i, t := range stored {
+		receipts[i] = client.Receipt{TaskID: t.ID, Status: t.Status, CreatedAtUTC: t.CreatedAtUTC, Created: created[i]}
+	}
+	return receipts, err
+}
+
+func (l local) Cancel(ctx context.Context, id int64) (task.Status, bool, error) {
+	t, changed, err := l.Queue.Cancel(ctx, id)
+	return t.Status, changed, err
+}
+
+func (l local) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
+	return l.store.ListTasks(ctx, f)
+}
+
+// about names the task that an error is about.
+func about(id int64, err error) error {
+	if errors.Is(err, task.ErrNotFound) {
+		return fmt.Errorf("task %d %w", id, task.ErrNotFound)
+	}
+	return err
+}
+
+// each does one thing for all ids and joins the errors. When the queue cannot be reached it stops at the first.
+func each(ids []int64, do func(id int64) error) error {
+	var errs []error
+	for _, id := range ids {
+		err := do(id)
+		errs = append(errs, err)
+		if code := exitCode(err); err != nil && code != exitNotFound && code != exitConflict {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/prismq/thequeue/internal/schema"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+func TestMigrateGoesUpAndDown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.env["PRISMQ_QUEUE_DB_PATH"] = r.path("q.db")
+	applied := func() (n int) {
+		for _, m := range parse[[]schema.Migration](t, r.ok("migrate", "status", "-o", "json")) {
+			if m.Applied {
+				n++
+			}
+		}
+		return n
+	}
+	r.ok("migrate", "up")
+	all := applied()
+	if all == 0 || !strings.HasPrefix(r.ok("migrate", "status"), "VERSION  TITLE") {
+		t.Errorf("%d migrations are applied after up", all)
+	}
+	if out := r.ok("migrate", "down"); !strings.Contains(out, r.path("q.db")+" has version ") || applied() != all-1 {
+		t.Errorf("%d of %d are applied after down: %s", applied(), all, out)
+	}
+	r.ok("migrate", "up")
+	if r.ok("migrate", "redo"); applied() != all {
+		t.Errorf("%d of %d are applied after redo", applied(), all)
+	}
+}
+
+func TestOnlyTheFlagOpensADatabase(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	url, _ := r.serve("--workers", "0", "--database", r.path("served.db"))
+	r.ok("migrate", "up", "--database", r.path("other.db"))
+	r.env["PRISMQ_DATABASE_URL"], r.env["PRISMQ_SERVER_URL"] = r.path("other.db"), url
+	r.ok("enqueue", "a")
+	total := func(args ...string) int64 {
+		return parse[task.Stats](t, r.ok(append([]string{"stats", "-o", "json"}, args...)...)).TotalTasks
+	}
+	if served, other := total(), total("--database", r.path("other.db")); served != 1 || other != 0 {
+		t.Errorf("the served database has %d, the other %d", served, other)
+	}
+	if n := total("--database", r.path("served.db")); n != 1 {
+		t.Errorf("beside the server %d tasks are seen", n)
+	}
+}
+
+func TestADatabaseThatCannotBeOpenedIsNamed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	none := filepath.Join(r.dir, "none", "q.db")
+	r.fails(1, []string{none, "does not exist", "thequeue migrate up --database"}, "stats", "--database", none)
+	r.fails(1, []string{r.dir}, "serve", "--database", r.dir)
+	file := r.write("file", "")
+	r.fails(1, []string{file}, "serve", "--database", filepath.Join(file, "q.db"))
+	garbage := r.write("garbage.db", strings.Repeat("this is no database ", 100))
+	r.fails(1, []string{garbage}, "serve", "--database", garbage)
+	if runtime.GOOS != "windows" && os.Getuid() != 0 {
+		if err := os.Chmod(r.dir, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		r.fails(1, []string{r.path("q.db")}, "serve", "--database", r.path("q.db"))
+	}
+}
+
+func TestAnUnreachablePostgresIsNamedWithoutItsPassword(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const url = "postgres://ada:s3cr3t@127.0.0.1:1/tasks?connect_timeout=2"
+	for _, args := range [][]string{{"serve", "--database", url}, {"stats", "--database", url}, {"migrate", "up", "--database", url}} {
+		if got := r.fails(5, []string{"127.0.0.1"}, args...); strings.Contains(got.err+got.out, "s3cr3t") {
+			t.Errorf("the password is in %q", got.err)
+		}
+	}
+	for _, bad := range []string{"postgres://ada:s3cr3t%@h/db", "postgres://ada:s3cr3t@h/db?sslmode=odd", "postgres://ada:s3cr3t@h/db?connect_timeout=odd"} {
+		if got := r.run("", "serve", "--database", bad); got.code == 0 || strings.Contains(got.err+got.out, "s3cr3t") {
+			t.Errorf("got %+v", got)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := context.WithCancel(context.Background())
+	hurry, signals := make(chan struct{}), make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		<-signals
+		close(hurry)
+		signal.Reset() // a third signal ends the process at once
+	}()
+	os.Exit(run(ctx, hurry, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run carries one command out and returns the exit code. It ends early when ctx does, and waits for running tasks no longer once hurry
+// is closed; a nil hurry never is.
+func run(ctx context.Context, hurry <-chan struct{}, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	s := &session{hurry: hurry, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+	var ended bool // by --help
+	parser, err := kong.New(&s.cli, kong.Name("thequeue"), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { ended = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s))
+	if err != nil {
+		panic(err) // the grammar is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case ended:
+		return exitOK
+	case err != nil:
+		return s.report(usage("%s; see thequeue --help", err))
+	}
+	return s.report(command.Run())
+}
+
+const description = `A task queue in one binary: start it with "thequeue serve", then "thequeue enqueue echo".
+
+Settings come from a file (--config), then the environment (PRISMQ_…), then flags; the later wins.`

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prismq/thequeue/internal/app"
+	"github.com/prismq/thequeue/internal/config"
+)
+
+type serveCmd struct {
+	Addr     string         `placeholder:"HOST:PORT" help:"Where to listen (PRISMQ_ADDR; default 127.0.0.1:8000)."`
+	Database string         `placeholder:"PATH|URL" help:"A SQLite file or a postgres:// URL (PRISMQ_DATABASE_URL, PRISMQ_QUEUE_DB_PATH; default: queue.db in your data directory)."`
+	Workers  *int           `placeholder:"N" help:"Tasks run at a time in this process; 0: none (PRISMQ_WORKERS; default 4)."`
+	Grace    *time.Duration `placeholder:"DURATION" help:"How long running tasks may take to end at a stop, like 30s (PRISMQ_SHUTDOWN_GRACE_SECONDS; default 10s)."`
+}
+
+func (c *serveCmd) flags(cfg *config.Config) {
+	replace(&cfg.Addr, c.Addr)
+	replace(&cfg.Database, c.Database)
+	setPool(cfg, c.Workers, c.Grace)
+}
+
+// setPool sets what is given.
+func setPool(cfg *config.Config, workers *int, grace *time.Duration) {
+	if workers != nil {
+		cfg.Workers = *workers
+	}
+	if grace != nil {
+		cfg.ShutdownGraceSeconds = grace.Seconds()
+	}
+}
+
+func (c *serveCmd) Run(ctx context.Context, s *session) error {
+	cfg, err := s.settings(c.flags, "database")
+	if err != nil {
+		return err
+	}
+	if cfg.WorkerID == "" {
+		cfg.WorkerID = processID()
+	}
+	err = app.Serve(ctx, cfg, s.process(cfg, func(addr string) { s.greet(addr, cfg.Database) }))
+	if addressInUse(err) {
+		return fmt.Errorf("%s is in use: stop what listens there, or choose another address with --addr", cfg.Addr)
+	}
+	return err
+}
+
+// greet says where the server is and what to do next.
+func (s *session) greet(addr, database string) {
+	server := ""
+	if addr != "127.0.0.1:8000" {
+		server = " --server http://" + addr
+	}
+	fmt.Fprintf(s.stdout, "The Queue listens on http://%s and keeps its tasks in %s; a first task: thequeue enqueue echo --payload '{\"name\":\"Ada\"}'%s\n",
+		addr, config.Redact(database), server)
+}
+
+// processID names the workers of this process.
+func processID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return fmt.Sprintf("%s-%d", strings.ToValidUTF8(host, ""), os.Getpid())
+}
+
+// addressInUse knows the error of Windows too, which package syscall does not map.
+func addressInUse(err error) bool {
+	const windows = syscall.Errno(10048) // WSAEADDRINUSE
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, windows)
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/prismq/thequeue/internal/app"
+	"github.com/prismq/thequeue/internal/config"
+)
+
+// cli is the grammar of the command line.
+type cli struct {
+	Config    string `short:"c" placeholder:"FILE" help:"Settings in JSON, YAML or TOML (PRISMQ_CONFIG)."`
+	LogLevel  string `placeholder:"LEVEL" help:"What is logged: debug, info, warn or error (PRISMQ_LOG_LEVEL)."`
+	LogFormat string `placeholder:"FORMAT" help:"How it is logged: text or json (PRISMQ_LOG_FORMAT)."`
+
+	Serve   serveCmd   `cmd:"" help:"Run the server, and workers in it."`
+	Work    workCmd    `cmd:"" help:"Run a worker for a server elsewhere."`
+	Enqueue enqueueCmd `cmd:"" help:"Put tasks into the queue."`
+	Get     getCmd     `cmd:"" help:"Show a task."`
+	List    listCmd    `cmd:"" help:"List tasks, newest first."`
+	Cancel  cancelCmd  `cmd:"" help:"Cancel queued or running tasks."`
+	Requeue requeueCmd `cmd:"" help:"Queue failed tasks again, with all their attempts."`
+	Stats   statsCmd   `cmd:"" help:"Count the tasks."`
+	Migrate migrateCmd `cmd:"" help:"Bring the schema of a database up or down."`
+	Version versionCmd `cmd:"" help:"Show the version of this binary."`
+}
+
+// session is one run of the binary: what was asked for, and where from and to.
+type session struct {
+	cli            cli
+	hurry          <-chan struct{} // closed: wait no longer for running tasks
+	getenv         func(string) string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// settings returns the configuration with the given flags on top; need is that of config.Source.
+func (s *session) settings(flags func(*config.Config), need ...string) (config.Config, error) {
+	file := s.cli.Config
+	if file == "" {
+		file = s.getenv("PRISMQ_CONFIG")
+	}
+	c, err := config.Load(config.Source{File: file, Getenv: s.getenv, Need: need, Flags: func(c *config.Config) {
+		replace(&c.LogLevel, s.cli.LogLevel)
+		replace(&c.LogFormat, s.cli.LogFormat)
+		flags(c)
+	}})
+	if err != nil {
+		return c, &usageError{err}
+	}
+	return c, nil
+}
+
+// replace sets a text when there is a new one.
+func replace(dst *string, v string) {
+	if v != "" {
+		*dst = v
+	}
+}
+
+// process returns what a part that runs until it is told to stop has to know.
+func (s *session) process(c config.Config, ready func(addr string)) app.Options {
+	return app.Options{Log: s.logger(c), Ready: ready, Hurry: s.hurry, Version: thisBuild().Version}
+}
+
+// logger writes to the error output, as the settings say.
+func (s *session) logger(c config.Config) *slog.Logger {
+	var o slog.HandlerOptions
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.LogLevel)) == nil { // the settings have been checked
+		o.Level = level
+	}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(s.stderr, &o))
+	}
+	return slog.New(slog.NewTextHandler(s.stderr, &o))
+}

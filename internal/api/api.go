@@ -1,0 +1,72 @@
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/queue"
+)
+
+// Options of the API. The zero value serves with the defaults.
+type Options struct {
+	MaxBodyBytes      int64                           // longest body of every request but a batch; 0: 1 MiB
+	MaxBatchBodyBytes int64                           // longest body of a batch; 0: 16 MiB, or MaxBodyBytes where that is more
+	Log               *slog.Logger                    // faults of the server as errors, requests at level debug; nil: discards
+	Ready             func(ctx context.Context) error // nil error: can serve; nil func: the store answers
+	Version           string                          // shown at /livez; empty: "dev"
+}
+
+func (o Options) withDefaults(q *queue.Queue) Options {
+	o.MaxBodyBytes = cmp.Or(o.MaxBodyBytes, 1<<20)
+	o.MaxBatchBodyBytes = cmp.Or(o.MaxBatchBodyBytes, max(16<<20, o.MaxBodyBytes))
+	o.Version = cmp.Or(o.Version, "dev")
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Ready == nil {
+		o.Ready = q.Ping
+	}
+	return o
+}
+
+type server struct {
+	Options
+	queue   *queue.Queue
+	doc     *document
+	origin  *http.CrossOriginProtection
+	buffers sync.Pool // of *bytes.Buffer: bodies on their way in and out
+}
+
+// New returns the handler of the whole API. Further routes may be added to it; they share its error answers. It is safe for
+// concurrent use once serving. Requests that a browser sends from another site's page are refused with 403.
+func New(q *queue.Queue, o Options) *echo.Echo {
+	s := &server{Options: o.withDefaults(q), queue: q, doc: newDocument(), origin: http.NewCrossOriginProtection()}
+	s.buffers.New = func() any { return new(bytes.Buffer) }
+	e := echo.New()
+	e.Logger.SetOutput(io.Discard)
+	e.HTTPErrorHandler = s.answerError
+	e.Use(s.around)
+	s.routes(e)
+	return e
+}
+
+const keepBuffer = 64 << 10 // larger ones go back to the garbage collector
+
+func (s *server) buffer() *bytes.Buffer { return s.buffers.Get().(*bytes.Buffer) }
+
+func (s *server) recycle(b *bytes.Buffer) {
+	if b.Cap() <= keepBuffer {
+		b.Reset()
+		s.buffers.Put(b)
+	}
+}
+
+// compatMaxAttempts is the greatest max_attempts that the endpoint of older clients takes.
+const compatMaxAttempts = 10

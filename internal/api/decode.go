@@ -1,0 +1,211 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// maxDepth is how deep a body may nest: a payload of the greatest depth inside {"tasks":[{"payload":…}]}.
+const maxDepth = task.MaxDepth + 3
+
+// read decodes the body of a request to one of our own endpoints: unknown fields are refused.
+func (s *server) read(c echo.Context, into any) error {
+	return s.decode(c, into, s.MaxBodyBytes, json.RejectUnknownMembers(true))
+}
+
+// decode reads the body as one JSON value. What is wrong with it comes back as an InvalidError that names the field; a body longer
+// than limit is not read to its end and returns errTooLarge.
+func (s *server) decode(c echo.Context, into any, limit int64, o json.Options) error {
+	r := c.Request()
+	if !isJSON(r.Header.Get(echo.HeaderContentType)) {
+		return errMediaType
+	}
+	if r.ContentLength > limit {
+		return fmt.Errorf("%w %d bytes", errTooLarge, limit)
+	}
+	buf := s.buffer()
+	defer s.recycle(buf)
+	if _, err := buf.ReadFrom(http.MaxBytesReader(c.Response().Writer, r.Body, limit)); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return fmt.Errorf("%w %d bytes", errTooLarge, limit)
+		}
+		return task.Invalid("body", "could not be read to its end")
+	}
+	return unmarshal(buf.Bytes(), into, o)
+}
+
+// isJSON reports whether a body of this type is read as JSON. Types that a web page may send to another site unasked are not.
+func isJSON(contentType string) bool {
+	if contentType == "" || contentType == echo.MIMEApplicationJSON {
+		return true
+	}
+	t, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (t == echo.MIMEApplicationJSON || strings.HasSuffix(t, "+json"))
+}
+
+func unmarshal(b []byte, into any, o json.Options) error {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return task.Invalid("body", "must not be empty")
+	}
+	if tooDeep(b) {
+		return task.Invalid("body", "must not nest deeper than %d", maxDepth)
+	}
+	err := json.Unmarshal(b, into, o)
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*json.SemanticError](err); ok {
+		return task.Invalid(fieldName(e.JSONPointer), "%s", semantic(e))
+	}
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return task.Invalid(fieldName(e.JSONPointer), "%s", syntactic(e))
+	}
+	return task.Invalid("body", "is not valid JSON")
+}
+
+func tooDeep(b []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// fieldName writes a pointer as people do: /tasks/3/priority becomes tasks[3].priority, the whole becomes body.
+func fieldName(p jsontext.Pointer) string {
+	var name strings.Builder
+	for token := range p.Tokens() {
+		switch _, err := strconv.ParseUint(token, 10, 32); {
+		case err == nil && name.Len() > 0:
+			name.WriteString("[" + token + "]")
+		case name.Len() > 0:
+			name.WriteString("." + token)
+		default:
+			name.WriteString(token)
+		}
+		if name.Len() > 200 {
+			return strings.ToValidUTF8(name.String()[:200], "") + "…"
+		}
+	}
+	if name.Len() == 0 {
+		return "body"
+	}
+	return name.String()
+}
+
+func semantic(e *json.SemanticError) string {
+	switch {
+	case errors.Is(e.Err, json.ErrUnknownName):
+		return "is not a known field"
+	case errors.Is(e.Err, strconv.ErrRange):
+		return "is out of range"
+	case e.GoType == nil:
+		return "has the wrong type"
+	case e.GoType == reflect.TypeFor[task.Time]() && e.Err != nil:
+		return e.Err.Error()
+	}
+	switch e.GoType.Kind() {
+	case reflect.String:
+		return "must be a string"
+	case reflect.Bool:
+		return "must be true or false"
+	case reflect.Int, reflect.Int64:
+		return "must be an integer"
+	case reflect.Float64:
+		return "must be a number"
+	case reflect.Slice:
+		return "must be an array"
+	}
+	return "must be a JSON object"
+}
+
+func syntactic(e *jsontext.SyntacticError) string {
+	if errors.Is(e.Err, jsontext.ErrDuplicateName) {
+		return "is given twice"
+	}
+	return fmt.Sprintf("is not valid JSON at byte %d: %s", e.ByteOffset, e.Err)
+}
+
+// taskID reads the id in the path. One that is too large for any task returns ErrNotFound.
+func taskID(c echo.Context) (int64, error) {
+	id, err := strconv.ParseInt(c.Param("task_id"), 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		return 0, task.ErrNotFound
+	}
+	if err != nil {
+		return 0, task.Invalid("task_id", "must be an integer")
+	}
+	return id, nil
+}
+
+// workerID reads the id in the path.
+func workerID(c echo.Context) (string, error) {
+	id := c.Param("worker_id")
+	if c.Request().URL.RawPath != "" { // only then has echo matched the path as it was sent
+		var err error
+		if id, err = url.PathUnescape(id); err != nil {
+			return "", task.Invalid("worker_id", "is not a valid path segment")
+		}
+	}
+	if msg := task.CheckName(id, 200); msg != "" {
+		return "", task.Invalid("worker_id", "%s", msg)
+	}
+	return id, nil
+}
+
+// queryInt reads an integer between lo and hi from the query; absent or empty it is preset.
+func queryInt(c echo.Context, name string, preset, lo, hi int64, bad *task.InvalidError) int64 {
+	s := c.QueryParam(name)
+	if s == "" {
+		return preset
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < lo || n > hi {
+		bad.Add(name, "must be an integer between %d and %d", lo, hi)
+	}
+	return n
+}
+
+// duration turns seconds into a duration, cut to about thirty years either way.
+func duration(seconds float64) time.Duration {
+	const most = 1e9
+	return time.Duration(max(-most, min(seconds, most)) * float64(time.Second))
+}
+
+// leaseTime is the length of a lease that a request asks for; 0 when it does not say. A length that is no time at all
+// is negative, since 0 would be taken for the default.
+func leaseTime(seconds *float64) time.Duration {
+	if seconds == nil {
+		return 0
+	}
+	if d := duration(*seconds); d > 0 {
+		return d
+	}
+	return -1
+}

@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+var (
+	errTooLarge  = errors.New("the body is longer than the limit of")
+	errMediaType = errors.New("the body must be JSON: send it with Content-Type: application/json")
+	errOrigin    = errors.New("a page of another site may not do this")
+	errNotReady  = errors.New("the service is not ready")
+)
+
+// row says how one error is answered.
+type row struct {
+	is     error
+	status int
+	code   string // error_code
+	title  string
+	detail string // empty: the text of the error
+	retry  bool   // worth another try in a second: the answer says so
+}
+
+// table is the one map from errors to answers; the first row that fits is taken.
+var table = []row{
+	{is: task.ErrNotFound, status: http.StatusNotFound, code: "not_found", title: "Not found"},
+	{is: task.ErrLeaseLost, status: http.StatusConflict, code: "lease_lost", title: "The lease is lost", detail: "The lease is lost: the token is not the one of a live lease; nothing was changed"},
+	{is: task.ErrConflict, status: http.StatusConflict, code: "conflict", title: "Not in this state"},
+	{is: task.ErrBusy, status: http.StatusServiceUnavailable, code: "busy", title: "Busy", detail: "The store is busy; nothing was changed, try again", retry: true},
+	{is: task.ErrStopped, status: http.StatusServiceUnavailable, code: "stopping", title: "Stopping", detail: "The service is stopping; try again", retry: true},
+	{is: context.Canceled, status: http.StatusServiceUnavailable, code: "stopping", title: "Stopping", detail: "The request was given up", retry: true},
+	{is: context.DeadlineExceeded, status: http.StatusServiceUnavailable, code: "busy", title: "Busy", detail: "The store did not answer in time; try again", retry: true},
+	{is: errNotReady, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", retry: true},
+	{is: task.ErrFull, status: http.StatusInsufficientStorage, code: "disk_full", title: "Disk full", detail: "The disk is full; nothing was changed"},
+	{is: errTooLarge, status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large"},
+	{is: errMediaType, status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type"},
+	{is: errOrigin, status: http.StatusForbidden, code: "cross_origin", title: "Cross-origin request"},
+	{is: echo.ErrNotFound, status: http.StatusNotFound, code: "not_found", title: "Not found", detail: "There is no such path"},
+	{is: echo.ErrMethodNotAllowed, status: http.StatusMethodNotAllowed, code: "method_not_allowed", title: "Method not allowed", detail: "This path does not take this method; the Allow header lists those that it takes"},
+}
+
+var (
+	invalid  = row{status: http.StatusUnprocessableEntity, code: "invalid", title: "Invalid request"}
+	internal = row{status: http.StatusInternalServerError, code: "internal", title: "Internal error", detail: "The server made a mistake; its log has the reason under the request id"}
+)
+
+// problem is an answer in the form of RFC 9457.
+type problem struct {
+	Type      string            `json:"type"` // a place on the API page that explains the code
+	Title     string            `json:"title"`
+	Status    int               `json:"status"`
+	Detail    string            `json:"detail"`
+	Instance  string            `json:"instance"` // the path that was asked for
+	ErrorCode string            `json:"error_code"`
+	Timestamp string            `json:"timestamp"`
+	Errors    []task.FieldError `json:"errors,omitempty"` // per field, when the request is invalid
+}
+
+// answerError writes the answer for an error that a handler returned. What the table does not know is a fault of the server: it is
+// logged with the request id, and the client learns no more than that.
+func (s *server) answerError(err error, c echo.Context) {
+	r, fields := classify(err)
+	log := s.Log.With("path", c.Request().URL.Path, "request_id", c.Response().Header().Get(echo.HeaderXRequestID))
+	if r.status == http.StatusInternalServerError {
+		log.Error("request failed", "error", err)
+	}
+	if c.Response().Committed {
+		return
+	}
+	if r.retry {
+		c.Response().Header().Set(echo.HeaderRetryAfter, "1")
+	}
+	p := problem{
+		Type: "/api#" + r.code, Title: r.title, Status: r.status, Detail: detail(r, err, c), Instance: c.Request().URL.EscapedPath(),
+		ErrorCode: r.code, Timestamp: s.queue.Now().Format(time.RFC3339Nano), Errors: fields,
+	}
+	if err := s.writeAs(c, r.status, "application/problem+json", p); err != nil {
+		log.Debug("answer not delivered", "error", err)
+	}
+}
+
+func classify(err error) (row, []task.FieldError) {
+	if bad, ok := errors.AsType[*task.InvalidError](err); ok {
+		r := invalid
+		r.detail = bad.Error()
+		return r, bad.Fields
+	}
+	for _, r := range table {
+		if errors.Is(err, r.is) {
+			return r, nil
+		}
+	}
+	return internal, nil
+}
+
+func detail(r row, err error, c echo.Context) string {
+	if r.detail != "" {
+		return r.detail
+	}
+	if r.is == task.ErrNotFound {
+		if id, bad := workerID(c); bad == nil {
+			return "Worker " + id + " not found"
+		}
+		return "Task " + c.Param("task_id") + " not found"
+	}
+	text := err.Error()
+	if _, after, ok := strings.Cut(text, task.ErrConflict.Error()+": "); ok {
+		text = after
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}

@@ -1,0 +1,37 @@
+package api
+
+import "github.com/labstack/echo/v4"
+
+// routes is the whole surface. The calls marked compat are those of older clients: their names, statuses and texts are fixed.
+func (s *server) routes(e *echo.Echo) {
+	q := e.Group("/api/queue")
+
+	q.POST("/enqueue", s.enqueue)                // compat
+	q.GET("/tasks", s.listTasks)                 // compat
+	q.GET("/tasks/:task_id", s.getTask)          // compat
+	q.POST("/tasks/:task_id/cancel", s.cancel)   // compat
+	q.GET("/stats", s.stats)                     // compat
+	q.POST("/enqueue/batch", s.enqueueBatch)     //
+	q.POST("/tasks/:task_id/requeue", s.requeue) //
+	q.DELETE("/tasks/:task_id", s.deleteTask)    //
+	q.GET("/tasks/:task_id/attempts", s.listAttempts)
+	q.GET("/tasks/:task_id/logs", s.listLogs)
+
+	q.POST("/claim", s.claim)
+	q.POST("/tasks/:task_id/start", s.start)
+	q.POST("/tasks/:task_id/heartbeat", s.heartbeat)
+	q.POST("/tasks/:task_id/complete", s.complete)
+	q.POST("/tasks/:task_id/fail", s.fail)
+	q.POST("/tasks/:task_id/release", s.release)
+	q.POST("/tasks/:task_id/logs", s.appendLog)
+
+	q.GET("/workers", s.listWorkers)
+	q.GET("/workers/:worker_id", s.getWorker)
+	q.POST("/workers/:worker_id/heartbeat", s.workerHeartbeat)
+	q.DELETE("/workers/:worker_id", s.deleteWorker)
+
+	e.GET("/livez", s.live)
+	e.GET("/readyz", s.ready)
+	e.GET("/openapi.json", s.openAPI)
+	e.GET("/api", s.page)
+}

@@ -1,0 +1,157 @@
+package api_test
+
+import (
+	"testing"
+
+	"github.com/prismq/thequeue/internal/api"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/testdb"
+)
+
+// TestScenarios plays what clients do, step by step. The whole conversation is the golden file, and the same on both engines.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	for name, play := range map[string]func(r *rig){
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "problems": problems, "service": service,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testdb.Each(t, func(t *testing.T, st store.Store) {
+				r := newRig(t, st, api.Options{Version: "1.2.3"})
+				play(r)
+				r.golden(name)
+			})
+		})
+	}
+}
+
+const beyond = "X-Test-Beyond-Document"
+
+func compat(r *rig) {
+	r.step("POST", "/api/queue/enqueue", `{"type":"  email "}`)
+	r.step("GET", "/api/queue/tasks/{id}", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","priority":1,"payload":{"to":"a@b.c","n":[1,2.50]},"compatibility":{"region":"eu"},"max_attempts":10,"run_after_utc":"2999-01-31T08:00:00Z","idempotency_key":"order-1"}`)
+	r.step("GET", "/api/queue/tasks/{id}", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"other","idempotency_key":"order-1"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","colour":"blue"}`, beyond, "1")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","run_after_utc":"2999-01-31 08:00:00.5"}`, beyond, "1")
+	r.step("GET", "/api/queue/tasks/{id}", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`, "Idempotency-Key", "header-1")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`, "Idempotency-Key", `"header-1"`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","idempotency_key":"body-1"}`, "Idempotency-Key", "header-1")
+	r.step("GET", "/api/queue/stats", "")
+}
+
+func cancelling(r *rig) {
+	r.step("GET", "/api/queue/stats", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/tasks/{id}/cancel", "")
+	r.step("POST", "/api/queue/tasks/{id}/cancel", "")
+	r.step("GET", "/api/queue/tasks/{id}", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/tasks/{id}/cancel", `{"reason":"ignored"}`)
+	r.step("POST", "/api/queue/tasks/{id}/heartbeat", `{"lease_token":"{token}"}`)
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}"}`)
+	r.step("POST", "/api/queue/tasks/{id}/cancel", "")
+	r.step("GET", "/api/queue/stats", "")
+}
+
+func listing(r *rig) {
+	r.step("GET", "/api/queue/tasks", "")
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"b"},{"type":"a"},{"type":"a b"}]}`)
+	r.step("GET", "/api/queue/tasks?limit=2", "")
+	cursor := r.step("GET", "/api/queue/tasks?type=a&limit=1&status=", "", beyond, "1").Header().Get("X-Next-Cursor")
+	r.vars["{cursor}"] = cursor
+	r.step("GET", "/api/queue/tasks?type=a&limit=1&cursor={cursor}", "")
+	r.step("GET", "/api/queue/tasks?type=a+b&status=queued", "")
+	r.step("GET", "/api/queue/tasks?status=failed", "")
+	r.step("GET", "/api/queue/tasks?status=running", "")
+	r.step("GET", "/api/queue/tasks?limit=0&cursor=x", "")
+	r.step("GET", "/api/queue/tasks?limit=1001", "")
+}
+
+func life(r *rig) {
+	r.step("POST", "/api/queue/enqueue", `{"type":"resize","payload":{"file":"a.png"},"compatibility":{"gpu":true,"memory":{"min":4}}}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["resize"],"capabilities":{"gpu":true,"memory":8},"strategy":"fifo","max":10,"lease_seconds":90.5,"wait_seconds":0}`)
+	r.step("POST", "/api/queue/tasks/{id}/start", `{"lease_token":"{token}"}`)
+	r.step("POST", "/api/queue/tasks/{id}/heartbeat", `{"lease_token":"{token}","lease_seconds":120,"progress":40,"message":"half <way>"}`)
+	r.step("POST", "/api/queue/tasks/{id}/logs", `{"lease_token":"{token}","level":"info","message":"opened","details":{"bytes":12345678901234567890}}`)
+	r.step("POST", "/api/queue/tasks/{id}/logs", `{"lease_token":"{token}","level":"warning","message":"slow"}`)
+	r.step("GET", "/api/queue/tasks/{id}/attempts", "")
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}","result":{"width":640,"ratio":1.50}}`)
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}"}`)
+	r.step("GET", "/api/queue/tasks/{id}", "")
+	r.step("GET", "/api/queue/tasks/{id}/attempts", "")
+	r.step("GET", "/api/queue/tasks/{id}/logs?level=warning", "")
+	r.step("POST", "/api/queue/tasks/{id}/requeue", "")
+	r.step("DELETE", "/api/queue/tasks/{id}", "")
+	r.step("GET", "/api/queue/tasks/{id}", "")
+	r.step("DELETE", "/api/queue/tasks/{id}", "")
+	r.step("GET", "/api/queue/stats", "")
+}
+
+func failure(r *rig) {
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"flaky","max_attempts":100,"timeout_seconds":1.5,"deadline_utc":"2999-01-01T00:00:00Z","retry_policy":{"initial_seconds":0,"jitter":0}}]}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/tasks/{id}/release", `{"lease_token":"{token}"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","wait_seconds":10}`)
+	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"no route to host","retry_after_seconds":3600}`)
+	r.step("POST", "/api/queue/tasks/{id}/requeue", "")
+	r.step("DELETE", "/api/queue/tasks/{id}", "")
+	r.step("POST", "/api/queue/tasks/{id}/cancel", "")
+	r.step("POST", "/api/queue/tasks/{id}/requeue", "")
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w2","wait_seconds":10}`)
+	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"no such address","retry":false}`)
+	r.step("GET", "/api/queue/tasks/{id}/attempts", "")
+	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"again"}`)
+}
+
+func batch(r *rig) {
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a","idempotency_key":"k1"},{"type":"b","priority":7},{"type":"a","idempotency_key":"k1"}]}`)
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":" "},{"type":"a"},{"type":"a","priority":1001,"payload":[]}]}`)
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"a","priority":"5"}]}`)
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"a","prio":5}]}`)
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[]}`)
+	r.step("POST", "/api/queue/enqueue/batch", `{}`)
+	r.step("GET", "/api/queue/stats", "")
+}
+
+func workers(r *rig) {
+	r.step("GET", "/api/queue/workers", "")
+	r.step("POST", "/api/queue/workers/w%2F1/heartbeat", `{"capabilities":{"gpu":[1,2]},"types":["a","b"]}`)
+	r.step("POST", "/api/queue/workers/w%2F1/heartbeat", `{}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"über 2"}`)
+	r.step("GET", "/api/queue/workers", "")
+	r.step("GET", "/api/queue/workers/w%2F1", "")
+	r.step("GET", "/api/queue/workers/%C3%BCber%202", "")
+	r.step("DELETE", "/api/queue/workers/w%2F1", "")
+	r.step("DELETE", "/api/queue/workers/w%2F1", "")
+	r.step("GET", "/api/queue/workers/w%2F1", "")
+	r.step("POST", "/api/queue/workers/w3/heartbeat", `{"capabilities":[],"types":[""]}`)
+	r.step("POST", "/api/queue/workers/w3/heartbeat", `{"capability":{}}`)
+}
+
+func problems(r *rig) {
+	r.step("GET", "/api/queue/tasks/4200000000000000", "")
+	r.step("POST", "/api/queue/tasks/4200000000000000/cancel", "")
+	r.step("POST", "/api/queue/tasks/4200000000000000/complete", `{"lease_token":"1.0123456789abcdef0123456789abcdef"}`)
+	r.step("POST", "/api/queue/tasks/4200000000000000/complete", `{"lease_token":""}`)
+	r.step("GET", "/api/queue/tasks/4200000000000000/logs", "")
+	r.step("GET", "/api/queue/tasks/4200000000000000/attempts", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"","priority":0,"max_attempts":11}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","strategy":"random"}`)
+	r.step("GET", "/api/queue/nowhere", "")
+	r.step("PUT", "/api/queue/tasks/1", "{}")
+	r.step("POST", "/api/queue/enqueue", "type=email", "Content-Type", "application/x-www-form-urlencoded")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`, "Sec-Fetch-Site", "cross-site")
+}
+
+func service(r *rig) {
+	r.step("GET", "/livez", "")
+	r.step("GET", "/readyz", "")
+}

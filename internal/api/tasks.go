@@ -1,0 +1,203 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+func (s *server) enqueue(c echo.Context) error {
+	var spec task.Spec
+	if err := s.decode(c, &spec, s.MaxBodyBytes, json.RejectUnknownMembers(false)); err != nil {
+		return err
+	}
+	if spec.IdempotencyKey == nil {
+		spec.IdempotencyKey = headerKey(c)
+	}
+	t, created, err := s.queue.Enqueue(c.Request().Context(), spec, compatMaxAttempts)
+	if err != nil {
+		return err
+	}
+	message := "Task enqueued successfully"
+	if !created {
+		message = "Task already exists (idempotency key match)"
+	}
+	return s.write(c, http.StatusCreated, struct {
+		TaskID       int64       `json:"task_id"`
+		Status       task.Status `json:"status"`
+		CreatedAtUTC time.Time   `json:"created_at_utc"`
+		Message      string      `json:"message"`
+	}{t.ID, t.Status, t.CreatedAtUTC, message})
+}
+
+// headerKey is the value of Idempotency-Key, with or without the quotes that its draft standard asks for; nil without one.
+func headerKey(c echo.Context) *string {
+	key := c.Request().Header.Get("Idempotency-Key")
+	if key == "" {
+		return nil
+	}
+	if len(key) > 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = key[1 : len(key)-1]
+	}
+	return &key
+}
+
+// receipt is what a producer learns of one task of a batch.
+type receipt struct {
+	TaskID       int64       `json:"task_id"`
+	Status       task.Status `json:"status"`
+	CreatedAtUTC time.Time   `json:"created_at_utc"`
+	Created      bool        `json:"created"` // false: the idempotency key was known, this is the task that has it
+}
+
+func (s *server) enqueueBatch(c echo.Context) error {
+	var in struct {
+		Tasks []task.Spec `json:"tasks"`
+	}
+	if err := s.decode(c, &in, s.MaxBatchBodyBytes, json.RejectUnknownMembers(true)); err != nil {
+		return err
+	}
+	stored, created, err := s.queue.EnqueueBatch(c.Request().Context(), in.Tasks)
+	if err != nil {
+		return err
+	}
+	receipts := make([]receipt, len(stored))
+	for i, t := range stored {
+		receipts[i] = receipt{t.ID, t.Status, t.CreatedAtUTC, created[i]}
+	}
+	return s.write(c, http.StatusCreated, struct {
+		Tasks []receipt `json:"tasks"`
+	}{receipts})
+}
+
+func (s *server) getTask(c echo.Context) error {
+	id, err := taskID(c)
+	if err != nil {
+		return err
+	}
+	t, err := s.queue.Reader().GetTask(c.Request().Context(), id)
+	return s.answerTask(c, t, err)
+}
+
+// listTasks reads one task more than it shows, so that it knows whether a next page exists.
+func (s *server) listTasks(c echo.Context) error {
+	f, err := filter(c)
+	if err != nil {
+		return err
+	}
+	limit := f.Limit
+	f.Limit++
+	tasks, err := s.queue.Reader().ListTasks(c.Request().Context(), f)
+	if err != nil {
+		return err
+	}
+	if len(tasks) > limit {
+		tasks = tasks[:limit]
+		linkNext(c, strconv.FormatInt(tasks[limit-1].ID, 10))
+	}
+	return writeMany(s, c, "", tasks, "")
+}
+
+func filter(c echo.Context) (task.Filter, error) {
+	var bad task.InvalidError
+	f := task.Filter{
+		Status: task.Status(c.QueryParam("status")), Type: strings.TrimSpace(c.QueryParam("type")),
+		Before: queryInt(c, "cursor", 0, 1, 1<<63-1, &bad), Limit: int(queryInt(c, "limit", 100, 1, 1000, &bad)),
+	}
+	if f.Status != "" && !f.Status.Valid() {
+		bad.Add("status", "unknown status %q: use one of %s", f.Status, names(task.Statuses))
+	}
+	if f.Type != "" {
+		if msg := task.CheckName(f.Type, 200); msg != "" {
+			bad.Add("type", "%s", msg)
+		}
+	}
+	return f, bad.OrNil()
+}
+
+func names[T ~string](of []T) string {
+	list := make([]string, len(of))
+	for i, v := range of {
+		list[i] = string(v)
+	}
+	return strings.Join(list, ", ")
+}
+
+// linkNext tells where the page after this one is.
+func linkNext(c echo.Context, cursor string) {
+	query := url.Values{}
+	for name, values := range c.QueryParams() {
+		query[name] = slices.Clone(values)
+	}
+	query.Set("cursor", cursor)
+	c.Response().Header().Set("X-Next-Cursor", cursor)
+	c.Response().Header().Set("Link", "<"+c.Request().URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
+}
+
+func (s *server) cancel(c echo.Context) error {
+	id, err := taskID(c)
+	if err != nil {
+		return err
+	}
+	t, changed, err := s.queue.Cancel(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	message := "Task cancelled successfully"
+	if !changed {
+		message = "Task already " + string(t.Status) + ", cannot cancel"
+	}
+	return s.write(c, http.StatusOK, struct {
+		TaskID  int64       `json:"task_id"`
+		Status  task.Status `json:"status"`
+		Message string      `json:"message"`
+	}{t.ID, t.Status, message})
+}
+
+func (s *server) requeue(c echo.Context) error {
+	id, err := taskID(c)
+	if err != nil {
+		return err
+	}
+	t, err := s.queue.Requeue(c.Request().Context(), id)
+	return s.answerTask(c, t, err)
+}
+
+func (s *server) deleteTask(c echo.Context) error {
+	id, err := taskID(c)
+	if err != nil {
+		return err
+	}
+	if err := s.queue.Delete(c.Request().Context(), id); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (s *server) listAttempts(c echo.Context) error {
+	id, err := taskID(c)
+	if err != nil {
+		return err
+	}
+	attempts, err := s.queue.Reader().ListAttempts(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return s.write(c, http.StatusOK, attempts)
+}
+
+func (s *server) stats(c echo.Context) error {
+	stats, err := s.queue.Stats(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return s.write(c, http.StatusOK, stats)
+}

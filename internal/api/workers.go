@@ -1,0 +1,61 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+func (s *server) listWorkers(c echo.Context) error {
+	workers, err := s.queue.Reader().ListWorkers(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return s.write(c, http.StatusOK, workers)
+}
+
+func (s *server) getWorker(c echo.Context) error {
+	id, err := workerID(c)
+	if err != nil {
+		return err
+	}
+	w, err := s.queue.Reader().GetWorker(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return s.write(c, http.StatusOK, w)
+}
+
+func (s *server) workerHeartbeat(c echo.Context) error {
+	id, err := workerID(c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Capabilities *task.JSON `json:"capabilities"`
+		Types        []string   `json:"types"`
+	}
+	if err := s.read(c, &in); err != nil {
+		return err
+	}
+	pulse, err := s.queue.WorkerHeartbeat(c.Request().Context(), id, in.Capabilities, in.Types)
+	if err != nil {
+		return err
+	}
+	return s.write(c, http.StatusOK, struct {
+		Drain bool `json:"drain"`
+	}{pulse.Drain})
+}
+
+func (s *server) deleteWorker(c echo.Context) error {
+	id, err := workerID(c)
+	if err != nil {
+		return err
+	}
+	if err := s.queue.DeleteWorker(c.Request().Context(), id); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/prismq/thequeue/internal/api"
+	"github.com/prismq/thequeue/internal/config"
+	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/internal/worker"
+)
+
+// Options of a process that runs until it is told to stop.
+type Options struct {
+	Log     *slog.Logger      // required
+	Ready   func(addr string) // called once requests are answered, with the address; nil: not called
+	Hurry   <-chan struct{}   // closed: a stop under way waits no longer for running tasks; nil: it always waits
+	Version string            // shown by the API
+}
+
+const (
+	// A body must arrive within readTimeout; an answer, the longest wait of a claim included, is out within writeTimeout.
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 60 * time.Second
+	writeTimeout      = task.MaxWait + 60*time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	// shutdownTimeout bounds the wait for requests under way when everything else has stopped.
+	shutdownTimeout = 5 * time.Second
+)
+
+// Serve runs the server, its upkeep and its own workers until ctx ends. Then it stops in this order: it is not ready any more and gives
+// no claims; running tasks get the grace to end, while remote workers can still report; what did not end is handed back; requests under way are
+// answered; the store is closed. An address that cannot be listened on, and a database that cannot be opened, are errors before anything runs.
+func Serve(ctx context.Context, cfg config.Config, o Options) (err error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer ln.Close() // closed already unless the start failed
+	st, err := open(ctx, cfg.Database, true, true, o.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return serve(ctx, ln, st, cfg, o)
+}
+
+func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Config, o Options) error {
+	q := queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, Log: o.Log})
+	pool, err := newPool(q, cfg, o)
+	if err != nil {
+		return err
+	}
+	var stopping atomic.Bool
+	server := newServer(q, cfg, o, func(ctx context.Context) error {
+		if stopping.Load() {
+			return task.ErrStopped
+		}
+		return q.Ping(ctx)
+	})
+
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, failed := errgroup.WithContext(ctx) // ends with ctx, or when a part fails
+	group.Go(func() error { return q.Run(running) })
+	group.Go(func() error {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		defer stop()
+		if pool != nil {
+			if err := pool.Run(failed); err != nil {
+				return err
+			}
+		}
+		<-failed.Done()
+		return shutDown(server)
+	})
+	context.AfterFunc(failed, func() { stopping.Store(true); q.Drain() })
+	if o.Ready != nil {
+		o.Ready(ln.Addr().String())
+	}
+	return group.Wait()
+}
+
+func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.Context) error) *http.Server {
+	handler := api.New(q, api.Options{MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: o.Log, Ready: ready, Version: o.Version})
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
+}
+
+// shutDown answers the requests under way and closes what is still open after that.
+func shutDown(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), server.Close())
+	}
+	return nil
+}
+
+// newPool returns the workers of this process, which take the types that have a handler here and leave the others to remote workers;
+// nil when the configuration wants none.
+func newPool(q *queue.Queue, cfg config.Config, o Options) (*worker.Worker, error) {
+	if cfg.Workers == 0 {
+		return nil, nil
+	}
+	return newWorker(q, cfg, o)
+}

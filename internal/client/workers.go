@@ -1,0 +1,43 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+func workerPath(workerID string) string { return "/api/queue/workers/" + url.PathEscape(workerID) }
+
+// Workers returns the registry, ordered by id.
+func (c *Client) Workers(ctx context.Context) (ws []task.Worker, err error) {
+	_, err = c.do(ctx, call{method: http.MethodGet, path: "/api/queue/workers", twice: true}, &ws)
+	return ws, err
+}
+
+// Worker returns the entry of one worker.
+func (c *Client) Worker(ctx context.Context, workerID string) (w task.Worker, err error) {
+	_, err = c.do(ctx, call{method: http.MethodGet, path: workerPath(workerID), twice: true}, &w)
+	return w, err
+}
+
+// WorkerHeartbeat registers a worker or renews its entry; nil capabilities and types stay as they are. Of the answer only Drain is set.
+func (c *Client) WorkerHeartbeat(ctx context.Context, workerID string, capabilities *task.JSON, types []string) (p task.Pulse, err error) {
+	body, err := new(object).add("capabilities", capabilities).add("types", types).bytes()
+	if err != nil {
+		return p, err
+	}
+	_, err = c.do(ctx, call{method: http.MethodPost, path: workerPath(workerID) + "/heartbeat", body: body, twice: true}, &p)
+	return p, err
+}
+
+// DeleteWorker removes a worker from the registry; tasks that it holds are not touched.
+func (c *Client) DeleteWorker(ctx context.Context, workerID string) error {
+	unclear, err := c.do(ctx, call{method: http.MethodDelete, path: workerPath(workerID), twice: true}, nil)
+	if unclear && errors.Is(err, task.ErrNotFound) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Validate returns a *task.InvalidError with everything that is wrong with c, or nil. A worker_id and a database may be missing.
+func (c Config) Validate() error {
+	var bad task.InvalidError
+	c.check(nil, &bad)
+	return bad.OrNil()
+}
+
+func (c Config) check(need []string, bad *task.InvalidError) {
+	if c.WorkerID == "" && slices.Contains(need, "worker_id") {
+		bad.Add("worker_id", "is required: name this worker in the file, by PRISMQ_WORKER_ID or by --worker-id")
+	}
+	if c.Database == "" && slices.Contains(need, "database") {
+		bad.Add("database", "is required, since the environment does not tell where your data is kept: the path of a SQLite file or a postgres:// URL")
+	}
+	c.checkWorker(bad)
+	c.checkServer(bad)
+	for _, name := range slices.Sorted(maps.Keys(c.Retry)) {
+		checkType(name, "retry."+name, bad)
+		if err := c.Retry[name].Check(); err != nil {
+			bad.Add("retry."+name, "%s", err)
+		}
+	}
+	c.Handlers.check(bad)
+}
+
+func (c Config) checkWorker(bad *task.InvalidError) {
+	if msg := task.CheckName(c.WorkerID, 200); c.WorkerID != "" && msg != "" {
+		bad.Add("worker_id", "%s", msg)
+	}
+	if !c.SchedulingStrategy.Valid() {
+		bad.Add("scheduling_strategy", "unknown strategy %q: use one of %s", c.SchedulingStrategy, task.StrategyNames())
+	}
+	between(c.LeaseDurationSeconds, task.MinLease.Seconds(), task.MaxLease.Seconds(), "lease_duration_seconds", bad)
+	between(c.PollIntervalSeconds, 0.01, 3600, "poll_interval_seconds", bad)
+	between(float64(c.MaxRetries), 0, 100, "max_retries", bad)
+	between(float64(c.Workers), 0, 1000, "workers", bad)
+}
+
+func (c Config) checkServer(bad *task.InvalidError) {
+	if msg := checkDatabase(c.Database); msg != "" {
+		bad.Add("database", "%s", msg)
+	}
+	if msg := checkAddr(c.Addr); msg != "" {
+		bad.Add("addr", "%s", msg)
+	}
+	if !isHTTP(c.Server) {
+		bad.Add("server", "must be a URL like http://127.0.0.1:8000")
+	}
+	between(c.ShutdownGraceSeconds, 0, 3600, "shutdown_grace_seconds", bad)
+	between(float64(c.MaxPayloadBytes), 2, 1<<30, "max_payload_bytes", bad)
+	between(float64(c.MaxBodyBytes), 1024, 1<<30, "max_body_bytes", bad)
+	oneOf(c.LogLevel, []string{"debug", "info", "warn", "error"}, "log_level", bad)
+	oneOf(c.LogFormat, []string{"text", "json"}, "log_format", bad)
+}
+
+func (h Handlers) check(bad *task.InvalidError) {
+	for _, name := range slices.Sorted(maps.Keys(h.Exec)) {
+		field := "handlers.exec." + name
+		checkType(name, field, bad)
+		e := h.Exec[name]
+		if len(e.Command) == 0 || e.Command[0] == "" {
+			bad.Add(field+".command", "is required: a program, and its arguments")
+		}
+		between(e.TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
+		between(float64(e.MaxOutputBytes), 0, 1<<30, field+".max_output_bytes", bad)
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.HTTP)) {
+		field := "handlers.http." + name
+		checkType(name, field, bad)
+		if _, twice := h.Exec[name]; twice {
+			bad.Add(field, "this type has a handler in handlers.exec already")
+		}
+		if !isHTTP(h.HTTP[name].URL) {
+			bad.Add(field+".url", "must be a URL like https://example.com/hook")
+		}
+		between(h.HTTP[name].TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
+	}
+}
+
+// checkDatabase says what is wrong without repeating the text: there may be a password in it.
+func checkDatabase(database string) string {
+	scheme, _, isURL := strings.Cut(database, "://")
+	switch {
+	case strings.ContainsRune(database, 0):
+		return "must not hold NUL"
+	case IsPostgres(database):
+		if u, err := url.Parse(database); err != nil || u.Host == "" && u.Query().Get("host") == "" {
+			return "must be a URL like postgres://user:password@host:5432/name (special characters of a password percent-encoded)"
+		}
+	case isURL && !strings.ContainsAny(scheme, `/\`):
+		return fmt.Sprintf("must be the path of a SQLite file or a postgres:// URL, not %s://", scheme)
+	}
+	return ""
+}
+
+// checkAddr refuses every address that other machines can reach: the server knows no access keys.
+func checkAddr(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "must be host:port, like 127.0.0.1:8000"
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return "must have a port between 0 and 65535"
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return "must be an address of this machine alone, like 127.0.0.1 or [::1]: there are no access keys, so put a proxy with authentication before it"
+	}
+	return ""
+}
+
+func checkType(name, field string, bad *task.InvalidError) {
+	if msg := task.CheckName(name, 200); msg != "" {
+		bad.Add(field, "the task type %s", msg)
+	}
+}
+
+func isHTTP(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+func between(v, low, high float64, field string, bad *task.InvalidError) {
+	if math.IsNaN(v) || v < low || v > high {
+		bad.Add(field, "must lie between %s and %s", plain(low), plain(high))
+	}
+}
+
+func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+func oneOf(v string, of []string, field string, bad *task.InvalidError) {
+	if !slices.Contains(of, v) {
+		bad.Add(field, "must be one of %s, not %q", strings.Join(of, ", "), v)
+	}
+}

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Config is every setting of the binary. Keys in files are the names in the conf tags; a field with an env tag can also be set by that variable.
+type Config struct {
+	// The worker: what `work`, and the workers inside `serve`, are and may take.
+
+	WorkerID             string            `conf:"worker_id" env:"PRISMQ_WORKER_ID"`                           // empty: only `serve` may make one up
+	Capabilities         task.Capabilities `conf:"capabilities" env:"PRISMQ_CAPABILITIES"`                     // JSON in the environment; nil: none
+	SchedulingStrategy   task.Strategy     `conf:"scheduling_strategy" env:"PRISMQ_SCHEDULING_STRATEGY"`       // the order of its claims
+	LeaseDurationSeconds float64           `conf:"lease_duration_seconds" env:"PRISMQ_LEASE_DURATION_SECONDS"` // how long a claim holds without a heartbeat
+	PollIntervalSeconds  float64           `conf:"poll_interval_seconds" env:"PRISMQ_POLL_INTERVAL_SECONDS"`   // at least so long from a claim that found nothing to the next
+	MaxRetries           int               `conf:"max_retries" env:"PRISMQ_MAX_RETRIES"`                       // how often a call to the server is repeated
+	Workers              int               `conf:"workers" env:"PRISMQ_WORKERS"`                               // tasks run at a time; 0: none, `serve` then runs no task itself
+	Handlers             Handlers          `conf:"handlers"`                                                   // what is run for a task, by its type
+
+	// The server and where it keeps its tasks.
+
+	Database             string                  `conf:"database" env:"PRISMQ_DATABASE_URL"`                         // path of a SQLite file, or a postgres:// URL
+	Addr                 string                  `conf:"addr" env:"PRISMQ_ADDR"`                                     // host:port to listen on; port 0: any free one
+	Server               string                  `conf:"server" env:"PRISMQ_SERVER_URL"`                             // where clients and `work` find the server
+	ShutdownGraceSeconds float64                 `conf:"shutdown_grace_seconds" env:"PRISMQ_SHUTDOWN_GRACE_SECONDS"` // how long running tasks may take to end when the process stops
+	MaxPayloadBytes      int                     `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task
+	MaxBodyBytes         int                     `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
+	Retry                map[string]task.Backoff `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
+	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL"`                           // debug, info, warn or error
+	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT"`                         // text or json
+}
+
+// Handlers says what is run for a task, by its type. A type has one handler, of one kind.
+type Handlers struct {
+	Exec map[string]Exec `conf:"exec"` // a command
+	HTTP map[string]HTTP `conf:"http"` // a POST request
+}
+
+// Exec runs a command of this machine, without a shell.
+type Exec struct {
+	Command        []string          `conf:"command"`          // the program, by absolute path or as found in PATH at the start, and the templates of its arguments
+	Env            map[string]string `conf:"env"`              // its environment, beside PATH, HOME and the THEQUEUE_ variables; nothing else is passed on
+	Dir            string            `conf:"dir"`              // where it runs; empty: where the worker runs
+	TimeoutSeconds float64           `conf:"timeout_seconds"`  // 0: the task's own limit alone
+	MaxOutputBytes int               `conf:"max_output_bytes"` // of its output kept; 0: the handler's default
+}
+
+// HTTP posts the task to a URL.
+type HTTP struct {
+	URL            string            `conf:"url"`
+	Headers        map[string]string `conf:"headers"`         // sent with every request
+	TimeoutSeconds float64           `conf:"timeout_seconds"` // 0: the handler's default
+}
+
+// Default returns the settings that hold where nothing else is said. The database is in the user's data directory, or empty when the
+// environment does not tell where that is.
+func Default(getenv func(string) string) Config {
+	return Config{
+		SchedulingStrategy:   task.Priority,
+		LeaseDurationSeconds: task.DefaultLease.Seconds(),
+		PollIntervalSeconds:  1,
+		MaxRetries:           3,
+		Workers:              4,
+		Database:             defaultDatabase(runtime.GOOS, getenv),
+		Addr:                 "127.0.0.1:8000",
+		Server:               "http://127.0.0.1:8000",
+		ShutdownGraceSeconds: 10,
+		MaxPayloadBytes:      1 << 20,
+		MaxBodyBytes:         2 << 20,
+		LogLevel:             "info",
+		LogFormat:            "text",
+	}
+}
+
+// LeaseDuration is how long a claim holds without a heartbeat.
+func (c Config) LeaseDuration() time.Duration { return seconds(c.LeaseDurationSeconds) }
+
+// PollInterval is the least time from a claim that found nothing to the next.
+func (c Config) PollInterval() time.Duration { return seconds(c.PollIntervalSeconds) }
+
+// ShutdownGrace is how long running tasks may take to end when the process stops.
+func (c Config) ShutdownGrace() time.Duration { return seconds(c.ShutdownGraceSeconds) }
+
+// Timeout is the longest that the command may run; 0: no limit of the handler.
+func (e Exec) Timeout() time.Duration { return seconds(e.TimeoutSeconds) }
+
+// Timeout is the longest that the request may take; 0: the handler's default.
+func (h HTTP) Timeout() time.Duration { return seconds(h.TimeoutSeconds) }
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -1,0 +1,354 @@
+package config_test
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/prismq/thequeue/internal/config"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// environment returns a getenv with these variables; HOME is always set.
+func environment(vars map[string]string) func(string) string {
+	return func(name string) string {
+		if v, ok := vars[name]; ok || name != "HOME" {
+			return v
+		}
+		return filepath.Join(string(filepath.Separator), "home", "ada")
+	}
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t *testing.T, name, text string) (config.Config, error) {
+	t.Helper()
+	return config.Load(config.Source{File: write(t, name, text), Getenv: environment(nil)})
+}
+
+// problems returns field: message of every complaint in err, sorted.
+func problems(t *testing.T, err error) []string {
+	t.Helper()
+	bad, ok := errors.AsType[*task.InvalidError](err)
+	if !ok {
+		t.Fatalf("got %v, want an InvalidError", err)
+	}
+	out := map[string]bool{}
+	for _, f := range bad.Fields {
+		out[f.Field+": "+f.Message] = true
+	}
+	return slices.Sorted(maps.Keys(out))
+}
+
+func TestDefaultsAreThoseOfTheContract(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.Source{Getenv: environment(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Database = ""
+	want := config.Config{
+		SchedulingStrategy: "priority", LeaseDurationSeconds: 60, PollIntervalSeconds: 1, MaxRetries: 3, Workers: 4,
+		Addr: "127.0.0.1:8000", Server: "http://127.0.0.1:8000", ShutdownGraceSeconds: 10,
+		MaxPayloadBytes: 1 << 20, MaxBodyBytes: 2 << 20, LogLevel: "info", LogFormat: "text",
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Error(diff)
+	}
+}
+
+var sameInThreeFormats = map[string]string{
+	"c.json": `{
+	"worker_id": "w1",
+	"capabilities": {"gpu": true, "memory_gb": 64, "regions": ["eu", "us"]},
+	"lease_duration_seconds": 90,
+	"poll_interval_seconds": 0.5,
+	"retry": {"mail": {"max_seconds": 60}},
+	"handlers": {
+		"exec": {"resize": {"command": ["ABS", "-x"], "env": {"LANG": "C"}, "timeout_seconds": 5}},
+		"http": {"hook": {"url": "https://example.com/h", "headers": {"X-Key": "k"}}}
+	}
+}`,
+	"c.yaml": `
+worker_id: w1
+capabilities: {gpu: true, memory_gb: 64, regions: [eu, us]}
+lease_duration_seconds: 90
+poll_interval_seconds: 0.5
+retry:
+  mail: {max_seconds: 60}
+handlers:
+  exec:
+    resize:
+      command: ["ABS", -x]
+      env: {LANG: C}
+      timeout_seconds: 5
+  http:
+    hook: {url: "https://example.com/h", headers: {X-Key: k}}
+`,
+	"c.toml": `
+worker_id = "w1"
+capabilities = { gpu = true, memory_gb = 64, regions = ["eu", "us"] }
+lease_duration_seconds = 90
+poll_interval_seconds = 0.5
+[retry.mail]
+max_seconds = 60
+[handlers.exec.resize]
+command = ["ABS", "-x"]
+env = { LANG = "C" }
+timeout_seconds = 5
+[handlers.http.hook]
+url = "https://example.com/h"
+headers = { X-Key = "k" }
+`,
+}
+
+func TestLoadReadsThreeFormats(t *testing.T) {
+	t.Parallel()
+	program := "/bin/resize"
+	if runtime.GOOS == "windows" {
+		program = "C:/resize.exe"
+	}
+	want := config.Default(environment(nil))
+	want.WorkerID, want.LeaseDurationSeconds, want.PollIntervalSeconds = "w1", 90, 0.5
+	want.Retry = map[string]task.Backoff{"mail": {InitialSeconds: 1, Multiplier: 2, MaxSeconds: 60, Jitter: 0.1}}
+	want.Handlers = config.Handlers{
+		Exec: map[string]config.Exec{"resize": {Command: []string{program, "-x"}, Env: map[string]string{"LANG": "C"}, TimeoutSeconds: 5}},
+		HTTP: map[string]config.HTTP{"hook": {URL: "https://example.com/h", Headers: map[string]string{"X-Key": "k"}}},
+	}
+	for name, text := range sameInThreeFormats {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := load(t, name, strings.ReplaceAll(text, "ABS", program))
+			if err != nil {
+				t.Fatal(err)
+			}
+			needs, err := task.ParseRequirements(`{"gpu": true, "memory_gb": {"min": 64, "max": 64}, "regions": ["us", "eu"]}`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !needs.Satisfied(got.Capabilities) {
+				t.Errorf("capabilities %v do not satisfy %v", got.Capabilities, needs)
+			}
+			got.Capabilities = nil
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLoadNamesEveryProblemAtOnce(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{
+		"c.json": "{\n\"worker_idd\": \"w\",\n\"max_retries\": \"three\",\n\"capabilities\": [1],\n\"handlers\": {\n\"exec\": {\"a\": {\n\"comand\": [\"x\"]}}},\n\"retry\": {\"m\": {\n\"jitter\": 7,\n\"factor\": 2}},\n\"scheduling_strategy\": \"random\"}",
+		"c.yaml": "\nworker_idd: w\nmax_retries: three\ncapabilities: [1]\nhandlers:\n  exec: {a: {\n    comand: [x]}}\nretry: {m: {\n    jitter: 7,\n    factor: 2}}\nscheduling_strategy: random\n",
+		"c.toml": "\nworker_idd = \"w\"\nmax_retries = \"three\"\ncapabilities = [1]\nscheduling_strategy = \"random\"\n[handlers.exec.a]\ncomand = [\"x\"]\n[retry.m]\njitter = 7\nfactor = 2\n",
+	}
+	want := []string{
+		`PRISMQ_WORKERS: must be a whole number`,
+		`addr: must be host:port, like 127.0.0.1:8000`,
+		`capabilities: must be a JSON object (line 4)`,
+		`handlers.exec.a.comand: unknown key (line 7)`,
+		`handlers.exec.a.command: is required: a program, and its arguments`,
+		`max_retries: must be a whole number (line 3)`,
+		`retry.m.factor: unknown key (line 10)`,
+		`retry.m: jitter must lie between 0 and 1`,
+		`scheduling_strategy: unknown strategy "random": use one of fifo, lifo, priority, weighted_random`,
+		`worker_id: is required: name this worker in the file, by PRISMQ_WORKER_ID or by --worker-id`,
+		`worker_idd: unknown key (line 2)`,
+	}
+	for name, text := range files {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Load(config.Source{
+				File: write(t, name, text), Need: []string{"worker_id"},
+				Getenv: environment(map[string]string{"PRISMQ_WORKERS": "many"}),
+				Flags:  func(c *config.Config) { c.Addr = "8000" },
+			})
+			if diff := cmp.Diff(want, problems(t, err)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLoadRefusesFilesItCannotRead(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, text, want string }{
+		{"c.yaml", "a: [\n", "line 1:"},
+		{"c.yaml", "workers: 1\nworkers: 2\n", "line 2: mapping key \"workers\" already defined"},
+		{"c.json", `{"workers": 1, "workers": 2}`, `mapping key "workers" already defined`},
+		{"c.json", "[]", "the file: must be an object with keys"},
+		{"c.toml", "a = \n", "line 1:"},
+		{"c.toml", "workers = 1\nworkers = 2\n", "key workers is already defined"},
+		{"c.ini", "workers=1", `unknown extension ".ini": use .json, .yaml, .yml or .toml`},
+		{"c.yaml", "handlers: 5\n", "handlers: must be an object with keys (line 1)"},
+		{"c.yaml", "retry: {a: 5}\n", "retry.a: must be an object with keys"},
+		{"c.yaml", "'': 5\n", "unknown key"},
+	} {
+		if _, err := load(t, c.name, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %q: got %v, want %q", c.name, c.text, err, c.want)
+		}
+	}
+	missing := filepath.Join(t.TempDir(), "none.yaml")
+	if _, err := config.Load(config.Source{File: missing, Getenv: environment(nil)}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), missing) {
+		t.Errorf("missing file: got %v", err)
+	}
+}
+
+func TestLoadTakesAnEmptyFileForNone(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"c.yaml", "c.toml", "c.json"} {
+		if _, err := load(t, name, ""); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestLaterSourcesWin(t *testing.T) {
+	t.Parallel()
+	file := "worker_id: file\nworkers: 2\nlog_level: debug\ndatabase: file.db\n"
+	env := map[string]string{"PRISMQ_WORKER_ID": "env", "PRISMQ_WORKERS": "3", "PRISMQ_QUEUE_DB_PATH": "env.db"}
+	got, err := config.Load(config.Source{
+		File: write(t, "c.yml", file), Getenv: environment(env), Flags: func(c *config.Config) { c.WorkerID = "flag" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := []any{got.WorkerID, got.Workers, got.LogLevel, got.Database, got.MaxRetries}
+	if diff := cmp.Diff([]any{"flag", 3, "debug", "env.db", 3}, have); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEnvironmentSetsEveryWorkerField(t *testing.T) {
+	t.Parallel()
+	got, err := config.Load(config.Source{Need: []string{"worker_id", "database"}, Getenv: environment(map[string]string{
+		"PRISMQ_WORKER_ID": "7", "PRISMQ_CAPABILITIES": `{"gpu": 1}`, "PRISMQ_SCHEDULING_STRATEGY": "lifo", "PRISMQ_LEASE_DURATION_SECONDS": "30",
+		"PRISMQ_POLL_INTERVAL_SECONDS": "2", "PRISMQ_MAX_RETRIES": "0", "PRISMQ_DATABASE_URL": "postgres://h/db", "PRISMQ_QUEUE_DB_PATH": "x.db",
+		"PRISMQ_SERVER_URL": "https://q.example.com", "PRISMQ_ADDR": "[::1]:0", "PRISMQ_SHUTDOWN_GRACE_SECONDS": "0",
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	needs := task.Requirements{"gpu": 1}
+	if !needs.Satisfied(got.Capabilities) {
+		t.Errorf("capabilities: %v", got.Capabilities)
+	}
+	have := []any{got.WorkerID, got.SchedulingStrategy, got.LeaseDurationSeconds, got.PollIntervalSeconds, got.MaxRetries, got.Database, got.Server, got.Addr, got.ShutdownGraceSeconds}
+	want := []any{"7", task.LIFO, 30.0, 2.0, 0, "postgres://h/db", "https://q.example.com", "[::1]:0", 0.0}
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestValidateChecksEachField(t *testing.T) {
+	t.Parallel()
+	for field, change := range map[string]func(*config.Config){
+		"worker_id":              func(c *config.Config) { c.WorkerID = strings.Repeat("x", 201) },
+		"lease_duration_seconds": func(c *config.Config) { c.LeaseDurationSeconds = 43201 },
+		"poll_interval_seconds":  func(c *config.Config) { c.PollIntervalSeconds = 0 },
+		"max_retries":            func(c *config.Config) { c.MaxRetries = -1 },
+		"workers":                func(c *config.Config) { c.Workers = 1001 },
+		"database":               func(c *config.Config) { c.Database = "mysql://h/db" },
+		"addr":                   func(c *config.Config) { c.Addr = "0.0.0.0:8000" },
+		"server":                 func(c *config.Config) { c.Server = "127.0.0.1:8000" },
+		"shutdown_grace_seconds": func(c *config.Config) { c.ShutdownGraceSeconds = -1 },
+		"max_payload_bytes":      func(c *config.Config) { c.MaxPayloadBytes = 0 },
+		"max_body_bytes":         func(c *config.Config) { c.MaxBodyBytes = 0 },
+		"log_level":              func(c *config.Config) { c.LogLevel = "loud" },
+		"log_format":             func(c *config.Config) { c.LogFormat = "xml" },
+		"retry. ":                func(c *config.Config) { c.Retry = map[string]task.Backoff{" ": task.DefaultBackoff} },
+		"handlers.exec.a.command": func(c *config.Config) {
+			c.Handlers.Exec = map[string]config.Exec{"a": {Command: []string{""}}}
+		},
+		"handlers.http.a.url": func(c *config.Config) { c.Handlers.HTTP = map[string]config.HTTP{"a": {URL: "ftp://x"}} },
+	} {
+		c := config.Default(environment(nil))
+		change(&c)
+		got := problems(t, c.Validate())
+		if len(got) != 1 || !strings.HasPrefix(got[0], field+": ") {
+			t.Errorf("%s: got %q", field, got)
+		}
+	}
+}
+
+func TestATypeHasOneHandler(t *testing.T) {
+	t.Parallel()
+	_, err := load(t, "c.yaml", "handlers:\n  exec: {a: {command: ["+os.Args[0]+"]}}\n  http: {a: {url: http://h/}}\n")
+	if diff := cmp.Diff([]string{"handlers.http.a: this type has a handler in handlers.exec already"}, problems(t, err)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestADatabaseMustBeKnownWhereItIsNeeded(t *testing.T) {
+	t.Parallel()
+	nothing := func(string) string { return "" }
+	if _, err := config.Load(config.Source{Getenv: nothing}); err != nil {
+		t.Errorf("not needed: got %v", err)
+	}
+	_, err := config.Load(config.Source{Getenv: nothing, Need: []string{"database"}})
+	if got := problems(t, err); len(got) != 1 || !strings.HasPrefix(got[0], "database: is required") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestNoMessageShowsThePassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"postgres://u:s3cr3t%@h/db", "postgres://u:s3cr3t@/db", "mysql://u:s3cr3t@h/db", "postgres://u:s3cr3t@h:port/db"} {
+		c := config.Default(environment(nil))
+		c.Database = url
+		if err := c.Validate(); err == nil || strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("%s: got %v", url, err)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"/var/lib/queue.db":                        "/var/lib/queue.db",
+		"postgres://u:s3cr3t@h:5432/db":            "postgres://u:xxxxx@h:5432/db",
+		"postgresql://h/db?user=u&password=s3cr3t": "postgresql://h/db?password=xxxxx&user=u",
+		"postgres://h/db?sslpassword=s3cr3t":       "postgres://h/db?sslpassword=xxxxx",
+		"postgres://u:s3cr3t%@h/db":                "postgres://(not a valid URL)",
+	} {
+		if got := config.Redact(in); got != want {
+			t.Errorf("Redact(%s) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestExamplesLoad(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the examples name programs by paths of Unix")
+	}
+	files, err := filepath.Glob("../../docs/examples/*.*")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("found %v, %v", files, err)
+	}
+	for _, file := range files {
+		s := config.Source{File: file, Getenv: environment(nil)}
+		if strings.Contains(filepath.Base(file), "worker") {
+			s.Need = []string{"worker_id"}
+		}
+		if _, err := config.Load(s); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// Source says where the settings come from.
+type Source struct {
+	File   string              // JSON, YAML or TOML by its extension; empty: none
+	Getenv func(string) string // an empty value is the same as none
+	Flags  func(*Config)       // applies the flags that were given; nil: none
+	Need   []string            // which of worker_id and database must be set: they may have no default
+}
+
+// Load returns the settings of all sources together. What is wrong with any of them comes back at once, as a *task.InvalidError.
+// A file that cannot be read or parsed is the error alone: nothing can be said of what is in it.
+func Load(s Source) (Config, error) {
+	c := Default(s.Getenv)
+	var bad task.InvalidError
+	if s.File != "" {
+		if err := c.readFile(s.File, &bad); err != nil {
+			return Config{}, fmt.Errorf("read configuration: %w", err)
+		}
+	}
+	c.readEnv(s.Getenv, &bad)
+	if s.Flags != nil {
+		s.Flags(&c)
+	}
+	c.check(s.Need, &bad)
+	if err := bad.OrNil(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+func (c *Config) readFile(path string, bad *task.InvalidError) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	doc, err := parse(path, text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	r := reader{bad: bad, line: doc.line}
+	r.read(reflect.ValueOf(c).Elem(), doc.tree, nil)
+	return nil
+}
+
+func (c *Config) readEnv(getenv func(string) string, bad *task.InvalidError) {
+	if path := getenv("PRISMQ_QUEUE_DB_PATH"); path != "" {
+		c.Database = path
+	}
+	v := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("env")
+		if name == "" || getenv(name) == "" {
+			continue
+		}
+		if v.Field(i).Kind() == reflect.String {
+			v.Field(i).SetString(getenv(name))
+		} else if msg := setJSON(v.Field(i), []byte(getenv(name))); msg != "" {
+			bad.Add(name, "%s", msg)
+		}
+	}
+}

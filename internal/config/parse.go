@@ -1,0 +1,94 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// document is a file in whatever format: its values, and where they stand.
+type document struct {
+	tree any                     // of map[string]any, []any and scalars; nil: an empty file
+	line func(path []string) int // the line of a key, counted from 1; 0: not known
+}
+
+func parse(path string, text []byte) (document, error) {
+	switch ext := strings.ToLower(filepath.Ext(path)); ext {
+	case ".json", ".yaml", ".yml":
+		return parseYAML(text)
+	case ".toml":
+		return parseTOML(text)
+	default:
+		return document{}, fmt.Errorf("unknown extension %q: use .json, .yaml, .yml or .toml", ext)
+	}
+}
+
+// parseYAML reads JSON too, of which YAML is a superset. Keys that come twice are an error.
+func parseYAML(text []byte) (document, error) {
+	var tree any
+	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&tree); err != nil && !errors.Is(err, io.EOF) {
+		if e, ok := errors.AsType[yaml.Error](err); ok {
+			return document{}, fmt.Errorf("line %d: %s", e.GetToken().Position.Line, e.GetMessage())
+		}
+		return document{}, err
+	}
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return document{}, err
+	}
+	return document{tree: tree, line: func(path []string) int {
+		b := (&yaml.PathBuilder{}).Root()
+		for _, key := range path {
+			b = b.Child(key)
+		}
+		node, err := b.Build().FilterFile(file)
+		if err != nil {
+			return 0
+		}
+		return node.GetToken().Position.Line
+	}}, nil
+}
+
+func parseTOML(text []byte) (document, error) {
+	var tree map[string]any
+	if err := toml.Unmarshal(text, &tree); err != nil {
+		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+			line, _ := e.Position()
+			return document{}, fmt.Errorf("line %d: %w", line, err)
+		}
+		return document{}, err
+	}
+	lines := tomlLines(text)
+	return document{tree: tree, line: func(path []string) int { return lines[strings.Join(path, "\x00")] }}, nil
+}
+
+// tomlLines returns the line of every key of a valid document but of those in inline tables.
+func tomlLines(text []byte) map[string]int {
+	lines := map[string]int{}
+	var p unstable.Parser
+	p.Reset(text)
+	var table []string
+	for p.NextExpression() {
+		e := p.Expression()
+		var path []string
+		if e.Kind == unstable.KeyValue {
+			path = table
+		}
+		for keys := e.Key(); keys.Next(); {
+			path = with(path, string(keys.Node().Data))
+			lines[strings.Join(path, "\x00")] = p.Shape(keys.Node().Raw).Start.Line
+		}
+		if e.Kind != unstable.KeyValue {
+			table = path
+		}
+	}
+	return lines
+}

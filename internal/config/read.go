@@ -1,0 +1,126 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// reader lays the tree of a file over settings and notes whatever does not fit.
+type reader struct {
+	bad  *task.InvalidError
+	line func(path []string) int // of a key; 0: not known
+}
+
+func (r reader) read(dst reflect.Value, tree any, path []string) {
+	switch {
+	case dst.Type() == reflect.TypeFor[task.Capabilities](), dst.Kind() == reflect.Map && dst.Type().Elem().Kind() == reflect.String:
+		r.set(dst, tree, path)
+	case dst.Kind() == reflect.Struct:
+		for key, value := range r.object(tree, path) {
+			if field := fieldNamed(dst, key); field.IsValid() {
+				r.read(field, value, with(path, key))
+			} else {
+				r.complain(with(path, key), "unknown key")
+			}
+		}
+	case dst.Kind() == reflect.Map:
+		dst.Set(reflect.MakeMap(dst.Type()))
+		for key, value := range r.object(tree, path) {
+			element := reflect.New(dst.Type().Elem()).Elem()
+			if b, ok := element.Addr().Interface().(*task.Backoff); ok {
+				*b = task.DefaultBackoff
+			}
+			r.read(element, value, with(path, key))
+			dst.SetMapIndex(reflect.ValueOf(key), element)
+		}
+	default:
+		r.set(dst, tree, path)
+	}
+}
+
+// object yields the members of an object in the order of their names. A null is an empty object.
+func (r reader) object(tree any, path []string) func(yield func(string, any) bool) {
+	m, ok := tree.(map[string]any)
+	if !ok && tree != nil {
+		r.complain(path, "must be an object with keys")
+	}
+	return func(yield func(string, any) bool) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if !yield(key, m[key]) {
+				return
+			}
+		}
+	}
+}
+
+func (r reader) set(dst reflect.Value, value any, path []string) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		r.complain(path, "must be a value that JSON knows")
+	} else if msg := setJSON(dst, text); msg != "" {
+		r.complain(path, msg)
+	}
+}
+
+func (r reader) complain(path []string, msg string) {
+	if n := r.line(path); n > 0 {
+		msg += fmt.Sprintf(" (line %d)", n)
+	}
+	field := strings.Join(path, ".")
+	if field == "" {
+		field = "the file"
+	}
+	r.bad.Add(field, "%s", msg)
+}
+
+// setJSON sets dst from a JSON value, or leaves it and says what was expected. A null leaves it too.
+func setJSON(dst reflect.Value, text []byte) string {
+	if c, ok := dst.Addr().Interface().(*task.Capabilities); ok {
+		parsed, err := task.ParseCapabilities(task.JSON(text))
+		if err != nil {
+			return err.Error()
+		}
+		*c = parsed
+		return ""
+	}
+	value := reflect.New(dst.Type())
+	value.Elem().Set(dst)
+	if err := json.Unmarshal(text, value.Interface()); err != nil {
+		return "must be " + kindName(dst.Type())
+	}
+	dst.Set(value.Elem())
+	return ""
+}
+
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list of texts"
+	case reflect.Map:
+		return "an object of texts"
+	}
+	return "a text"
+}
+
+// fieldNamed returns the field of a struct with this key, or the zero Value.
+func fieldNamed(s reflect.Value, key string) reflect.Value {
+	for i := range s.NumField() {
+		tag := s.Type().Field(i).Tag
+		if key != "" && (tag.Get("conf") == key || tag.Get("json") == key) { // Backoff is named by its JSON
+			return s.Field(i)
+		}
+	}
+	return reflect.Value{}
+}
+
+func with(path []string, key string) []string { return append(slices.Clone(path), key) }

@@ -1,0 +1,199 @@
+package worker
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// DefaultKillAfter is what a command gets between SIGTERM and SIGKILL.
+const DefaultKillAfter = 2 * time.Second
+
+// shutdownKillAfter is the most a command gets between the two when the worker stops: it has had the grace before.
+const shutdownKillAfter = 500 * time.Millisecond
+
+// ExecCommand is a command that runs the tasks of one type.
+//
+// The payload of the task comes on standard input, as JSON. An argument may also take a value from it: {{payload.KEY}} stands for the
+// value under KEY, and {{payload.A.B}} for the one under B in the object under A; names are made of letters, digits, _ and -. A
+// string stands for its text, any other value for its JSON. Text may stand around it, as in --name={{payload.name}}. One argument
+// stays one argument whatever the value holds: no shell ever sees it. A value that begins with a dash can still look like an
+// option to the command; put "--" before it, or use the form above. A task that lacks the value is rejected.
+type ExecCommand struct {
+	Type           string            // of task
+	Command        []string          // the program, by absolute path or as found in PATH by Exec, and the templates of its arguments
+	Env            map[string]string // beside PATH, HOME and the THEQUEUE_ variables; nothing else is passed on
+	Dir            string            // working directory; empty: that of this process
+	Timeout        time.Duration     // for one attempt; 0: no limit but the task's
+	MaxOutputBytes int               // of standard output that becomes the result; 0: DefaultMaxOutputBytes
+	KillAfter      time.Duration     // from SIGTERM to SIGKILL; 0: DefaultKillAfter
+}
+
+type command struct {
+	ExecCommand
+	program string
+	env     []string
+}
+
+var (
+	placeholder = regexp.MustCompile(`\{\{payload((?:\.[A-Za-z0-9_-]+)+)\}\}`)
+	braces      = regexp.MustCompile(`\{\{|\}\}`)
+)
+
+// Exec returns the handler that runs c. The command succeeds with exit status 0; its standard output is the result, as it is when it
+// is JSON, else as a JSON string, and none when it is empty. Any other end fails the attempt with the status and the last 2 KiB of
+// standard error. The command runs in a process group of its own, which gets SIGTERM and then SIGKILL when the context of
+// the attempt ends; what it leaves running in the group is killed when it exits. (On Windows it is a job object, and ends at once.)
+//
+// An error says what is wrong with c: no such program, or a placeholder that cannot be read.
+func Exec(c ExecCommand) (Handler, error) {
+	if len(c.Command) == 0 {
+		return nil, fmt.Errorf("exec %s: the command is empty", c.Type)
+	}
+	for i, arg := range c.Command {
+		if rest := placeholder.ReplaceAllString(arg, ""); braces.MatchString(rest) || (i == 0 && rest != arg) {
+			return nil, fmt.Errorf("exec %s: argument %d: %q: a placeholder reads {{payload.KEY}} and cannot name the program", c.Type, i, arg)
+		}
+	}
+	program, err := exec.LookPath(c.Command[0])
+	if err == nil {
+		program, err = filepath.Abs(program)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("exec %s: %w", c.Type, err)
+	}
+	c.MaxOutputBytes = cmp.Or(c.MaxOutputBytes, DefaultMaxOutputBytes)
+	c.KillAfter = cmp.Or(c.KillAfter, DefaultKillAfter)
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		env = append(env, name+"="+c.Env[name])
+	}
+	return &command{ExecCommand: c, program: program, env: env}, nil
+}
+
+// Handle runs the command once.
+func (c *command) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
+	args, err := c.arguments(a.Payload)
+	if err != nil {
+		return nil, Reject(err)
+	}
+	if c.Timeout > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, c.Timeout, timedOut(c.Timeout))
+		defer stop()
+	}
+	stdout, stderr := &head{max: c.MaxOutputBytes}, &tail{max: errorTailBytes}
+	cmd := exec.CommandContext(ctx, c.program, args...)
+	cmd.Dir, cmd.Env = c.Dir, append(slices.Clip(c.env),
+		"THEQUEUE_TASK_ID="+strconv.FormatInt(a.ID, 10), "THEQUEUE_FENCE="+strconv.FormatInt(a.Fence, 10),
+		"THEQUEUE_ATTEMPT="+strconv.Itoa(a.Attempts), "THEQUEUE_TYPE="+a.Type)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(a.Payload)), stdout, stderr
+	err = c.run(ctx, cmd)
+	switch {
+	case err == nil:
+		return stdout.result(), nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	return nil, withText(err, stderr.kept)
+}
+
+// run starts cmd in a group of its own, waits for it, and leaves nothing of the group behind.
+func (c *command) run(ctx context.Context, cmd *exec.Cmd) error {
+	// The kernel kills the command when the thread that started it ends (group_linux.go): keep the thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	g, err := newGroup(cmd)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	var kill *time.Timer
+	cmd.WaitDelay = c.KillAfter // for what holds the output open after the command has ended
+	cmd.Cancel = func() error {
+		kill = time.AfterFunc(killDelay(ctx, c.KillAfter), g.kill)
+		return g.terminate()
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := g.started(); err != nil {
+		_ = cmd.Process.Kill() // it is not in its group, and the error is the one to tell
+		_ = cmd.Wait()
+		return err
+	}
+	err = cmd.Wait()
+	if kill != nil {
+		kill.Stop()
+	}
+	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil { // it succeeded, and what it left running is killed now
+		return nil
+	}
+	return err
+}
+
+// killDelay is the time from SIGTERM to SIGKILL, now that ctx has ended.
+func killDelay(ctx context.Context, d time.Duration) time.Duration {
+	if errors.Is(context.Cause(ctx), ErrShutdown) {
+		return min(d, shutdownKillAfter)
+	}
+	return d
+}
+
+// arguments fills the templates in.
+func (c *command) arguments(payload task.JSON) ([]string, error) {
+	var wrong error
+	args := make([]string, len(c.Command)-1)
+	for i, template := range c.Command[1:] {
+		args[i] = placeholder.ReplaceAllStringFunc(template, func(p string) string {
+			path := placeholder.FindStringSubmatch(p)[1][1:]
+			text, err := lookup([]byte(payload), strings.Split(path, "."))
+			if err != nil {
+				wrong = errors.Join(wrong, fmt.Errorf("payload.%s: %w", path, err))
+			}
+			return text
+		})
+	}
+	return args, wrong
+}
+
+// lookup returns the value at the path as text.
+func lookup(value []byte, path []string) (string, error) {
+	for _, name := range path {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(value, &object) != nil || object[name] == nil {
+			return "", errors.New("is missing")
+		}
+		value = object[name]
+	}
+	var s string
+	switch {
+	case bytes.Equal(value, []byte("null")):
+		return "", errors.New("is null")
+	case value[0] != '"':
+		return string(value), nil
+	}
+	if err := json.Unmarshal(value, &s); err != nil {
+		return "", err
+	}
+	if strings.ContainsRune(s, 0) {
+		return "", errors.New("holds NUL, which no argument can")
+	}
+	return s, nil
+}

@@ -1,0 +1,111 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// DefaultHTTPTimeout bounds one call, from the dial to the last byte of the answer.
+const DefaultHTTPTimeout = 30 * time.Second
+
+// maxRetryAfter is the longest wait that a server can ask for.
+const maxRetryAfter = 24 * time.Hour
+
+// HTTPCall is a URL that runs the tasks of one type.
+type HTTPCall struct {
+	Type    string            // of task
+	URL     string            // http or https
+	Headers map[string]string // beside our own, which win
+	Timeout time.Duration     // 0: DefaultHTTPTimeout
+}
+
+type call struct {
+	HTTPCall
+	client *http.Client
+}
+
+// HTTP returns the handler that posts the payload of a task to c.URL as application/json, or an error that says what is wrong with the
+// URL. The headers X-Thequeue-Task-Id, -Fence and -Attempt tell which attempt it is; Idempotency-Key is "ID-FENCE", one for each
+// attempt. A 2xx answer completes the task with its body as the result: as it is when it is JSON, else as a JSON string, none
+// when it is empty, at most DefaultMaxOutputBytes of it. Any other answer fails the attempt with the status and the first 2 KiB of the body; a
+// redirect is not followed. The Retry-After of a 429 or 503 sets the time of the next attempt, at most a day ahead.
+func HTTP(c HTTPCall) (Handler, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("http %s: %w", c.Type, err)
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("http %s: %q is not an http or https URL", c.Type, c.URL)
+	}
+	c.Timeout = cmp.Or(c.Timeout, DefaultHTTPTimeout)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // all go to one host
+	asIs := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &call{HTTPCall: c, client: &http.Client{Transport: transport, CheckRedirect: asIs}}, nil
+}
+
+// Handle makes one call.
+func (c *call) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, c.Timeout, timedOut(c.Timeout))
+	defer stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, strings.NewReader(string(a.Payload)))
+	if err != nil {
+		return nil, err
+	}
+	c.setHeaders(req.Header, a)
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	defer resp.Body.Close()
+	body := &head{max: DefaultMaxOutputBytes}
+	if _, err := io.Copy(body, io.LimitReader(resp.Body, DefaultMaxOutputBytes+1)); err != nil {
+		return nil, explain(ctx, fmt.Errorf("read answer: %w", err))
+	}
+	if resp.StatusCode/100 == 2 {
+		return body.result(), nil
+	}
+	err = withText(fmt.Errorf("HTTP status %s", resp.Status), body.kept)
+	if d, ok := retryAfter(resp); ok {
+		err = RetryAfter(d, err)
+	}
+	return nil, err
+}
+
+func (c *call) setHeaders(h http.Header, a *Attempt) {
+	id, fence := strconv.FormatInt(a.ID, 10), strconv.FormatInt(a.Fence, 10)
+	for name, value := range c.Headers {
+		h.Set(name, value)
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Idempotency-Key", id+"-"+fence)
+	h.Set("X-Thequeue-Task-Id", id)
+	h.Set("X-Thequeue-Fence", fence)
+	h.Set("X-Thequeue-Attempt", strconv.Itoa(a.Attempts))
+}
+
+// retryAfter returns the wait that a 429 or 503 asks for: in seconds, or as a date, which is measured against the server's own Date.
+func retryAfter(resp *http.Response) (time.Duration, bool) {
+	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return 0, false
+	}
+	value := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter), true
+	}
+	then, err := http.ParseTime(value)
+	now, errNow := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil || errNow != nil {
+		return 0, false
+	}
+	return min(max(then.Sub(now), 0), maxRetryAfter), true
+}

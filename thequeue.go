@@ -1,0 +1,69 @@
+// Package thequeue embeds The Queue in a Go program: the same queue that the server runs, over a SQLite file or a PostgreSQL database,
+// with handlers that are Go functions.
+package thequeue
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/prismq/thequeue/internal/app"
+	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/internal/worker"
+)
+
+// The words of the queue; the types say what they mean.
+type (
+	Task          = task.Task
+	Spec          = task.Spec
+	JSON          = task.JSON
+	Time          = task.Time
+	Status        = task.Status
+	Stats         = task.Stats
+	Attempt       = worker.Attempt
+	Handler       = worker.Handler
+	HandlerFunc   = worker.HandlerFunc
+	WorkerOptions = worker.Options
+	Options       = queue.Options
+	InvalidError  = task.InvalidError
+)
+
+// The errors to tell apart with errors.Is.
+var (
+	ErrNotFound  = task.ErrNotFound
+	ErrConflict  = task.ErrConflict
+	ErrLeaseLost = task.ErrLeaseLost
+	ErrBusy      = task.ErrBusy
+	ErrFull      = task.ErrFull
+	ErrStopped   = task.ErrStopped
+)
+
+// Queue is an open queue. Run must be running for leases to expire and for tasks to become due. It is safe for concurrent use.
+type Queue struct {
+	*queue.Queue
+	store store.Store
+}
+
+// Open opens the database, the path of a SQLite file or a postgres:// URL, and brings its schema to the version of this package. The
+// file is made when it is missing.
+func Open(ctx context.Context, database string, o Options) (*Queue, error) {
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	st, err := app.OpenStore(ctx, database, true, log)
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{Queue: queue.New(st, o), store: st}, nil
+}
+
+// Close gives the database up.
+func (q *Queue) Close() error { return q.store.Close() }
+
+// NewWorker returns a worker that takes its tasks from the queue; its Run method runs them until the context ends.
+func (q *Queue) NewWorker(o WorkerOptions) (*worker.Worker, error) { return worker.New(q.Queue, o) }
+
+// Reject marks an error of a handler as final: the task is not tried again.
+func Reject(err error) error { return worker.Reject(err) }
