@@ -74,7 +74,7 @@ type Leases interface {
 	ExtendLease(ctx context.Context, id int64, tok task.Token, b task.Beat, until, now time.Time) (task.Task, error)
 	// CompleteTask ends the task as completed/succeeded with a result, nil for none.
 	CompleteTask(ctx context.Context, id int64, tok task.Token, result *task.JSON, now time.Time) (task.Task, error)
-	// FailTask ends the attempt: with RetryAt the task is queued for then, else it is failed with the Outcome given.
+	// FailTask ends the attempt: with RetryAt, which needs an attempt left, the task is queued for then, else it is failed with the Outcome given.
 	FailTask(ctx context.Context, id int64, tok task.Token, v Verdict, now time.Time) (task.Task, error)
 	// ReleaseTask queues the task for runAfter and gives the attempt back.
 	ReleaseTask(ctx context.Context, id int64, tok task.Token, runAfter, now time.Time) (task.Task, error)

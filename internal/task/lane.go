@@ -106,7 +106,8 @@ func (r Requirements) Satisfied(by Capabilities) bool {
 func satisfies(want, have any) bool {
 	switch want := want.(type) {
 	case []any:
-		return !slices.ContainsFunc(want, func(e any) bool { return !contains(have, e) })
+		list, ok := have.([]any)
+		return ok && !slices.ContainsFunc(want, func(e any) bool { return !contains(list, e) })
 	case map[string]any:
 		n, ok := number(have)
 		if !ok {
@@ -133,12 +134,26 @@ func equal(a, b any) bool {
 	if !scalar(a) || !scalar(b) {
 		return false
 	}
+	if a == b {
+		return true
+	}
+	i, iok := integer(a)
+	j, jok := integer(b)
+	if iok && jok {
+		return i == j // exact where a float is not
+	}
 	x, xok := number(a)
 	y, yok := number(b)
-	if xok && yok {
-		return x == y
+	return xok && yok && x == y
+}
+
+func integer(v any) (int64, bool) {
+	n, ok := v.(json.Number)
+	if !ok {
+		return 0, false
 	}
-	return a == b
+	i, err := n.Int64()
+	return i, err == nil
 }
 
 func scalar(v any) bool {

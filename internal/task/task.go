@@ -85,7 +85,7 @@ type Task struct {
 	ProcessingStartedUTC *time.Time      `json:"processing_started_utc"` // start of the current or last attempt; nil while queued
 	AttemptOutcome       *AttemptOutcome `json:"attempt_outcome"`        // of the last attempt; nil before its end
 	FinishedAtUTC        *time.Time      `json:"finished_at_utc"`        // nil while live
-	ErrorMessage         *string         `json:"error_message"`          // of the last attempt that did not succeed
+	ErrorMessage         *string         `json:"error_message"`          // of the last attempt, where it did not succeed; nil once completed
 	Result               *JSON           `json:"result"`                 // given on completion; any JSON
 	Progress             *int            `json:"progress"`               // 0 to 100, from the worker
 	ProgressMessage      *string         `json:"progress_message"`

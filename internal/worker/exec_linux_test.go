@@ -28,7 +28,7 @@ func TestExecCommandDiesWithItsWorker(t *testing.T) {
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = child.Wait()                                   // it was killed
+	_ = child.Wait()                                  // it was killed
 	if _, err := io.Copy(io.Discard, r); err != nil { // hangs while the command lives
 		t.Fatal(err)
 	}

@@ -256,23 +256,3 @@ func TestQueueKeepsProgress(t *testing.T) {
 		t.Errorf("%+v, progress message %v", look(done), done.ProgressMessage)
 	}
 }
-
-func TestQueueDrainEndsTheWorker(t *testing.T) {
-	t.Parallel()
-	q := realQueue(t)
-	w, err := worker.New(q, worker.Options{ID: "w", Handlers: map[string]worker.Handler{"job": worker.HandlerFunc(func(_ context.Context, a *worker.Attempt) (*task.JSON, error) {
-		q.Drain()
-		a.Progress(1, "")
-		return nil, <-q.beats
-	})}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	enqueue(t, q, task.Spec{Type: "job"})
-	if err := w.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if done := <-q.reports; done.Status != task.Completed {
-		t.Errorf("%+v, want it completed", look(done))
-	}
-}

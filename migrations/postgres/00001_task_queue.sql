@@ -62,6 +62,7 @@ CREATE TABLE task_queue (
     CHECK (CASE status
         WHEN 'queued' THEN
             locked_by IS NULL AND lease_until_utc IS NULL AND reserved_at_utc IS NULL AND finished_at_utc IS NULL AND outcome IS NULL
+            AND attempts < max_attempts
         WHEN 'processing' THEN
             locked_by IS NOT NULL AND lease_until_utc IS NOT NULL AND reserved_at_utc IS NOT NULL AND lease_secret IS NOT NULL AND fence > 0
             AND last_worker_id IS NOT NULL AND finished_at_utc IS NULL AND outcome IS NULL AND NOT ready

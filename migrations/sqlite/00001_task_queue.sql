@@ -60,7 +60,8 @@ CREATE TABLE task_queue (
     -- only if it is ended. Any other status is refused.
     CHECK (CASE status
         WHEN 'queued' THEN
-            locked_by IS NULL AND lease_until_utc IS NULL AND reserved_at_utc IS NULL AND finished_at_utc IS NULL AND outcome IS NULL AND ready IN (0, 1)
+            locked_by IS NULL AND lease_until_utc IS NULL AND reserved_at_utc IS NULL AND finished_at_utc IS NULL AND outcome IS NULL
+            AND attempts < max_attempts AND ready IN (0, 1)
         WHEN 'processing' THEN
             locked_by IS NOT NULL AND lease_until_utc IS NOT NULL AND reserved_at_utc IS NOT NULL AND lease_secret IS NOT NULL AND fence > 0
             AND last_worker_id IS NOT NULL AND finished_at_utc IS NULL AND outcome IS NULL AND ready = 0

@@ -15,6 +15,7 @@ var leaseBehaviours = []behaviour{
 	{"CompleteEndsTheTaskWithItsResult", completeEnds},
 	{"FailQueuesTheTaskForItsRetry", failRetries},
 	{"FailIsReadyAtOnceWhenTheRetryIsDue", failRetriesAtOnce},
+	{"FailRefusesARetryWithoutAnAttemptLeft", failRefusesRetry},
 	{"FailEndsTheTaskAsExhaustedOrRejected", failEnds},
 	{"ReleaseGivesTheAttemptBack", releaseGivesBack},
 	{"ReleaseQueuesForLater", releaseForLater},
@@ -191,4 +192,13 @@ func completeClearsError(r *rig) {
 	t = r.complete(r.claimOne(task.Claim{}), at(1))
 	r.equal("error", (*string)(nil), t.ErrorMessage)
 	r.equal("error of the first attempt", ptr("first"), r.attempts(t.ID)[0].ErrorMessage)
+}
+
+// failRefusesRetry: a task that is queued without an attempt left could never be claimed again.
+func failRefusesRetry(r *rig) {
+	want := r.running(task.Spec{MaxAttempts: ptr(1)})
+	if _, err := r.st.FailTask(r.Context(), want.ID, token(want), store.Verdict{Message: "again", RetryAt: ptr(at(1))}, at(1)); err == nil {
+		r.Error("a retry beyond the last attempt was taken")
+	}
+	r.equal("task", want, r.get(want.ID))
 }
