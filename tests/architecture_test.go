@@ -89,7 +89,7 @@ var onlyBy = []struct {
 	tests        bool // every test may too
 	why          string
 }{
-	{[]string{"db"}, []string{"internal/store/sqlite", "internal/store/postgres", "internal/dbcopy"}, false, "only the adapters and dbcopy see rows"},
+	{[]string{"db"}, []string{"internal/store/sqlite", "internal/store/postgres", "internal/dbcopy", "db"}, false, "only the adapters and dbcopy see rows"},
 	{[]string{"internal/store/sqlite", "internal/store/postgres"}, []string{"internal/app", "internal/dbcopy", "internal/testdb"}, true,
 		"only app, dbcopy and tests choose an engine"},
 	{[]string{"github.com/labstack/echo"}, []string{"internal/api", "internal/dashboard"}, false, "only api and dashboard know echo"},

@@ -72,7 +72,8 @@ func (g *killRig) startServer() {
 	g.server = g.machine.serve(g.database, "--workers", "0", "--log-level", "error")
 	g.server.call("GET", "/readyz", nil, http.StatusOK, nil)
 	g.restarts = append(g.restarts, time.Since(begun))
-	g.url.Store(&g.server.url)
+	url := g.server.url // of its own: the server is replaced while clients read this
+	g.url.Store(&url)
 }
 
 // startClients starts them. They end with the test at the latest.
