@@ -18,7 +18,7 @@ UPDATE task_queue SET
     locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text), lease_until_utc = CAST($4 AS timestamptz), reserved_at_utc = $1,
     processing_started_utc = $1, attempt_outcome = NULL, progress = NULL, progress_message = NULL
 WHERE id = (SELECT r.id FROM task_queue AS r
-            WHERE r.ready AND r.lane_id = $5 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
+            WHERE r.ready AND r.lane_id = $5 AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
             ORDER BY r.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
 `
@@ -98,7 +98,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM json_array_elements_text(CAST(CAST($5 AS text) AS json)) AS l(value)
     CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
+                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
                         ORDER BY r.id DESC LIMIT CAST($6 AS bigint)) AS h
     ORDER BY h.id DESC
     LIMIT CAST($6 AS bigint)
@@ -197,7 +197,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM json_array_elements_text(CAST(CAST($5 AS text) AS json)) AS l(value)
     CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
+                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
                         ORDER BY r.id LIMIT CAST($6 AS bigint)) AS h
     ORDER BY h.id
     LIMIT CAST($6 AS bigint)
@@ -297,7 +297,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM json_array_elements_text(CAST(CAST($5 AS text) AS json)) AS l(value)
     CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
+                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
                         ORDER BY r.id LIMIT CAST($6 AS bigint)) AS h
     ORDER BY h.priority, h.id
     LIMIT CAST($6 AS bigint)

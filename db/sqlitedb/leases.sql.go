@@ -18,7 +18,7 @@ UPDATE task_queue SET
     locked_by = CAST(?3 AS TEXT), last_worker_id = CAST(?3 AS TEXT), lease_until_utc = CAST(?4 AS TIMESTAMP), reserved_at_utc = ?1,
     processing_started_utc = ?1, attempt_outcome = NULL, progress = NULL, progress_message = NULL
 WHERE id = (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready
-            WHERE r.ready = 1 AND r.lane_id = ?5 AND (r.deadline_utc IS NULL OR r.deadline_utc > ?1)
+            WHERE r.ready = 1 AND r.lane_id = ?5 AND r.run_after_utc <= ?1 AND (r.deadline_utc IS NULL OR r.deadline_utc > ?1)
             ORDER BY r.id LIMIT 1)
 RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
 `
@@ -102,7 +102,7 @@ WHERE id IN (
     SELECT c.id
     FROM json_each(CAST(?5 AS TEXT)) AS l CROSS JOIN task_queue AS c
     WHERE c.id IN (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready
-                   WHERE r.ready = 1 AND r.lane_id = l.value AND (r.deadline_utc IS NULL OR r.deadline_utc > ?1)
+                   WHERE r.ready = 1 AND r.lane_id = l.value AND r.run_after_utc <= ?1 AND (r.deadline_utc IS NULL OR r.deadline_utc > ?1)
                    ORDER BY r.id DESC LIMIT CAST(?6 AS INTEGER))
     ORDER BY c.id DESC
     LIMIT CAST(?7 AS INTEGER))
@@ -191,7 +191,7 @@ WHERE id IN (
     SELECT c.id
     FROM json_each(CAST(?5 AS TEXT)) AS l CROSS JOIN task_queue AS c
     WHERE c.id IN (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready
-                   WHERE r.ready = 1 AND r.lane_id = l.value AND (r.deadline_utc IS NULL OR r.deadline_utc > ?1)
+                   WHERE r.ready = 1 AND r.lane_id = l.value AND r.run_after_utc <= ?1 AND (r.deadline_utc IS NULL OR r.deadline_utc > ?1)
                    ORDER BY r.id LIMIT CAST(?6 AS INTEGER))
     ORDER BY c.id
     LIMIT CAST(?7 AS INTEGER))
@@ -281,7 +281,7 @@ WHERE id IN (
     SELECT c.id
     FROM json_each(CAST(?5 AS TEXT)) AS l CROSS JOIN task_queue AS c
     WHERE c.id IN (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready
-                   WHERE r.ready = 1 AND r.lane_id = l.value AND (r.deadline_utc IS NULL OR r.deadline_utc > ?1)
+                   WHERE r.ready = 1 AND r.lane_id = l.value AND r.run_after_utc <= ?1 AND (r.deadline_utc IS NULL OR r.deadline_utc > ?1)
                    ORDER BY r.id LIMIT CAST(?6 AS INTEGER))
     ORDER BY c.priority, c.id
     LIMIT CAST(?7 AS INTEGER))

@@ -65,7 +65,7 @@ type Enqueuer interface {
 type Leases interface {
 	// ClaimTasks moves up to c.Max ready tasks from queued to processing and returns them in the order of c.Strategy; the order of
 	// weighted_random is that of id. Each has one attempt more and a new Fence, greater than any it had, and is held until c.Now +
-	// c.Lease. A task past its deadline, of another type, or with requirements that c does not meet is left. Empty when there is none.
+	// c.Lease. A task that is due after c.Now, past its deadline, of another type, or with requirements that c does not meet is left. Empty when there is none.
 	ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, error)
 	// StartTask notes that the attempt begins now rather than at the claim.
 	StartTask(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error)

@@ -5,7 +5,7 @@ UPDATE task_queue SET
     locked_by = CAST(@worker_id AS text), last_worker_id = CAST(@worker_id AS text), lease_until_utc = CAST(@lease_until AS timestamptz), reserved_at_utc = @now,
     processing_started_utc = @now, attempt_outcome = NULL, progress = NULL, progress_message = NULL
 WHERE id = (SELECT r.id FROM task_queue AS r
-            WHERE r.ready AND r.lane_id = @lane_id AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
+            WHERE r.ready AND r.lane_id = @lane_id AND r.run_after_utc <= @now AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
             ORDER BY r.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *;
 
@@ -17,7 +17,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM json_array_elements_text(CAST(CAST(@lanes AS text) AS json)) AS l(value)
     CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
+                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= @now AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
                         ORDER BY r.id LIMIT CAST(@width AS bigint)) AS h
     ORDER BY h.priority, h.id
     LIMIT CAST(@width AS bigint)
@@ -42,7 +42,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM json_array_elements_text(CAST(CAST(@lanes AS text) AS json)) AS l(value)
     CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
+                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= @now AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
                         ORDER BY r.id LIMIT CAST(@width AS bigint)) AS h
     ORDER BY h.id
     LIMIT CAST(@width AS bigint)
@@ -67,7 +67,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM json_array_elements_text(CAST(CAST(@lanes AS text) AS json)) AS l(value)
     CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
+                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= @now AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
                         ORDER BY r.id DESC LIMIT CAST(@width AS bigint)) AS h
     ORDER BY h.id DESC
     LIMIT CAST(@width AS bigint)

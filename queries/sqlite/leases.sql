@@ -5,7 +5,7 @@ UPDATE task_queue SET
     locked_by = CAST(@worker_id AS TEXT), last_worker_id = CAST(@worker_id AS TEXT), lease_until_utc = CAST(@lease_until AS TIMESTAMP), reserved_at_utc = @now,
     processing_started_utc = @now, attempt_outcome = NULL, progress = NULL, progress_message = NULL
 WHERE id = (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready
-            WHERE r.ready = 1 AND r.lane_id = @lane_id AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
+            WHERE r.ready = 1 AND r.lane_id = @lane_id AND r.run_after_utc <= @now AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
             ORDER BY r.id LIMIT 1)
 RETURNING *;
 
@@ -20,7 +20,7 @@ WHERE id IN (
     SELECT c.id
     FROM json_each(CAST(@lanes AS TEXT)) AS l CROSS JOIN task_queue AS c
     WHERE c.id IN (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready
-                   WHERE r.ready = 1 AND r.lane_id = l.value AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
+                   WHERE r.ready = 1 AND r.lane_id = l.value AND r.run_after_utc <= @now AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
                    ORDER BY r.id LIMIT CAST(@width AS INTEGER))
     ORDER BY c.priority, c.id
     LIMIT CAST(@max AS INTEGER))
@@ -35,7 +35,7 @@ WHERE id IN (
     SELECT c.id
     FROM json_each(CAST(@lanes AS TEXT)) AS l CROSS JOIN task_queue AS c
     WHERE c.id IN (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready
-                   WHERE r.ready = 1 AND r.lane_id = l.value AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
+                   WHERE r.ready = 1 AND r.lane_id = l.value AND r.run_after_utc <= @now AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
                    ORDER BY r.id LIMIT CAST(@width AS INTEGER))
     ORDER BY c.id
     LIMIT CAST(@max AS INTEGER))
@@ -50,7 +50,7 @@ WHERE id IN (
     SELECT c.id
     FROM json_each(CAST(@lanes AS TEXT)) AS l CROSS JOIN task_queue AS c
     WHERE c.id IN (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready
-                   WHERE r.ready = 1 AND r.lane_id = l.value AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
+                   WHERE r.ready = 1 AND r.lane_id = l.value AND r.run_after_utc <= @now AND (r.deadline_utc IS NULL OR r.deadline_utc > @now)
                    ORDER BY r.id DESC LIMIT CAST(@width AS INTEGER))
     ORDER BY c.id DESC
     LIMIT CAST(@max AS INTEGER))

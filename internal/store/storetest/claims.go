@@ -13,6 +13,7 @@ var claimBehaviours = []behaviour{
 	{"CountTheAttemptAndRaiseTheFence", claimCounts},
 	{"NeverComeBeforeRunAfter", claimNotBeforeRunAfter},
 	{"NeverComeAtOrAfterTheDeadline", claimNotAfterDeadline},
+	{"LeaveTasksThatBecameDueAfterTheirInstant", claimLeavesLaterTasks},
 	{"LookPastTasksWhoseDeadlineHasCome", claimLooksPastDeadlines},
 	{"ClearWhatTheAttemptBeforeReported", claimClearsReport},
 	{"TakeOnlyTheTypesAskedFor", claimFiltersTypes},
@@ -151,4 +152,14 @@ func claimFiltersTypes(r *rig) {
 		}
 		r.equal("types", c.want, got)
 	}
+}
+
+// claimLeavesLaterTasks: a claim that read the clock before a task was promoted, and runs after that, would start it before its time.
+func claimLeavesLaterTasks(r *rig) {
+	t := r.insert(task.Spec{RunAfterUTC: &task.Time{Time: at(10)}})
+	r.promote(at(10))
+	for _, s := range task.Strategies {
+		r.equal(string(s), 0, len(r.claim(task.Claim{Strategy: s, Now: at(9.999999)})))
+	}
+	r.equal("at its time", t.ID, r.claimOne(task.Claim{Now: at(10)}).ID)
 }
