@@ -2,6 +2,7 @@ package testdb
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -18,7 +19,8 @@ func startContainer(ctx context.Context, image string) (*server, error) {
 	if err := dockerAnswers(ctx); err != nil {
 		return nil, fmt.Errorf("no Docker: %w", err)
 	}
-	c, err := postgres.Run(ctx, image, testcontainers.WithCmd(append([]string{"postgres"}, settings()...)...), postgres.BasicWaitStrategies())
+	// The port of a container may be open to the network: the password is not to be guessed.
+	c, err := postgres.Run(ctx, image, postgres.WithPassword(rand.Text()), testcontainers.WithCmd(append([]string{"postgres"}, settings()...)...), postgres.BasicWaitStrategies())
 	stop := func() error { return testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)) }
 	if err == nil {
 		var u string

@@ -21,7 +21,9 @@ const localTimeout = time.Minute
 
 // script makes a cluster in a directory, runs the server on it, and ends both as soon as its standard input ends: with stop, or with
 // the test binary, however that ends. Its arguments are the folder of the binaries, the directory, the port and the server's settings.
+// A signal to the whole group does not keep it from cleaning up.
 const script = `
+trap '' HUP INT TERM
 bin=$1 dir=$2 port=$3
 shift 3
 "$bin/initdb" -D "$dir/data" -U postgres -A scram-sha-256 --pwfile="$dir/password" -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 || exit 1
@@ -154,5 +156,5 @@ func asOther(args []string, dir string) ([]string, error) {
 			return nil, err
 		}
 	}
-	return append([]string{"runuser", "-u", u.Username, "--"}, args...), nil
+	return append([]string{"setpriv", "--reuid=" + u.Uid, "--regid=" + u.Gid, "--init-groups"}, args...), nil
 }

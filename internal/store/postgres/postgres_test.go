@@ -102,13 +102,27 @@ func claimOne(t *testing.T, st *postgres.Store) (task.Task, task.Token) {
 	return ts[0], task.Token{Fence: ts[0].Fence, Secret: *ts[0].LeaseSecret}
 }
 
-// awaitBlocked returns when a statement of the store waits for a lock.
-func awaitBlocked(t *testing.T, c *pgx.Conn) {
+// awaitBlocked returns when n statements of the store wait for a lock.
+func awaitBlocked(t *testing.T, st *postgres.Store, n int) {
 	t.Helper()
-	for blocked := false; !blocked; {
-		const look = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
-		if err := c.QueryRow(t.Context(), look).Scan(&blocked); err != nil {
-			t.Fatal(err)
+	const look = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+	await(t, n, func(ctx context.Context) (got int, err error) {
+		err = st.DB().QueryRowContext(ctx, look).Scan(&got)
+		return got, err
+	})
+}
+
+// await returns when count returns n, and fails the test when that takes too long.
+func await(t *testing.T, n int, count func(context.Context) (int, error)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		switch got, err := count(ctx); {
+		case err != nil:
+			t.Fatalf("await %d: %v", n, err)
+		case got == n:
+			return
 		}
 	}
 }
@@ -244,47 +258,56 @@ func TestClaimsThatRaceTakeEachTaskOnce(t *testing.T) {
 	}
 }
 
-func TestBatchesWithTheSameKeysInOtherOrderDoNotDeadlock(t *testing.T) {
-	t.Parallel()
-	st, _ := open(t, "")
+// insertKeys stores a task for each key in one batch.
+func insertKeys(ctx context.Context, st *postgres.Store, keys ...string) error {
 	now := st.Clock().Now()
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	created := make(map[string]int)
-	for w := range 8 {
-		wg.Go(func() {
-			for round := range 5 {
-				ts := make([]task.Task, 20)
-				for i, k := range rand.New(rand.NewPCG(uint64(w), uint64(round))).Perm(len(ts)) {
-					key := fmt.Sprintf("%d/%d", round, k)
-					var err error
-					if ts[i], err = (task.Spec{Type: "work", IdempotencyKey: &key}).Task(now, task.Limits{MaxAttempts: 5, PayloadBytes: 100}); err != nil {
-						t.Error(err)
-					}
-				}
-				_, fresh, err := st.InsertTasks(t.Context(), ts)
-				if err != nil {
-					t.Errorf("worker %d round %d: %v", w, round, err)
-					return
-				}
-				mu.Lock()
-				for i, f := range fresh {
-					if f {
-						created[*ts[i].IdempotencyKey]++
-					}
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	for key, n := range created {
-		if n != 1 {
-			t.Errorf("key %s was created %d times", key, n)
+	ts := make([]task.Task, len(keys))
+	for i, key := range keys {
+		var err error
+		if ts[i], err = (task.Spec{Type: "work", IdempotencyKey: &key}).Task(now, task.Limits{MaxAttempts: 5, PayloadBytes: 100}); err != nil {
+			return err
 		}
 	}
-	if len(created) != 100 {
-		t.Errorf("%d keys were created, want 100", len(created))
+	_, _, err := st.InsertTasks(ctx, ts)
+	return err
+}
+
+// The first batch is held up half way, at x, while the second one has what it takes to meet it from the other side.
+func TestBatchesWithTheSameKeysInOtherOrderDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	if err := insertKeys(t.Context(), st, "known"); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, other, "BEGIN")
+	exec(t, other, `INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc, ready, idempotency_key, created_at_utc, updated_at_utc)
+		SELECT lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc, ready, 'x', created_at_utc, updated_at_utc FROM task_queue`)
+	ended := make(chan error, 2)
+	go func() { ended <- insertKeys(t.Context(), st, "a", "x", "b") }()
+	awaitBlocked(t, st, 1)
+	go func() { ended <- insertKeys(t.Context(), st, "b", "a") }()
+	awaitBlocked(t, st, 2)
+	exec(t, other, "ROLLBACK")
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if stats, err := st.Stats(t.Context(), st.Clock().Now()); err != nil || stats.TotalTasks != 4 {
+		t.Errorf("%d tasks, error %v; want known, a, b and x", stats.TotalTasks, err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, 1, counting(other, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")) // a session reports when it ends
+	await(t, 0, counting(other, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
+}
+
+// counting returns what the query counts, for await.
+func counting(c *pgx.Conn, query string) func(context.Context) (int, error) {
+	return func(ctx context.Context) (n int, err error) {
+		err = c.QueryRow(ctx, query).Scan(&n)
+		return n, err
 	}
 }
 
@@ -327,7 +350,7 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 		_, err := st.CompleteTask(t.Context(), claimed.ID, tok, nil, st.Clock().Now())
 		completed <- err
 	}()
-	awaitBlocked(t, other)
+	awaitBlocked(t, st, 1)
 	go func() { closed <- st.Close() }()
 	select {
 	case err := <-closed:
@@ -361,7 +384,7 @@ func TestAppendLogAndTheEndOfTheLeaseDoNotPassEachOther(t *testing.T) {
 		_, err := st.AppendLog(t.Context(), tok, task.Log{TaskID: claimed.ID, AtUTC: st.Clock().Now(), Level: task.Info, Message: "late"})
 		appended <- err
 	}()
-	awaitBlocked(t, other)
+	awaitBlocked(t, st, 1)
 	exec(t, other, "COMMIT")
 	if err := <-appended; !errors.Is(err, task.ErrLeaseLost) {
 		t.Errorf("got %v, want ErrLeaseLost", err)
