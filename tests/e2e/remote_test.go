@@ -1,0 +1,96 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// remoteWorker starts `work` with a configuration file, under leases of a second.
+func (m *machine) remoteWorker(s server, id, more string) *process {
+	m.t.Helper()
+	config := fmt.Sprintf("worker_id: %s\nlease_duration_seconds: 1\npoll_interval_seconds: 0.05\nworkers: 2\n%s", id, more)
+	return m.start("work", "--server", s.url, "--config", m.write(id+".yaml", config))
+}
+
+func TestARemoteWorkerRunsTheTasksThatItsFileHasHandlersFor(t *testing.T) {
+	t.Parallel()
+	onEachEngine(t, func(t *testing.T, database string) {
+		m := newMachine(t)
+		s := m.serve(database, "--workers", "0")
+		echo, greet, other := s.enqueue("echo", object{"name": "Ada"}), s.enqueue("greet", object{"name": "Ada; $(id)"}), s.enqueue("other", nil)
+		w := m.remoteWorker(s, "w1", `handlers: {exec: {greet: {command: [/bin/sh, -c, 'echo "hello $1"', sh, "{{payload.name}}"]}}}`)
+		for id, want := range map[int64]string{echo: `{"name":"Ada"}`, greet: `"hello Ada; $(id)"`} {
+			if v := s.reaches(id, "completed"); v.LastWorkerID != "w1" || v.Attempts != 1 || string(v.Result) != want {
+				t.Errorf("got %+v with result %s", v, v.Result)
+			}
+		}
+		if v := s.get(other); v.Status != "queued" || v.Attempts != 0 {
+			t.Errorf("the task that it has no handler for is %s after %d attempts", v.Status, v.Attempts)
+		}
+		w.stop(soon)
+	})
+}
+
+func TestARemoteWorkerHandsItsTaskBackOnSIGTERM(t *testing.T) {
+	t.Parallel()
+	onEachEngine(t, func(t *testing.T, database string) {
+		m := newMachine(t)
+		s := m.serve(database, "--workers", "0")
+		id := s.enqueue("sleep", object{"seconds": 60})
+		w := m.remoteWorker(s, "w1", "shutdown_grace_seconds: 1\n")
+		s.reaches(id, "processing")
+		w.stop(time.Second + soon)
+		if v := s.get(id); v.Status != "queued" || v.Attempts != 0 || v.LockedBy != "" {
+			t.Errorf("the task is %s, held by %q, after %d attempts", v.Status, v.LockedBy, v.Attempts)
+		}
+		if got := s.attempts(id); len(got) != 1 || got[0].Outcome != "released" || got[0].WorkerID != "w1" {
+			t.Errorf("its history is %+v", got)
+		}
+	})
+}
+
+func TestTheTaskOfAKilledWorkerIsTakenBackAndFinishedByAnother(t *testing.T) {
+	t.Parallel()
+	onEachEngine(t, func(t *testing.T, database string) {
+		m := newMachine(t)
+		s := m.serve(database, "--workers", "0")
+		id := s.enqueue("sleep", object{"seconds": 2})
+		w := m.remoteWorker(s, "w1", "")
+		s.reaches(id, "processing")
+		w.kill()
+		lease := s.get(id).LeaseUntilUTC // it grows no more
+		w = m.remoteWorker(s, "w2", "")
+		if v := s.reaches(id, "completed"); v.LastWorkerID != "w2" || v.Attempts != 2 {
+			t.Errorf("completed by %s after %d attempts", v.LastWorkerID, v.Attempts)
+		}
+		got := s.attempts(id)
+		if len(got) != 2 || got[0].Outcome != "lost" || got[0].WorkerID != "w1" || got[1].Outcome != "succeeded" || got[1].WorkerID != "w2" {
+			t.Fatalf("its history is %+v", got)
+		}
+		const slack = 2 * time.Second // for a busy machine
+		if late := got[0].FinishedAtUTC.Sub(lease); late < 0 || late > time.Second+slack {
+			t.Errorf("it was taken back %s after the end of the lease", late)
+		}
+		w.stop(soon)
+	})
+}
+
+func TestARemoteWorkerOutlivesARestartOfItsServer(t *testing.T) {
+	t.Parallel()
+	onEachEngine(t, func(t *testing.T, database string) {
+		m := newMachine(t)
+		s := m.serve(database, "--workers", "0")
+		running := s.enqueue("sleep", object{"seconds": 3})
+		m.remoteWorker(s, "w1", "")
+		s.reaches(running, "processing")
+		s.kill()
+		s = m.serve(database, "--workers", "0", "--addr", strings.TrimPrefix(s.url, "http://"))
+		for _, id := range []int64{s.enqueue("echo", nil), running} {
+			if v := s.reaches(id, "completed"); v.LastWorkerID != "w1" {
+				t.Errorf("task %d was completed by %s", id, v.LastWorkerID)
+			}
+		}
+	})
+}
