@@ -13,6 +13,10 @@ import (
 // claimSlack is how much longer than it was told to wait a claim may take before it is given up.
 const claimSlack = 15 * time.Second
 
+// claimGrace is what a claim under way gets when the worker stops. Its answer may be on the way already, and a task in it that nobody
+// reads would be held until the end of its lease.
+const claimGrace = 500 * time.Millisecond
+
 // slot runs one attempt after the other.
 type slot struct {
 	*Worker
@@ -23,7 +27,7 @@ type slot struct {
 func (s *slot) run(claiming, forced context.Context) {
 	for failures := 0; claiming.Err() == nil; {
 		pace := time.After(s.o.PollInterval)
-		leases, err := s.claimOne(claiming)
+		leases, err := s.claimOne(claiming, forced)
 		switch {
 		case err != nil:
 			pause(claiming, time.After(backoff(failures)))
@@ -44,9 +48,10 @@ func (s *slot) run(claiming, forced context.Context) {
 }
 
 // claimOne asks for one task. It logs when claims begin to fail and when they work again.
-func (s *slot) claimOne(claiming context.Context) ([]task.Lease, error) {
-	ctx, cancel := context.WithTimeout(claiming, s.claim.Wait+claimSlack)
+func (s *slot) claimOne(claiming, forced context.Context) ([]task.Lease, error) {
+	ctx, cancel := context.WithTimeout(forced, s.claim.Wait+claimSlack)
 	defer cancel()
+	defer context.AfterFunc(claiming, func() { pause(ctx, time.After(claimGrace)); cancel() })()
 	leases, err := s.src.Claim(ctx, s.claim)
 	if claiming.Err() == nil && s.failing.CompareAndSwap(err == nil, err != nil) {
 		if err != nil {

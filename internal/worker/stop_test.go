@@ -81,10 +81,27 @@ func TestClaimThatAnswersWhileStoppingIsHandedBack(t *testing.T) {
 			ran = true
 			return nil, nil
 		})
-		said(t, src, "5s release 1 for 0s")
+		said(t, src, "5.5s release 1 for 0s") // the grace of a claim under way
 		if ran {
 			t.Error("the handler ran")
 		}
+	})
+}
+
+// A source that gives up at once when it is told to would lose the task that is on its way.
+func TestClaimUnderWayIsNotGivenUpAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := newScript(lease(1, "job"))
+		src.claim = func(ctx context.Context, _ int) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(5100 * time.Millisecond):
+				return nil
+			}
+		}
+		runFor(t, 5*time.Second, src, worker.Options{}, wait(time.Hour))
+		said(t, src, "5.1s release 1 for 0s")
 	})
 }
 

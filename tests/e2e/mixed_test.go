@@ -34,7 +34,11 @@ func TestAFileOfManyKindsOfTasksRunsDry(t *testing.T) {
 		url := httptest.NewServer(calls)
 		t.Cleanup(url.Close)
 		s := m.serve(database, "--config", m.write("config.json", fmt.Sprintf(mixedConfig, url.URL)))
-		in := mix(t, 5000, 2026, time.Now().UTC())
+		lines := 5000
+		if testing.Short() {
+			lines = 1000
+		}
+		in := mix(t, lines, 2026, time.Now().UTC())
 
 		said := m.ok("enqueue", "--server", s.url, "--file", m.write("tasks.jsonl", string(in.file)))
 		if want := fmt.Sprintf("%d tasks enqueued, %d known by their keys\n", len(in.fates), in.known); said != want || in.known == 0 {

@@ -2,7 +2,15 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -49,6 +57,54 @@ func TestARemoteWorkerHandsItsTaskBackOnSIGTERM(t *testing.T) {
 			t.Errorf("its history is %+v", got)
 		}
 	})
+}
+
+// TestATaskThatComesWhileTheWorkerStopsIsHandedBack holds up the answer to a claim until the worker has begun to stop.
+func TestATaskThatComesWhileTheWorkerStopsIsHandedBack(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	s := m.serve(m.path("queue.db"), "--workers", "0")
+	behind, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed, letGo := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	proxy := httputil.NewSingleHostReverseProxy(behind)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.Request.URL.Path == "/api/queue/claim" {
+			once.Do(func() { close(claimed) })
+			<-letGo
+		}
+		return nil
+	}
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // of connections that the worker gives up
+	front := httptest.NewServer(proxy)
+	t.Cleanup(front.Close)
+	release := sync.OnceFunc(func() { close(letGo) })
+	t.Cleanup(release)
+
+	id := s.enqueue("sleep", object{"seconds": 60})
+	w := m.start("work", "--server", front.URL, "--worker-id", "w1", "--count", "1", "--grace", "5s")
+	w.until("its claim is answered", func() bool { return isClosed(claimed) })
+	w.signal(syscall.SIGTERM)
+	w.until("it stops", func() bool { return strings.Contains(w.stderr.String(), "worker stopping") })
+	release()
+	if code := w.wait(5*time.Second + soon); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+	if v := s.get(id); v.Status != "queued" || v.Attempts != 0 {
+		t.Errorf("the task is %s, held by %q, after %d attempts", v.Status, v.LockedBy, v.Attempts)
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 func TestTheTaskOfAKilledWorkerIsTakenBackAndFinishedByAnother(t *testing.T) {
