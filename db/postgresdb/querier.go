@@ -45,6 +45,7 @@ type Querier interface {
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
+	// What only PostgreSQL does so: several processes claim and insert at once, and each of these is one statement.
 	// ListReadyLanes returns the lanes that have tasks to claim, and how many.
 	ListReadyLanes(ctx context.Context) ([]ListReadyLanesRow, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)

@@ -24,20 +24,14 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.addLaneCountsStmt, err = db.PrepareContext(ctx, addLaneCounts); err != nil {
+		return nil, fmt.Errorf("error preparing query AddLaneCounts: %w", err)
+	}
 	if q.cancelTaskStmt, err = db.PrepareContext(ctx, cancelTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTask: %w", err)
 	}
-	if q.claimHeadStmt, err = db.PrepareContext(ctx, claimHead); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimHead: %w", err)
-	}
-	if q.claimNewestTasksStmt, err = db.PrepareContext(ctx, claimNewestTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimNewestTasks: %w", err)
-	}
-	if q.claimOldestTasksStmt, err = db.PrepareContext(ctx, claimOldestTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimOldestTasks: %w", err)
-	}
-	if q.claimTasksByPriorityStmt, err = db.PrepareContext(ctx, claimTasksByPriority); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimTasksByPriority: %w", err)
+	if q.claimTaskStmt, err = db.PrepareContext(ctx, claimTask); err != nil {
+		return nil, fmt.Errorf("error preparing query ClaimTask: %w", err)
 	}
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
@@ -78,6 +72,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.holdsLeaseStmt, err = db.PrepareContext(ctx, holdsLease); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldsLease: %w", err)
 	}
+	if q.insertAttemptStmt, err = db.PrepareContext(ctx, insertAttempt); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAttempt: %w", err)
+	}
 	if q.insertLaneStmt, err = db.PrepareContext(ctx, insertLane); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLane: %w", err)
 	}
@@ -87,17 +84,29 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertTaskStmt, err = db.PrepareContext(ctx, insertTask); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTask: %w", err)
 	}
-	if q.insertTasksStmt, err = db.PrepareContext(ctx, insertTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query InsertTasks: %w", err)
+	if q.keepAttemptStmt, err = db.PrepareContext(ctx, keepAttempt); err != nil {
+		return nil, fmt.Errorf("error preparing query KeepAttempt: %w", err)
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
+	if q.listExpiredLeasesStmt, err = db.PrepareContext(ctx, listExpiredLeases); err != nil {
+		return nil, fmt.Errorf("error preparing query ListExpiredLeases: %w", err)
+	}
+	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
+	}
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
-	if q.listReadyLanesStmt, err = db.PrepareContext(ctx, listReadyLanes); err != nil {
-		return nil, fmt.Errorf("error preparing query ListReadyLanes: %w", err)
+	if q.listNewestReadyStmt, err = db.PrepareContext(ctx, listNewestReady); err != nil {
+		return nil, fmt.Errorf("error preparing query ListNewestReady: %w", err)
+	}
+	if q.listOldestReadyStmt, err = db.PrepareContext(ctx, listOldestReady); err != nil {
+		return nil, fmt.Errorf("error preparing query ListOldestReady: %w", err)
+	}
+	if q.listPastDeadlineStmt, err = db.PrepareContext(ctx, listPastDeadline); err != nil {
+		return nil, fmt.Errorf("error preparing query ListPastDeadline: %w", err)
 	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
@@ -167,29 +176,19 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.addLaneCountsStmt != nil {
+		if cerr := q.addLaneCountsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addLaneCountsStmt: %w", cerr)
+		}
+	}
 	if q.cancelTaskStmt != nil {
 		if cerr := q.cancelTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing cancelTaskStmt: %w", cerr)
 		}
 	}
-	if q.claimHeadStmt != nil {
-		if cerr := q.claimHeadStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimHeadStmt: %w", cerr)
-		}
-	}
-	if q.claimNewestTasksStmt != nil {
-		if cerr := q.claimNewestTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimNewestTasksStmt: %w", cerr)
-		}
-	}
-	if q.claimOldestTasksStmt != nil {
-		if cerr := q.claimOldestTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimOldestTasksStmt: %w", cerr)
-		}
-	}
-	if q.claimTasksByPriorityStmt != nil {
-		if cerr := q.claimTasksByPriorityStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimTasksByPriorityStmt: %w", cerr)
+	if q.claimTaskStmt != nil {
+		if cerr := q.claimTaskStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing claimTaskStmt: %w", cerr)
 		}
 	}
 	if q.completeTaskStmt != nil {
@@ -257,6 +256,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing holdsLeaseStmt: %w", cerr)
 		}
 	}
+	if q.insertAttemptStmt != nil {
+		if cerr := q.insertAttemptStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAttemptStmt: %w", cerr)
+		}
+	}
 	if q.insertLaneStmt != nil {
 		if cerr := q.insertLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertLaneStmt: %w", cerr)
@@ -272,9 +276,9 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertTaskStmt: %w", cerr)
 		}
 	}
-	if q.insertTasksStmt != nil {
-		if cerr := q.insertTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing insertTasksStmt: %w", cerr)
+	if q.keepAttemptStmt != nil {
+		if cerr := q.keepAttemptStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing keepAttemptStmt: %w", cerr)
 		}
 	}
 	if q.listAttemptsStmt != nil {
@@ -282,14 +286,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
+	if q.listExpiredLeasesStmt != nil {
+		if cerr := q.listExpiredLeasesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listExpiredLeasesStmt: %w", cerr)
+		}
+	}
+	if q.listLanesStmt != nil {
+		if cerr := q.listLanesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLanesStmt: %w", cerr)
+		}
+	}
 	if q.listLogsStmt != nil {
 		if cerr := q.listLogsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
 		}
 	}
-	if q.listReadyLanesStmt != nil {
-		if cerr := q.listReadyLanesStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listReadyLanesStmt: %w", cerr)
+	if q.listNewestReadyStmt != nil {
+		if cerr := q.listNewestReadyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listNewestReadyStmt: %w", cerr)
+		}
+	}
+	if q.listOldestReadyStmt != nil {
+		if cerr := q.listOldestReadyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listOldestReadyStmt: %w", cerr)
+		}
+	}
+	if q.listPastDeadlineStmt != nil {
+		if cerr := q.listPastDeadlineStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listPastDeadlineStmt: %w", cerr)
 		}
 	}
 	if q.listRecentFailuresStmt != nil {
@@ -436,11 +460,9 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                       DBTX
 	tx                       *sql.Tx
+	addLaneCountsStmt        *sql.Stmt
 	cancelTaskStmt           *sql.Stmt
-	claimHeadStmt            *sql.Stmt
-	claimNewestTasksStmt     *sql.Stmt
-	claimOldestTasksStmt     *sql.Stmt
-	claimTasksByPriorityStmt *sql.Stmt
+	claimTaskStmt            *sql.Stmt
 	completeTaskStmt         *sql.Stmt
 	countTasksStmt           *sql.Stmt
 	deleteTaskStmt           *sql.Stmt
@@ -454,13 +476,18 @@ type Queries struct {
 	getTaskByKeyStmt         *sql.Stmt
 	getWorkerStmt            *sql.Stmt
 	holdsLeaseStmt           *sql.Stmt
+	insertAttemptStmt        *sql.Stmt
 	insertLaneStmt           *sql.Stmt
 	insertLogStmt            *sql.Stmt
 	insertTaskStmt           *sql.Stmt
-	insertTasksStmt          *sql.Stmt
+	keepAttemptStmt          *sql.Stmt
 	listAttemptsStmt         *sql.Stmt
+	listExpiredLeasesStmt    *sql.Stmt
+	listLanesStmt            *sql.Stmt
 	listLogsStmt             *sql.Stmt
-	listReadyLanesStmt       *sql.Stmt
+	listNewestReadyStmt      *sql.Stmt
+	listOldestReadyStmt      *sql.Stmt
+	listPastDeadlineStmt     *sql.Stmt
 	listRecentFailuresStmt   *sql.Stmt
 	listStatusSummaryStmt    *sql.Stmt
 	listTaskPerformanceStmt  *sql.Stmt
@@ -488,11 +515,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                       tx,
 		tx:                       tx,
+		addLaneCountsStmt:        q.addLaneCountsStmt,
 		cancelTaskStmt:           q.cancelTaskStmt,
-		claimHeadStmt:            q.claimHeadStmt,
-		claimNewestTasksStmt:     q.claimNewestTasksStmt,
-		claimOldestTasksStmt:     q.claimOldestTasksStmt,
-		claimTasksByPriorityStmt: q.claimTasksByPriorityStmt,
+		claimTaskStmt:            q.claimTaskStmt,
 		completeTaskStmt:         q.completeTaskStmt,
 		countTasksStmt:           q.countTasksStmt,
 		deleteTaskStmt:           q.deleteTaskStmt,
@@ -506,13 +531,18 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getTaskByKeyStmt:         q.getTaskByKeyStmt,
 		getWorkerStmt:            q.getWorkerStmt,
 		holdsLeaseStmt:           q.holdsLeaseStmt,
+		insertAttemptStmt:        q.insertAttemptStmt,
 		insertLaneStmt:           q.insertLaneStmt,
 		insertLogStmt:            q.insertLogStmt,
 		insertTaskStmt:           q.insertTaskStmt,
-		insertTasksStmt:          q.insertTasksStmt,
+		keepAttemptStmt:          q.keepAttemptStmt,
 		listAttemptsStmt:         q.listAttemptsStmt,
+		listExpiredLeasesStmt:    q.listExpiredLeasesStmt,
+		listLanesStmt:            q.listLanesStmt,
 		listLogsStmt:             q.listLogsStmt,
-		listReadyLanesStmt:       q.listReadyLanesStmt,
+		listNewestReadyStmt:      q.listNewestReadyStmt,
+		listOldestReadyStmt:      q.listOldestReadyStmt,
+		listPastDeadlineStmt:     q.listPastDeadlineStmt,
 		listRecentFailuresStmt:   q.listRecentFailuresStmt,
 		listStatusSummaryStmt:    q.listStatusSummaryStmt,
 		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,

@@ -229,7 +229,7 @@ func DrawWeighted(lanes []Lane, n int, rng *rand.Rand) []Draw {
 	total := 0.0
 	for i, l := range lanes {
 		left[i] = l.Ready
-		total += float64(l.Ready) * weight(l)
+		total += float64(l.Ready) * Weight(l.Priority)
 	}
 	for ; n > 0; n-- {
 		i := pick(lanes, left, rng.Float64()*total)
@@ -238,7 +238,7 @@ func DrawWeighted(lanes []Lane, n int, rng *rand.Rand) []Draw {
 		}
 		left[i]--
 		taken[i]++
-		total -= weight(lanes[i])
+		total -= Weight(lanes[i].Priority)
 	}
 	var out []Draw
 	for i, k := range taken {
@@ -268,14 +268,15 @@ func pick(lanes []Lane, left []int64, x float64) int {
 			continue
 		}
 		last = i
-		if x -= float64(left[i]) * weight(l); x < 0 {
+		if x -= float64(left[i]) * Weight(l.Priority); x < 0 {
 			return i
 		}
 	}
 	return last // rounding left x at the very end
 }
 
-func weight(l Lane) float64 { return 1 / float64(l.Priority+1) }
+// Weight is the weight of a task in weighted_random.
+func Weight(priority int) float64 { return 1 / float64(priority+1) }
 
 // LaneIDs returns the ids as a JSON array, the form in which the claim queries take a list.
 func LaneIDs(lanes []Lane) string {

@@ -10,7 +10,8 @@ CREATE TABLE lanes (
     UNIQUE (type, compatibility, priority)
 );
 
--- The number of tasks of each lane in each state, kept by triggers in the transaction that changes them.
+-- The number of tasks of each lane in each state, kept in the transaction that changes them: by the service once for a group of
+-- operations, by triggers for whoever else writes.
 -- slot is 0 here; PostgreSQL spreads the rows of one lane over its backends, and readers sum them.
 CREATE TABLE lane_counts (
     lane_id    INTEGER NOT NULL REFERENCES lanes (id),
@@ -47,7 +48,10 @@ CREATE TABLE task_queue (
     lease_until_utc        TIMESTAMP,
     reserved_at_utc        TIMESTAMP,
     processing_started_utc TIMESTAMP,
-    attempt_outcome        TEXT      CHECK (attempt_outcome IN ('succeeded', 'failed', 'rejected', 'released', 'lost', 'cancelled')),
+    -- CASE and not IN: a list of more than two makes SQLite fill a temporary table each time (measured: 5 microseconds a statement).
+    attempt_outcome        TEXT      CHECK (CASE attempt_outcome
+        WHEN 'succeeded' THEN 1 WHEN 'failed' THEN 1 WHEN 'rejected' THEN 1 WHEN 'released' THEN 1 WHEN 'lost' THEN 1 WHEN 'cancelled' THEN 1
+        ELSE attempt_outcome IS NULL END),
     finished_at_utc        TIMESTAMP,
     error_message          TEXT,
     result                 TEXT      CHECK (result IS NULL OR json_valid(result)),
@@ -69,7 +73,7 @@ CREATE TABLE task_queue (
             locked_by IS NULL AND lease_until_utc IS NULL AND reserved_at_utc IS NULL AND finished_at_utc IS NOT NULL AND outcome IS 'succeeded' AND ready = 0
         WHEN 'failed' THEN
             locked_by IS NULL AND lease_until_utc IS NULL AND reserved_at_utc IS NULL AND finished_at_utc IS NOT NULL AND ready = 0
-            AND coalesce(outcome, '') IN ('cancelled', 'exhausted', 'rejected', 'expired')
+            AND CASE outcome WHEN 'cancelled' THEN 1 WHEN 'exhausted' THEN 1 WHEN 'rejected' THEN 1 WHEN 'expired' THEN 1 ELSE 0 END
         ELSE 0 END),
     -- Times are numbers: text compares as greater than any.
     CHECK (run_after_utc < 1e18 AND created_at_utc < 1e18 AND updated_at_utc < 1e18),
@@ -103,7 +107,7 @@ CREATE TABLE task_logs (
     log_id  INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id INTEGER   NOT NULL REFERENCES task_queue (id) ON DELETE CASCADE,
     at_utc  TIMESTAMP NOT NULL CHECK (typeof(at_utc) = 'integer'),
-    level   TEXT      NOT NULL CHECK (level IN ('debug', 'info', 'warning', 'error')),
+    level   TEXT      NOT NULL CHECK (CASE level WHEN 'debug' THEN 1 WHEN 'info' THEN 1 WHEN 'warning' THEN 1 WHEN 'error' THEN 1 ELSE 0 END),
     message TEXT      NOT NULL,
     details TEXT      CHECK (json_valid(details))
 );
@@ -117,6 +121,9 @@ CREATE TABLE workers (
     registered_at_utc TIMESTAMP NOT NULL CHECK (typeof(registered_at_utc) = 'integer'),
     heartbeat_utc     TIMESTAMP NOT NULL CHECK (typeof(heartbeat_utc) = 'integer')
 ) WITHOUT ROWID;
+
+-- The triggers hold for everybody but the service's own writer, which has them switched off: each of its statements has the same
+-- conditions, and it keeps counters and history itself.
 
 -- The state machine: no other way from one status to another exists. A claim, and nothing else, raises the fence, by one. A lease in
 -- force changes its holder only through a new claim.

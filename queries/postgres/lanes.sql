@@ -5,13 +5,6 @@ SELECT id FROM lanes WHERE type = @type AND md5(compatibility) = md5(CAST(@compa
 INSERT INTO lanes (type, compatibility, priority) VALUES (@type, @compatibility, @priority)
 ON CONFLICT (type, md5(compatibility), priority) DO NOTHING;
 
--- ListReadyLanes returns the lanes that have tasks to claim, and how many.
--- name: ListReadyLanes :many
-SELECT l.id, l.type, l.compatibility, l.priority, CAST(SUM(c.ready) AS bigint) AS ready
-FROM lane_counts AS c JOIN lanes AS l ON l.id = c.lane_id
-GROUP BY l.id
-HAVING SUM(c.ready) > 0;
-
 -- name: CountTasks :one
 SELECT CAST(COALESCE(SUM(c.ready), 0) AS bigint) AS ready, CAST(COALESCE(SUM(c.scheduled), 0) AS bigint) AS scheduled,
        CAST(COALESCE(SUM(c.processing), 0) AS bigint) AS processing, CAST(COALESCE(SUM(c.completed), 0) AS bigint) AS completed,

@@ -5,12 +5,6 @@ SELECT id FROM lanes WHERE type = @type AND compatibility = @compatibility AND p
 INSERT INTO lanes (type, compatibility, priority) VALUES (@type, @compatibility, @priority)
 ON CONFLICT (type, compatibility, priority) DO NOTHING;
 
--- ListReadyLanes returns the lanes that have tasks to claim, and how many.
--- name: ListReadyLanes :many
-SELECT l.id, l.type, l.compatibility, l.priority, CAST(c.ready AS INTEGER) AS ready
-FROM lane_counts AS c JOIN lanes AS l ON l.id = c.lane_id
-WHERE c.ready > 0;
-
 -- name: CountTasks :one
 SELECT CAST(COALESCE(SUM(c.ready), 0) AS INTEGER) AS ready, CAST(COALESCE(SUM(c.scheduled), 0) AS INTEGER) AS scheduled,
        CAST(COALESCE(SUM(c.processing), 0) AS INTEGER) AS processing, CAST(COALESCE(SUM(c.completed), 0) AS INTEGER) AS completed,

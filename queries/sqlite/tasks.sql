@@ -17,28 +17,6 @@ WHERE status = @status AND id < @before AND (CAST(@type AS TEXT) = '' OR type = 
 ORDER BY id DESC
 LIMIT CAST(@max AS INTEGER);
 
--- InsertTask returns no row when a task with this key exists.
--- name: InsertTask :one
-INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
-VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
-        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @now, @now)
-ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id;
-
--- InsertTasks inserts the tasks of a JSON array, ids growing in its order; those whose key exists are left out.
--- name: InsertTasks :many
-INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
-SELECT e.value ->> 'lane_id', e.value ->> 'type', e.value ->> 'priority', e.value ->> 'payload', e.value ->> 'compatibility', 'queued', 0,
-       e.value ->> 'max_attempts', e.value ->> 'run_after_micros', e.value ->> 'deadline_micros', e.value ->> 'timeout_seconds',
-       e.value ->> 'retry_policy', e.value ->> 'ready', e.value ->> 'idempotency_key', e.value ->> 'now_micros', e.value ->> 'now_micros'
-FROM json_each(CAST(@batch AS TEXT)) AS e
-WHERE true
-ORDER BY e.key
-ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING *;
-
 -- name: CancelTask :one
 UPDATE task_queue SET
     updated_at_utc = @now, finished_at_utc = @now, status = 'failed', outcome = 'cancelled', error_message = 'Cancelled by user', ready = 0,

@@ -11,17 +11,25 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) store.Store {
-		t.Helper()
-		st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "queue.db"), sqlite.Options{Migrate: true})
-		if err != nil {
-			t.Fatal(err)
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, sqlite.Options{Migrate: true}) })
+}
+
+// TestConformanceUnderTriggers runs the same with the triggers on: every statement of the writer passes the rules that the schema holds others to.
+func TestConformanceUnderTriggers(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, sqlite.Judged(sqlite.Options{Migrate: true})) })
+}
+
+func open(t *testing.T, o sqlite.Options) *sqlite.Store {
+	t.Helper()
+	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "queue.db"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Errorf("close: %v", err)
 		}
-		t.Cleanup(func() {
-			if err := st.Close(); err != nil {
-				t.Errorf("close: %v", err)
-			}
-		})
-		return st
 	})
+	return st
 }

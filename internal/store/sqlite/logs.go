@@ -3,22 +3,21 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
 	"github.com/prismq/thequeue/internal/task"
 )
 
 func (s *Store) AppendLog(ctx context.Context, tok task.Token, l task.Log) (task.Log, error) {
-	return writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) (task.Log, error) {
-		_, err := q.HoldsLease(ctx, sqlitedb.HoldsLeaseParams{ID: l.TaskID, Fence: tok.Fence, LeaseSecret: tok.Secret})
-		if errors.Is(err, sql.ErrNoRows) {
-			return task.Log{}, lost(ctx, q, l.TaskID)
+	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Log, error) {
+		_, err := x.HoldsLease(ctx, sqlitedb.HoldsLeaseParams{ID: l.TaskID, Fence: tok.Fence, LeaseSecret: tok.Secret})
+		if noRow(err) {
+			return task.Log{}, x.lost(ctx, l.TaskID)
 		}
 		if err != nil {
 			return task.Log{}, err
 		}
-		row, err := q.InsertLog(ctx, sqlitedb.InsertLogParams{TaskID: l.TaskID, AtUTC: l.AtUTC, Level: l.Level, Message: l.Message, Details: l.Details})
+		row, err := x.InsertLog(ctx, sqlitedb.InsertLogParams{TaskID: l.TaskID, AtUTC: l.AtUTC, Level: l.Level, Message: l.Message, Details: l.Details})
 		return task.Log(row), err
 	})
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,26 +12,81 @@ import (
 )
 
 func (s *Store) ReapExpiredLeases(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return write(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) ([]task.Task, error) {
-		rows, err := q.RequeueExpiredLeases(ctx, sqlitedb.RequeueExpiredLeasesParams{Now: now, Max: int64(max)})
-		if err != nil || len(rows) == max {
-			return tasksOf(rows), err
+	return write(ctx, s, func(ctx context.Context, x tx) ([]task.Task, error) {
+		expired, err := x.ListExpiredLeases(ctx, sqlitedb.ListExpiredLeasesParams{Now: &now, Max: int64(max)})
+		if err != nil {
+			return nil, err
 		}
-		failed, err := q.FailExpiredLeases(ctx, sqlitedb.FailExpiredLeasesParams{Now: now, Max: int64(max - len(rows))})
-		return tasksOf(append(rows, failed...)), err
+		again := int64(0) // those with attempts left
+		for _, r := range expired {
+			if r.Attempts < r.MaxAttempts {
+				again++
+			}
+		}
+		requeued, err := x.RequeueExpiredLeases(ctx, sqlitedb.RequeueExpiredLeasesParams{Now: now, Max: again})
+		if err != nil {
+			return nil, err
+		}
+		failed, err := x.FailExpiredLeases(ctx, sqlitedb.FailExpiredLeasesParams{Now: now, Max: int64(len(expired)) - again})
+		if err != nil {
+			return nil, err
+		}
+		return x.reaped(ctx, byID(expired), append(requeued, failed...))
 	})
 }
 
+// reaped notes that leases were taken back and keeps their attempts.
+func (x tx) reaped(ctx context.Context, before map[int64]task.Task, rows []sqlitedb.Task) ([]task.Task, error) {
+	for _, r := range rows {
+		was, after := before[r.ID], task.Task(r)
+		x.move(&was, &after)
+		if x.triggers {
+			continue
+		}
+		err := x.InsertAttempt(ctx, sqlitedb.InsertAttemptParams{
+			TaskID: was.ID, Fence: was.Fence, Attempt: was.Attempts, WorkerID: *was.LockedBy, StartedAtUTC: *cmp.Or(was.ProcessingStartedUTC, was.ReservedAtUTC),
+			FinishedAtUTC: &after.UpdatedAtUTC, Outcome: after.AttemptOutcome, ErrorMessage: after.ErrorMessage,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return tasksOf(rows), nil
+}
+
+func byID(rows []sqlitedb.Task) map[int64]task.Task {
+	out := make(map[int64]task.Task, len(rows))
+	for _, r := range rows {
+		out[r.ID] = task.Task(r)
+	}
+	return out
+}
+
 func (s *Store) PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) ([]task.Task, error) {
-		rows, err := q.PromoteDue(ctx, sqlitedb.PromoteDueParams{Now: now, Max: int64(max)})
+	return writeOne(ctx, s, func(ctx context.Context, x tx) ([]task.Task, error) {
+		rows, err := x.PromoteDue(ctx, sqlitedb.PromoteDueParams{Now: now, Max: int64(max)})
+		for _, r := range rows {
+			after := task.Task(r)
+			before := after
+			before.Ready = false
+			x.move(&before, &after)
+		}
 		return tasksOf(rows), err
 	})
 }
 
 func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) ([]task.Task, error) {
-		rows, err := q.ExpireTasks(ctx, sqlitedb.ExpireTasksParams{Now: now, Max: int64(max)})
+	return writeOne(ctx, s, func(ctx context.Context, x tx) ([]task.Task, error) {
+		past, err := x.ListPastDeadline(ctx, sqlitedb.ListPastDeadlineParams{Now: &now, Max: int64(max)})
+		if err != nil {
+			return nil, err
+		}
+		before := byID(past)
+		rows, err := x.ExpireTasks(ctx, sqlitedb.ExpireTasksParams{Now: now, Max: int64(len(past))})
+		for _, r := range rows {
+			was, after := before[r.ID], task.Task(r)
+			x.move(&was, &after)
+		}
 		return tasksOf(rows), err
 	})
 }

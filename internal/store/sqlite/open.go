@@ -29,6 +29,8 @@ type Options struct {
 	Serve   bool         // be the one server of this file: a second one is refused with ErrServed
 	Clock   task.Clock   // nil: the machine's, never behind the newest task
 	Log     *slog.Logger // nil: discards
+
+	triggers bool // let the triggers of the schema keep counters and history, and judge every statement: for tests
 }
 
 // ErrServed: another server has the file.
@@ -60,7 +62,7 @@ func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, clock: o.Clock, log: o.Log, lanes: make(map[laneKey]int64), requires: make(map[int64]task.Requirements)}
+	s := &Store{path: path, clock: o.Clock, log: o.Log, triggers: o.triggers}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -181,7 +183,7 @@ func (s *Store) connect(ctx context.Context) error {
 	if err != nil {
 		return classify(ctx, err)
 	}
-	if s.writer, err = newWriter(ctx, conn, s.log); err != nil {
+	if s.writer, err = newWriter(ctx, conn, s.triggers, s.log); err != nil {
 		return err
 	}
 	params.Set("mode", "ro")

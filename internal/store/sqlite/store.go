@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -29,9 +28,7 @@ type Store struct {
 	read    *sqlitedb.Queries
 	closed  atomic.Bool
 
-	mu       sync.RWMutex
-	lanes    map[laneKey]int64 // committed lanes only
-	requires map[int64]task.Requirements
+	triggers bool // as in Options
 }
 
 var _ store.Store = (*Store)(nil)
@@ -56,23 +53,23 @@ func (s *Store) Close() error {
 	return s.giveUp()
 }
 
-// write runs an operation of several changing statements in the writer's next group.
-func write[T any](ctx context.Context, s *Store, do func(context.Context, *sqlitedb.Queries) (T, error)) (T, error) {
-	return submit(ctx, s, false, do)
+// write runs an operation of several changing statements in the writer's next group: all of them or none.
+func write[T any](ctx context.Context, s *Store, do func(context.Context, tx) (T, error)) (T, error) {
+	return submit(ctx, s, op{}, do)
 }
 
 // writeOne is write for an operation of one changing statement at most: it needs no savepoint to be undone alone.
-func writeOne[T any](ctx context.Context, s *Store, do func(context.Context, *sqlitedb.Queries) (T, error)) (T, error) {
-	return submit(ctx, s, true, do)
+func writeOne[T any](ctx context.Context, s *Store, do func(context.Context, tx) (T, error)) (T, error) {
+	return submit(ctx, s, op{single: true}, do)
 }
 
-func submit[T any](ctx context.Context, s *Store, single bool, do func(context.Context, *sqlitedb.Queries) (T, error)) (T, error) {
+func submit[T any](ctx context.Context, s *Store, o op, do func(context.Context, tx) (T, error)) (T, error) {
 	var out, none T
-	err := s.writer.submit(ctx, single, func(ctx context.Context, q *sqlitedb.Queries) (err error) {
-		out, err = do(ctx, q)
+	o.do = func(ctx context.Context, x tx) (err error) {
+		out, err = do(ctx, x)
 		return err
-	})
-	if err != nil {
+	}
+	if err := s.writer.submit(ctx, &o); err != nil {
 		return none, s.classify(ctx, err)
 	}
 	return out, nil

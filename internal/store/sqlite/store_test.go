@@ -213,7 +213,7 @@ func TestGroupSharesOneCommit(t *testing.T) {
 	held, release := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := st.writer.submit(t.Context(), true, func(context.Context, *sqlitedb.Queries) error { close(held); <-release; return nil }); err != nil {
+		if err := st.writer.submit(t.Context(), &op{single: true, do: func(context.Context, tx) error { close(held); <-release; return nil }}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -228,14 +228,14 @@ func TestGroupSharesOneCommit(t *testing.T) {
 				ctx = cancelled
 			}
 			want := map[int]error{1: refused, 2: refused, 3: context.Canceled}[i%10]
-			err := st.writer.submit(ctx, i%10 == 2, func(ctx context.Context, q *sqlitedb.Queries) error {
+			err := st.writer.submit(ctx, &op{single: i%10 == 2, do: func(ctx context.Context, x tx) error {
 				if i%10 != 2 {
-					if err := q.InsertLane(ctx, sqlitedb.InsertLaneParams{Type: fmt.Sprint(i), Compatibility: "{}", Priority: 1}); err != nil {
+					if err := x.InsertLane(ctx, sqlitedb.InsertLaneParams{Type: fmt.Sprint(i), Compatibility: "{}", Priority: 1}); err != nil {
 						return err
 					}
 				}
 				return want
-			})
+			}})
 			if !errors.Is(err, want) {
 				t.Errorf("operation %d: %v, want %v", i, err, want)
 			}
@@ -287,9 +287,9 @@ func TestFullDiskIsSaidAndHeals(t *testing.T) {
 	insert(t, st, "before")
 	limit := func(n int) {
 		t.Helper()
-		if err := st.writer.submit(t.Context(), true, func(ctx context.Context, _ *sqlitedb.Queries) error {
+		if err := st.writer.submit(t.Context(), &op{single: true, do: func(context.Context, tx) error {
 			return st.writer.raw.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", n))
-		}); err != nil {
+		}}); err != nil {
 			t.Fatal(err)
 		}
 	}

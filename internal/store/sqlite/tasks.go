@@ -1,17 +1,14 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
-	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -80,29 +77,38 @@ func (s *Store) InsertTask(ctx context.Context, t task.Task) (task.Task, bool, e
 	if err != nil {
 		return task.Task{}, false, err
 	}
-	_, known := s.knownLane(key)
-	in, err := submit(ctx, s, known, func(ctx context.Context, q *sqlitedb.Queries) (inserted, error) {
-		lane, err := s.findLane(ctx, q, key)
-		if err != nil {
-			return inserted{}, err
-		}
-		id, err := q.InsertTask(ctx, sqlitedb.InsertTaskParams{
-			LaneID: lane, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility, MaxAttempts: t.MaxAttempts,
-			RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds, RetryPolicy: t.RetryPolicy,
-			Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, Now: t.CreatedAtUTC,
-		})
-		if errors.Is(err, sql.ErrNoRows) {
-			row, err := q.GetTaskByKey(ctx, *t.IdempotencyKey)
-			return inserted{task: task.Task(row)}, err
-		}
-		stored := t
-		stored.ID, stored.LaneID = id, lane
-		return inserted{task: stored, created: true}, err
-	})
-	if in.created && !known {
-		s.keepLane(key, in.task.LaneID)
-	}
+	in, err := writeOne(ctx, s, func(ctx context.Context, x tx) (inserted, error) { return x.insert(ctx, key, t) })
 	return in.task, in.created, err
+}
+
+// insert stores a task, or returns the one that has its key.
+func (x tx) insert(ctx context.Context, key laneKey, t task.Task) (inserted, error) {
+	l, err := x.lane(ctx, key)
+	if err != nil {
+		return inserted{}, err
+	}
+	res, err := x.InsertTask(ctx, sqlitedb.InsertTaskParams{
+		LaneID: l.ID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility, MaxAttempts: t.MaxAttempts,
+		RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds, RetryPolicy: t.RetryPolicy,
+		Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, Now: t.CreatedAtUTC,
+	})
+	if err != nil {
+		return inserted{}, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		if err == nil {
+			var row sqlitedb.Task
+			row, err = x.GetTaskByKey(ctx, *t.IdempotencyKey)
+			t = task.Task(row)
+		}
+		return inserted{task: t}, err
+	}
+	t.LaneID = l.ID
+	if t.ID, err = res.LastInsertId(); err != nil {
+		return inserted{}, err
+	}
+	x.move(nil, &t)
+	return inserted{task: t, created: true}, nil
 }
 
 func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, []bool, error) {
@@ -113,95 +119,95 @@ func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, [
 			return nil, nil, err
 		}
 	}
-	batch := slices.Clone(ts)
-	var created []bool
-	stored, err := write(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) ([]task.Task, error) {
-		lanes := make(map[laneKey]int64)
-		for i, k := range keys {
-			if lanes[k] == 0 {
-				id, err := s.findLane(ctx, q, k)
-				if err != nil {
-					return nil, err
-				}
-				lanes[k] = id
+	stored, created := make([]task.Task, len(ts)), make([]bool, len(ts))
+	_, err := write(ctx, s, func(ctx context.Context, x tx) (struct{}, error) {
+		for i, t := range ts {
+			in, err := x.insert(ctx, keys[i], t)
+			if err != nil {
+				return struct{}{}, err
 			}
-			batch[i].LaneID = lanes[k]
+			stored[i], created[i] = in.task, in.created
 		}
-		var stored []task.Task
-		var err error
-		stored, created, err = insertBatch(ctx, q, batch)
-		return stored, err
+		return struct{}{}, nil
 	})
 	if err != nil {
 		return nil, nil, err
-	}
-	for i, k := range keys {
-		s.keepLane(k, batch[i].LaneID)
-	}
-	return stored, created, nil
-}
-
-func insertBatch(ctx context.Context, q *sqlitedb.Queries, batch []task.Task) ([]task.Task, []bool, error) {
-	text, err := store.EncodeBatch(batch)
-	if err != nil {
-		return nil, nil, err
-	}
-	rows, err := q.InsertTasks(ctx, text)
-	if err != nil {
-		return nil, nil, err
-	}
-	slices.SortFunc(rows, func(a, b sqlitedb.Task) int { return cmp.Compare(a.ID, b.ID) })
-	stored, created := store.MatchBatch(batch, tasksOf(rows))
-	for i := range stored {
-		if stored[i].ID == 0 {
-			row, err := q.GetTaskByKey(ctx, *batch[i].IdempotencyKey)
-			if err != nil {
-				return nil, nil, err
-			}
-			stored[i] = task.Task(row)
-		}
 	}
 	return stored, created, nil
 }
 
 func (s *Store) CancelTask(ctx context.Context, id int64, now time.Time) (task.Task, bool, error) {
-	out, err := writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) (inserted, error) {
-		row, err := q.CancelTask(ctx, sqlitedb.CancelTaskParams{ID: id, Now: now})
-		if !errors.Is(err, sql.ErrNoRows) {
-			return inserted{task: task.Task(row), created: true}, err
+	out, err := write(ctx, s, func(ctx context.Context, x tx) (inserted, error) {
+		before, err := x.task(ctx, id)
+		if err != nil || before.Status.Ended() {
+			return inserted{task: before}, err
 		}
-		row, err = q.GetTask(ctx, id)
-		return inserted{task: task.Task(row)}, err
+		if before.Status == task.Processing {
+			if err := x.leaves(ctx, keptAttempt(before, task.AttemptCancelled, &cancelled, now)); err != nil {
+				return inserted{}, err
+			}
+		}
+		row, err := x.CancelTask(ctx, sqlitedb.CancelTaskParams{ID: id, Now: now})
+		after := task.Task(row)
+		if err == nil {
+			x.move(&before, &after)
+		}
+		return inserted{task: after, created: true}, err
 	})
 	return out.task, out.created, err
 }
 
+// cancelled is the message of a cancelled task, as its query writes it.
+var cancelled = "Cancelled by user"
+
 func (s *Store) RequeueTask(ctx context.Context, id int64, now time.Time) (task.Task, error) {
-	return writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) (task.Task, error) {
-		row, err := q.RequeueTask(ctx, sqlitedb.RequeueTaskParams{ID: id, Now: now})
-		if errors.Is(err, sql.ErrNoRows) {
-			return task.Task{}, conflict(ctx, q, id, "requeued")
+	return write(ctx, s, func(ctx context.Context, x tx) (task.Task, error) {
+		before, err := x.task(ctx, id)
+		if err != nil {
+			return task.Task{}, err
 		}
-		return task.Task(row), err
+		row, err := x.RequeueTask(ctx, sqlitedb.RequeueTaskParams{ID: id, Now: now})
+		if noRow(err) {
+			return task.Task{}, conflict(before, "requeued")
+		}
+		if err != nil {
+			return task.Task{}, err
+		}
+		after := task.Task(row)
+		x.move(&before, &after)
+		return after, x.logRequeue(ctx, before, now)
 	})
 }
 
+// logRequeue says in the log of a task what a requeue makes it forget.
+func (x tx) logRequeue(ctx context.Context, before task.Task, now time.Time) error {
+	if x.triggers {
+		return nil
+	}
+	details := task.JSON(fmt.Sprintf(`{"outcome":"%s","attempts":%d}`, *before.Outcome, before.Attempts))
+	_, err := x.InsertLog(ctx, sqlitedb.InsertLogParams{TaskID: before.ID, AtUTC: now, Level: task.Info, Message: "Requeued by an operator", Details: &details})
+	return err
+}
+
 func (s *Store) DeleteTask(ctx context.Context, id int64) error {
-	_, err := writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) (int64, error) {
-		n, err := q.DeleteTask(ctx, id)
-		if err == nil && n == 0 {
-			err = conflict(ctx, q, id, "deleted")
+	_, err := writeOne(ctx, s, func(ctx context.Context, x tx) (struct{}, error) {
+		before, err := x.task(ctx, id)
+		if err != nil {
+			return struct{}{}, err
 		}
-		return n, err
+		n, err := x.DeleteTask(ctx, id)
+		if err == nil && n == 0 {
+			err = conflict(before, "deleted")
+		}
+		if err == nil {
+			x.move(&before, nil)
+		}
+		return struct{}{}, err
 	})
 	return err
 }
 
 // conflict says why a statement found no row to change.
-func conflict(ctx context.Context, q *sqlitedb.Queries, id int64, verb string) error {
-	row, err := q.GetTask(ctx, id)
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: task %d is %s and cannot be %s", task.ErrConflict, id, row.Status, verb)
+func conflict(t task.Task, verb string) error {
+	return fmt.Errorf("%w: task %d is %s and cannot be %s", task.ErrConflict, t.ID, t.Status, verb)
 }

@@ -8,8 +8,8 @@ import (
 )
 
 func (s *Store) UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error) {
-	return writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) (task.Worker, error) {
-		row, err := q.UpsertWorker(ctx, sqlitedb.UpsertWorkerParams{WorkerID: w.WorkerID, Capabilities: w.Capabilities, Types: w.Types, Now: w.HeartbeatUTC})
+	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Worker, error) {
+		row, err := x.UpsertWorker(ctx, sqlitedb.UpsertWorkerParams{WorkerID: w.WorkerID, Capabilities: w.Capabilities, Types: w.Types, Now: w.HeartbeatUTC})
 		return task.Worker(row), err
 	})
 }
@@ -29,8 +29,8 @@ func (s *Store) ListWorkers(ctx context.Context) ([]task.Worker, error) {
 }
 
 func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
-	_, err := writeOne(ctx, s, func(ctx context.Context, q *sqlitedb.Queries) (int64, error) {
-		n, err := q.DeleteWorker(ctx, workerID)
+	_, err := writeOne(ctx, s, func(ctx context.Context, x tx) (int64, error) {
+		n, err := x.DeleteWorker(ctx, workerID)
 		if err == nil && n == 0 {
 			err = task.ErrNotFound
 		}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -32,7 +33,10 @@ type writer struct {
 	q    *sqlitedb.Queries
 	log  *slog.Logger
 
-	begin, commit, rollback, save, release, undo *sql.Stmt
+	begin, commit, rollback, save, release, undo, version *sqlite3.Stmt
+
+	state    state
+	versions int64 // what data_version was in the last group: another value means that another process has written
 
 	ops      chan *op
 	stopping sync.RWMutex // held by senders, and once by close
@@ -46,27 +50,33 @@ type writer struct {
 // op is one operation: do runs inside the transaction of its group, and err is set when the group has been committed.
 type op struct {
 	ctx    context.Context
-	do     func(context.Context, *sqlitedb.Queries) error
-	single bool // do executes one statement at most, which undoes itself when it fails: no savepoint is needed
+	do     func(context.Context, tx) error
+	single bool // the last changing statement of do is the only one that matters: no savepoint is needed
+	claim  bool // runs after the others of its group, whose tasks it may take
 	err    error
 	done   chan struct{}
 }
 
-func newWriter(ctx context.Context, conn *sql.Conn, log *slog.Logger) (*writer, error) {
+func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, log *slog.Logger) (*writer, error) {
 	w := &writer{conn: conn, log: log, ops: make(chan *op, 4*maxGroup), done: make(chan struct{}), nextCheck: checkpointPages}
+	w.state = state{triggers: triggers, requires: make(map[int64]task.Requirements), doubt: true}
 	if err := conn.Raw(func(c any) error { w.raw = c.(driver.Conn).Raw(); return nil }); err != nil {
 		return nil, err
 	}
 	w.raw.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error { w.walPages = pages; return nil })
+	if _, err := w.raw.Config(sqlite3.DBCONFIG_ENABLE_TRIGGER, triggers); err != nil {
+		return nil, err
+	}
 	for _, s := range []struct {
-		stmt **sql.Stmt
+		stmt **sqlite3.Stmt
 		text string
 	}{
 		{&w.begin, "BEGIN IMMEDIATE"}, {&w.commit, "COMMIT"}, {&w.rollback, "ROLLBACK"},
 		{&w.save, "SAVEPOINT op"}, {&w.release, "RELEASE op"}, {&w.undo, "ROLLBACK TO op"},
+		{&w.version, "PRAGMA data_version"},
 	} {
 		var err error
-		if *s.stmt, err = conn.PrepareContext(ctx, s.text); err != nil {
+		if *s.stmt, _, err = w.raw.Prepare(s.text); err != nil {
 			return nil, err
 		}
 	}
@@ -80,8 +90,8 @@ func newWriter(ctx context.Context, conn *sql.Conn, log *slog.Logger) (*writer, 
 
 // submit hands an operation to the writer and waits for its commit. A context that ends before the operation has begun stops it; after
 // that the answer says what happened, whatever the context.
-func (w *writer) submit(ctx context.Context, single bool, do func(context.Context, *sqlitedb.Queries) error) error {
-	o := &op{ctx: ctx, do: do, single: single, done: make(chan struct{})}
+func (w *writer) submit(ctx context.Context, o *op) error {
+	o.ctx, o.done = ctx, make(chan struct{})
 	if err := w.send(ctx, o); err != nil {
 		return err
 	}
@@ -116,7 +126,7 @@ func (w *writer) close() error {
 	w.stopping.Unlock()
 	<-w.done
 	errs := []error{w.q.Close()}
-	for _, stmt := range []*sql.Stmt{w.begin, w.commit, w.rollback, w.save, w.release, w.undo} {
+	for _, stmt := range []*sqlite3.Stmt{w.begin, w.commit, w.rollback, w.save, w.release, w.undo, w.version} {
 		errs = append(errs, stmt.Close())
 	}
 	return errors.Join(append(errs, w.conn.Close())...)
@@ -155,22 +165,19 @@ func (w *writer) gather(group []*op) []*op {
 // serve runs a group in one transaction and answers each of its operations.
 func (w *writer) serve(group []*op) {
 	ctx := context.Background()
-	err := w.exec(ctx, w.begin)
+	err := w.begin.Exec()
 	if err == nil {
-		for _, o := range group {
-			o.err = w.apply(ctx, o)
-			if w.raw.GetAutocommit() { // the error has undone the whole transaction
-				err = o.err
-				break
-			}
+		if err = w.look(ctx); err == nil {
+			err = w.applyAll(ctx, group)
 		}
 		if err == nil {
-			err = w.exec(ctx, w.commit)
+			err = w.state.flush(ctx, w.q)
 		}
-		if err != nil && !w.raw.GetAutocommit() {
-			if undo := w.exec(ctx, w.rollback); undo != nil {
-				w.log.Error("roll back a group", "error", undo)
-			}
+		if err == nil {
+			err = w.commit.Exec()
+		}
+		if err != nil {
+			w.giveUp()
 		}
 	}
 	for _, o := range group {
@@ -181,30 +188,81 @@ func (w *writer) serve(group []*op) {
 	}
 }
 
+// look loads the state again when another process has written since the last group, or when it is in doubt.
+func (w *writer) look(ctx context.Context) error {
+	w.version.Step()
+	now := w.version.ColumnInt64(0)
+	if err := w.version.Reset(); err != nil {
+		return err
+	}
+	if now == w.versions && !w.state.doubt {
+		return nil
+	}
+	if err := w.state.load(ctx, w.q); err != nil {
+		return err
+	}
+	w.versions = now
+	return nil
+}
+
+// applyAll runs the operations, claims last. An error is one that has undone the whole transaction.
+func (w *writer) applyAll(ctx context.Context, group []*op) error {
+	for _, claims := range []bool{false, true} {
+		for _, o := range group {
+			if o.claim != claims {
+				continue
+			}
+			if o.err = w.apply(ctx, o); w.raw.GetAutocommit() {
+				return cmp.Or(o.err, errUndone)
+			}
+		}
+	}
+	return nil
+}
+
+// errUndone stands for a transaction that ended without anybody having ended it.
+var errUndone = errors.New("the transaction is gone")
+
+// giveUp undoes the group. What is known of it is wrong now.
+func (w *writer) giveUp() {
+	w.state.doubt = true
+	if w.raw.GetAutocommit() {
+		return
+	}
+	if err := w.rollback.Exec(); err != nil {
+		w.log.Error("roll back a group", "error", err)
+	}
+}
+
 // apply runs one operation so that its failure is its own.
 func (w *writer) apply(ctx context.Context, o *op) error {
 	if err := o.ctx.Err(); err != nil {
 		return err
 	}
-	if o.single {
-		return o.do(ctx, w.q)
+	w.state.begin()
+	err := w.attempt(ctx, o)
+	if err != nil {
+		w.state.undo()
 	}
-	if err := w.exec(ctx, w.save); err != nil {
+	return err
+}
+
+func (w *writer) attempt(ctx context.Context, o *op) error {
+	x := tx{Queries: w.q, state: &w.state}
+	if o.single {
+		return o.do(ctx, x)
+	}
+	if err := w.save.Exec(); err != nil {
 		return err
 	}
-	err := o.do(ctx, w.q)
+	err := o.do(ctx, x)
 	if w.raw.GetAutocommit() {
 		return err
 	}
 	if err != nil {
-		err = errors.Join(err, w.exec(ctx, w.undo))
+		err = errors.Join(err, w.undo.Exec())
 	}
-	return errors.Join(err, w.exec(ctx, w.release))
-}
-
-func (w *writer) exec(ctx context.Context, s *sql.Stmt) error {
-	_, err := s.ExecContext(ctx)
-	return err
+	return errors.Join(err, w.release.Exec())
 }
 
 // checkpoint keeps the WAL short. A reader in its way is not waited for: the next try comes when the WAL has grown by as much again.

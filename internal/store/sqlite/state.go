@@ -1,0 +1,341 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/prismq/thequeue/db/sqlitedb"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+const (
+	// maxRows and maxRowBytes bound the tasks that the writer remembers.
+	maxRows     = 4096
+	maxRowBytes = 8 << 20
+	// maxViews bounds the profiles of workers for which the lanes are remembered.
+	maxViews = 64
+)
+
+// state is what the writer knows of the file without reading it, exact as of the transaction under way: the lanes with the number of their
+// ready tasks, the ids at the ends of those in use, and some whole tasks. It belongs to the writer's goroutine. Whatever puts it in
+// doubt, a transaction undone or another process that has written, makes the writer load it again.
+type state struct {
+	triggers bool // the triggers of the schema keep counters and history; else this does
+
+	lanes    map[int64]*lane
+	byKey    map[laneKey]*lane
+	requires map[int64]task.Requirements // by lane; a lane never changes, so this outlives a load
+	views    map[string]*view
+	dirty    []*lane // with counts to add before the commit
+	rows     map[int64]*task.Task
+	rowBytes int
+	changes  []change // of the operation under way
+	doubt    bool     // something was found that cannot be: load before the next group
+}
+
+// lane is a lane with what is known of its tasks.
+type lane struct {
+	task.Lane
+	counts sqlitedb.AddLaneCountsParams // of this transaction
+	dirty  bool
+	oldest ends // the ids of its first ready tasks
+	newest ends // the ids of its last ready tasks
+	bulky  bool // it has had a payload so long that its tasks are read one by one
+}
+
+// laneKey is what the tasks of one lane have in common.
+type laneKey struct {
+	taskType      string
+	compatibility string // canonical
+	priority      int
+}
+
+func keyOf(t task.Task) (laneKey, error) {
+	if t.Compatibility == "{}" {
+		return laneKey{taskType: t.Type, compatibility: "{}", priority: t.Priority}, nil
+	}
+	r, err := task.ParseRequirements(t.Compatibility)
+	return laneKey{taskType: t.Type, compatibility: r.Canonical(), priority: t.Priority}, err
+}
+
+// change is one step of an operation, kept so that it can be taken back.
+type change struct {
+	lane   *lane
+	counts sqlitedb.AddLaneCountsParams
+	id     int64
+	made   bool // the lane itself is new
+}
+
+// load forgets everything and reads the lanes.
+func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
+	all, err := q.ListLanes(ctx)
+	if err != nil {
+		return err
+	}
+	s.lanes, s.byKey = make(map[int64]*lane, len(all)), make(map[laneKey]*lane, len(all))
+	s.views, s.rows, s.rowBytes = make(map[string]*view), make(map[int64]*task.Task), 0
+	s.dirty, s.changes, s.doubt = s.dirty[:0], s.changes[:0], false
+	for _, r := range all {
+		key := laneKey{taskType: r.Type, compatibility: string(r.Compatibility), priority: r.Priority}
+		if _, err := s.addLane(r.ID, key, r.Ready); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *state) addLane(id int64, key laneKey, ready int64) (*lane, error) {
+	requires, ok := s.requires[id]
+	if !ok && key.compatibility != "{}" {
+		var err error
+		if requires, err = task.ParseRequirements(task.JSON(key.compatibility)); err != nil {
+			return nil, fmt.Errorf("lane %d: %w", id, err)
+		}
+		s.requires[id] = requires
+	}
+	l := &lane{Lane: task.Lane{ID: id, Type: key.taskType, Priority: key.priority, Requires: requires, Ready: ready}}
+	l.counts.LaneID = id
+	s.lanes[id], s.byKey[key] = l, l
+	if ready > 0 {
+		s.activate(l)
+	}
+	return l, nil
+}
+
+// begin starts an operation.
+func (s *state) begin() { s.changes = s.changes[:0] }
+
+// undo takes back what the operation under way has changed here; its statements have been undone.
+func (s *state) undo() {
+	for _, c := range slices.Backward(s.changes) {
+		if c.made {
+			delete(s.lanes, c.lane.ID)
+			delete(s.requires, c.lane.ID)
+			for key, l := range s.byKey {
+				if l == c.lane {
+					delete(s.byKey, key)
+				}
+			}
+			continue
+		}
+		s.add(c.lane, c.counts, -1)
+		c.lane.oldest, c.lane.newest = nil, nil
+		s.forget(c.id)
+	}
+	s.changes = s.changes[:0]
+}
+
+// move notes that a task has changed from before to after: nil before for a new one, nil after for one deleted.
+func (s *state) move(before, after *task.Task) {
+	t := cmp.Or(after, before)
+	c := change{lane: s.lanes[t.LaneID], id: t.ID}
+	if before != nil {
+		*count(&c.counts, *before)--
+	}
+	if after != nil {
+		*count(&c.counts, *after)++
+	} else {
+		c.counts.Purged++
+	}
+	s.changes = append(s.changes, c)
+	s.forget(t.ID)
+	wasReady, isReady := before != nil && before.Ready, after != nil && after.Ready
+	if wasReady && !isReady {
+		c.lane.oldest.remove(t.ID)
+		c.lane.newest.remove(t.ID)
+	}
+	if isReady && !wasReady {
+		known := c.lane.oldest.addOldest(t.ID, c.lane.Ready)
+		c.lane.newest.addNewest(t.ID)
+		if c.lane.bulky = c.lane.bulky || bulky(*t); known {
+			s.keep(*t)
+		}
+	}
+	s.add(c.lane, c.counts, 1)
+}
+
+// bulky reports whether the task is too long to be read before its turn.
+func bulky(t task.Task) bool { return len(t.Payload) > 16<<10 }
+
+// count returns the counter in which a task is counted.
+func count(c *sqlitedb.AddLaneCountsParams, t task.Task) *int64 {
+	switch t.Status {
+	case task.Queued:
+		if t.Ready {
+			return &c.Ready
+		}
+		return &c.Scheduled
+	case task.Processing:
+		return &c.Processing
+	case task.Completed:
+		return &c.Completed
+	}
+	return &c.Failed
+}
+
+// add adds counts to a lane, sign times.
+func (s *state) add(l *lane, c sqlitedb.AddLaneCountsParams, sign int64) {
+	n := &l.counts
+	n.Ready += sign * c.Ready
+	n.Scheduled += sign * c.Scheduled
+	n.Processing += sign * c.Processing
+	n.Completed += sign * c.Completed
+	n.Failed += sign * c.Failed
+	n.Purged += sign * c.Purged
+	if !l.dirty {
+		l.dirty = true
+		s.dirty = append(s.dirty, l)
+	}
+	was := l.Ready
+	l.Ready += sign * c.Ready
+	switch {
+	case was <= 0 && l.Ready > 0:
+		s.activate(l)
+	case was > 0 && l.Ready <= 0:
+		s.deactivate(l)
+	}
+}
+
+// flush stores the counts of this transaction.
+func (s *state) flush(ctx context.Context, q *sqlitedb.Queries) error {
+	for _, l := range s.dirty {
+		none := sqlitedb.AddLaneCountsParams{LaneID: l.ID}
+		if l.counts != none && !s.triggers {
+			if err := q.AddLaneCounts(ctx, l.counts); err != nil {
+				return err
+			}
+		}
+		l.counts, l.dirty = none, false
+	}
+	s.dirty = s.dirty[:0]
+	return nil
+}
+
+// keep remembers a task as it is stored.
+func (s *state) keep(t task.Task) {
+	s.forget(t.ID)
+	size := rowSize(t)
+	if len(s.rows) >= maxRows || s.rowBytes+size > maxRowBytes {
+		return
+	}
+	s.rows[t.ID] = &t
+	s.rowBytes += size
+}
+
+func (s *state) forget(id int64) {
+	if t, ok := s.rows[id]; ok {
+		s.rowBytes -= rowSize(*t)
+		delete(s.rows, id)
+	}
+}
+
+func rowSize(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }
+
+// view are the lanes with work from which workers of one profile may take, ordered by priority and id.
+type view struct {
+	claim task.Claim
+	lanes []*lane
+}
+
+func byPriority(a, b *lane) int {
+	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.ID, b.ID))
+}
+
+// view returns the lanes for the claim, whose profile names all that decides over them.
+func (s *state) view(profile string, c task.Claim) *view {
+	v, ok := s.views[profile]
+	if !ok {
+		if len(s.views) >= maxViews {
+			clear(s.views)
+		}
+		v = &view{claim: c}
+		for _, l := range s.lanes {
+			if l.Ready > 0 && c.MayTake(l.Lane) {
+				v.lanes = append(v.lanes, l)
+			}
+		}
+		slices.SortFunc(v.lanes, byPriority)
+		s.views[profile] = v
+	}
+	return v
+}
+
+// activate enters a lane that has work now.
+func (s *state) activate(l *lane) {
+	for _, v := range s.views {
+		if v.claim.MayTake(l.Lane) {
+			if i, found := slices.BinarySearchFunc(v.lanes, l, byPriority); !found {
+				v.lanes = slices.Insert(v.lanes, i, l)
+			}
+		}
+	}
+}
+
+func (s *state) deactivate(l *lane) {
+	for _, v := range s.views {
+		if i, found := slices.BinarySearchFunc(v.lanes, l, byPriority); found {
+			v.lanes = slices.Delete(v.lanes, i, i+1)
+		}
+	}
+}
+
+// tx is what an operation works with: the statements of the transaction and what the writer knows.
+type tx struct {
+	*sqlitedb.Queries
+	*state
+}
+
+// lane returns a lane, making it when it is new.
+func (x tx) lane(ctx context.Context, k laneKey) (*lane, error) {
+	if l, ok := x.byKey[k]; ok {
+		return l, nil
+	}
+	arg := sqlitedb.GetLaneParams{Type: k.taskType, Compatibility: k.compatibility, Priority: k.priority}
+	if err := x.InsertLane(ctx, sqlitedb.InsertLaneParams(arg)); err != nil {
+		return nil, err
+	}
+	id, err := x.GetLane(ctx, arg)
+	if err != nil {
+		return nil, err
+	}
+	l, err := x.addLane(id, k, 0)
+	if err == nil {
+		x.changes = append(x.changes, change{lane: l, made: true})
+	}
+	return l, err
+}
+
+// task returns a task as it is stored.
+func (x tx) task(ctx context.Context, id int64) (task.Task, error) {
+	if t, ok := x.rows[id]; ok {
+		return *t, nil
+	}
+	row, err := x.GetTask(ctx, id)
+	return task.Task(row), err
+}
+
+// leaves keeps in the history that the attempt under this lease ends, so. ErrLeaseLost or sql.ErrNoRows when it is not the live one.
+func (x tx) leaves(ctx context.Context, a sqlitedb.KeepAttemptParams) error {
+	if x.triggers {
+		return nil
+	}
+	n, err := x.KeepAttempt(ctx, a)
+	if err == nil && n == 0 {
+		err = x.lost(ctx, a.ID)
+	}
+	return err
+}
+
+// lost says why a statement that names a lease found no row.
+func (x tx) lost(ctx context.Context, id int64) error {
+	if _, err := x.GetTask(ctx, id); err != nil {
+		return err
+	}
+	return task.ErrLeaseLost
+}
+
+func noRow(err error) bool { return errors.Is(err, sql.ErrNoRows) }

@@ -1,0 +1,75 @@
+-- What only the one writer of SQLite does: it keeps the counters and the history itself, reads a task before it changes it, and so needs no
+-- RETURNING, which costs more than the change (measured: 36 against 15 microseconds).
+
+-- ListLanes returns all lanes with the number of tasks that can be claimed.
+-- name: ListLanes :many
+SELECT l.id, l.type, l.compatibility, l.priority, CAST(COALESCE(c.ready, 0) AS INTEGER) AS ready
+FROM lanes AS l LEFT JOIN lane_counts AS c ON c.lane_id = l.id AND c.slot = 0;
+
+-- AddLaneCounts adds to the counters of a lane.
+-- name: AddLaneCounts :exec
+INSERT INTO lane_counts (lane_id, slot, ready, scheduled, processing, completed, failed, purged)
+VALUES (@lane_id, 0, @ready, @scheduled, @processing, @completed, @failed, @purged)
+ON CONFLICT (lane_id, slot) DO UPDATE SET
+    ready = ready + excluded.ready, scheduled = scheduled + excluded.scheduled, processing = processing + excluded.processing,
+    completed = completed + excluded.completed, failed = failed + excluded.failed, purged = purged + excluded.purged;
+
+-- InsertTask changes nothing when a task with this key exists.
+-- name: InsertTask :execresult
+INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
+VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
+        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @now, @now)
+ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
+
+-- ListOldestReady returns the first ready tasks of a lane above the id given, oldest first.
+-- name: ListOldestReady :many
+SELECT * FROM task_queue INDEXED BY task_queue_ready
+WHERE ready = 1 AND lane_id = @lane_id AND id > @after
+ORDER BY id
+LIMIT CAST(@max AS INTEGER);
+
+-- ListNewestReady returns the last ready tasks of a lane below the id given, newest first.
+-- name: ListNewestReady :many
+SELECT * FROM task_queue INDEXED BY task_queue_ready
+WHERE ready = 1 AND lane_id = @lane_id AND id < @before
+ORDER BY id DESC
+LIMIT CAST(@max AS INTEGER);
+
+-- name: ClaimTask :execrows
+UPDATE task_queue SET
+    updated_at_utc = @now, status = 'processing', ready = 0, attempts = attempts + 1, fence = fence + 1, lease_secret = CAST(@lease_secret AS TEXT),
+    locked_by = CAST(@worker_id AS TEXT), last_worker_id = CAST(@worker_id AS TEXT), lease_until_utc = CAST(@lease_until AS TIMESTAMP), reserved_at_utc = @now,
+    processing_started_utc = @now, attempt_outcome = NULL, progress = NULL, progress_message = NULL
+WHERE id = @id AND status = 'queued' AND ready = 1 AND fence = @fence;
+
+-- name: CompleteTask :execrows
+UPDATE task_queue SET
+    updated_at_utc = @now, finished_at_utc = @now, status = 'completed', outcome = 'succeeded', attempt_outcome = 'succeeded',
+    result = @result, error_message = NULL, locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
+WHERE id = @id AND status = 'processing' AND fence = @fence AND lease_secret = CAST(@lease_secret AS TEXT);
+
+-- KeepAttempt writes the attempt that is about to end into the history. No row: this is not its live lease.
+-- name: KeepAttempt :execrows
+INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message)
+SELECT t.id, t.fence, t.attempts, t.locked_by, coalesce(t.processing_started_utc, t.reserved_at_utc), @now, @outcome, @error_message
+FROM task_queue AS t
+WHERE t.id = @id AND t.status = 'processing' AND t.fence = @fence AND t.lease_secret = CAST(@lease_secret AS TEXT);
+
+-- InsertAttempt writes an attempt that has ended already.
+-- name: InsertAttempt :exec
+INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message)
+VALUES (@task_id, @fence, @attempt, @worker_id, @started_at_utc, @finished_at_utc, @outcome, @error_message);
+
+-- ListExpiredLeases returns tasks whose lease ended not later than @now, the earliest first.
+-- name: ListExpiredLeases :many
+SELECT * FROM task_queue INDEXED BY task_queue_lease
+WHERE status = 'processing' AND lease_until_utc <= @now
+ORDER BY lease_until_utc
+LIMIT CAST(@max AS INTEGER);
+
+-- name: ListPastDeadline :many
+SELECT * FROM task_queue INDEXED BY task_queue_deadline
+WHERE status = 'queued' AND deadline_utc IS NOT NULL AND deadline_utc <= @now
+ORDER BY deadline_utc
+LIMIT CAST(@max AS INTEGER);
