@@ -237,7 +237,7 @@ func (p *picker) take(ctx context.Context, l *lane, id int64) error {
 		return nil
 	}
 	until := c.Now.Add(c.Lease)
-	n, err := p.ClaimTask(ctx, sqlitedb.ClaimTaskParams{Now: c.Now, LeaseSecret: c.Secret, WorkerID: c.WorkerID, LeaseUntil: until, ID: id, Fence: before.Fence})
+	n, err := p.hot.ClaimTask(ctx, sqlitedb.ClaimTaskParams{Now: c.Now, LeaseSecret: c.Secret, WorkerID: c.WorkerID, LeaseUntil: until, ID: id, Fence: before.Fence})
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (s *Store) ExtendLease(ctx context.Context, id int64, tok task.Token, b tas
 
 func (s *Store) CompleteTask(ctx context.Context, id int64, tok task.Token, result *task.JSON, now time.Time) (task.Task, error) {
 	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Task, error) {
-		n, err := x.CompleteTask(ctx, sqlitedb.CompleteTaskParams{ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret, Result: result, Now: now})
+		n, err := x.hot.CompleteTask(ctx, sqlitedb.CompleteTaskParams{ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret, Result: result, Now: now})
 		if err == nil && n == 0 {
 			err = x.lost(ctx, id)
 		}

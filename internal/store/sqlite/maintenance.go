@@ -43,7 +43,7 @@ func (x tx) reaped(ctx context.Context, before map[int64]task.Task, rows []sqlit
 		if x.triggers {
 			continue
 		}
-		err := x.InsertAttempt(ctx, sqlitedb.InsertAttemptParams{
+		err := x.hot.InsertAttempt(ctx, sqlitedb.InsertAttemptParams{
 			TaskID: was.ID, Fence: was.Fence, Attempt: was.Attempts, WorkerID: *was.LockedBy, StartedAtUTC: *cmp.Or(was.ProcessingStartedUTC, was.ReservedAtUTC),
 			FinishedAtUTC: &after.UpdatedAtUTC, Outcome: after.AttemptOutcome, ErrorMessage: after.ErrorMessage,
 		})

@@ -87,7 +87,7 @@ func (x tx) insert(ctx context.Context, key laneKey, t task.Task) (inserted, err
 	if err != nil {
 		return inserted{}, err
 	}
-	res, err := x.InsertTask(ctx, sqlitedb.InsertTaskParams{
+	res, err := x.hot.InsertTask(ctx, sqlitedb.InsertTaskParams{
 		LaneID: l.ID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility, MaxAttempts: t.MaxAttempts,
 		RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds, RetryPolicy: t.RetryPolicy,
 		Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, Now: t.CreatedAtUTC,

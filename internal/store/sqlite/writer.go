@@ -31,7 +31,10 @@ type writer struct {
 	conn *sql.Conn
 	raw  *sqlite3.Conn
 	q    *sqlitedb.Queries
+	hot  *sqlitedb.Queries // on direct
 	log  *slog.Logger
+
+	direct *direct
 
 	begin, commit, rollback, save, release, undo, version *sqlite3.Stmt
 
@@ -84,6 +87,8 @@ func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, log *slog.Log
 	if w.q, err = sqlitedb.Prepare(ctx, conn); err != nil {
 		return nil, err
 	}
+	w.direct = &direct{conn: w.raw, stmts: make(map[string]*sqlite3.Stmt)}
+	w.hot = sqlitedb.New(w.direct)
 	go w.run()
 	return w, nil
 }
@@ -125,7 +130,7 @@ func (w *writer) close() error {
 	}
 	w.stopping.Unlock()
 	<-w.done
-	errs := []error{w.q.Close()}
+	errs := []error{w.q.Close(), w.direct.close()}
 	for _, stmt := range []*sqlite3.Stmt{w.begin, w.commit, w.rollback, w.save, w.release, w.undo, w.version} {
 		errs = append(errs, stmt.Close())
 	}
@@ -171,7 +176,7 @@ func (w *writer) serve(group []*op) {
 			err = w.applyAll(ctx, group)
 		}
 		if err == nil {
-			err = w.state.flush(ctx, w.q)
+			err = w.state.flush(ctx, w.hot)
 		}
 		if err == nil {
 			err = w.commit.Exec()
@@ -248,7 +253,7 @@ func (w *writer) apply(ctx context.Context, o *op) error {
 }
 
 func (w *writer) attempt(ctx context.Context, o *op) error {
-	x := tx{Queries: w.q, state: &w.state}
+	x := tx{Queries: w.q, hot: w.hot, state: &w.state}
 	if o.single {
 		return o.do(ctx, x)
 	}
