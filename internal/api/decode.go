@@ -61,7 +61,7 @@ func unmarshal(b []byte, into any, o json.Options) error {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return task.Invalid("body", "must not be empty")
 	}
-	if tooDeep(b) {
+	if task.Deeper(b, maxDepth) {
 		return task.Invalid("body", "must not nest deeper than %d", maxDepth)
 	}
 	err := json.Unmarshal(b, into, o)
@@ -75,26 +75,6 @@ func unmarshal(b []byte, into any, o json.Options) error {
 		return task.Invalid(fieldName(e.JSONPointer), "%s", syntactic(e))
 	}
 	return task.Invalid("body", "is not valid JSON")
-}
-
-func tooDeep(b []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // fieldName writes a pointer as people do: /tasks/3/priority becomes tasks[3].priority, the whole becomes body.

@@ -38,7 +38,7 @@ var table = []row{
 	{is: task.ErrStopped, status: http.StatusServiceUnavailable, code: "stopping", title: "Stopping", detail: "The service is stopping; try again", retry: true},
 	{is: context.Canceled, status: http.StatusServiceUnavailable, code: "stopping", title: "Stopping", detail: "The request was given up", retry: true},
 	{is: context.DeadlineExceeded, status: http.StatusServiceUnavailable, code: "busy", title: "Busy", detail: "The store did not answer in time; try again", retry: true},
-	{is: errNotReady, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", retry: true},
+	{is: errNotReady, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", detail: "The service is not ready; its log says why", retry: true},
 	{is: task.ErrFull, status: http.StatusInsufficientStorage, code: "disk_full", title: "Disk full", detail: "The disk is full; nothing was changed"},
 	{is: errTooLarge, status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large"},
 	{is: errMediaType, status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type"},
@@ -71,6 +71,8 @@ func (s *server) answerError(err error, c echo.Context) {
 	log := s.Log.With("path", c.Request().URL.Path, "request_id", c.Response().Header().Get(echo.HeaderXRequestID))
 	if r.status == http.StatusInternalServerError {
 		log.Error("request failed", "error", err)
+	} else if r.is == errNotReady {
+		log.Warn("not ready", "error", err)
 	}
 	if c.Response().Committed {
 		return

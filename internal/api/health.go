@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -16,14 +17,13 @@ func (s *server) live(c echo.Context) error {
 	return s.write(c, http.StatusOK, health{"live", s.Version})
 }
 
-// ready answers 200 when requests can be served. The reason why not is in the log; the caller learns it where it is one of the table.
+// ready answers 200 when requests can be served. The caller learns the reason why not where it is one of the table.
 func (s *server) ready(c echo.Context) error {
 	if err := s.Ready(c.Request().Context()); err != nil {
 		if r, _ := classify(err); r.retry {
 			return err
 		}
-		s.Log.Warn("not ready", "error", err)
-		return errNotReady
+		return fmt.Errorf("%w: %w", errNotReady, err)
 	}
 	return s.write(c, http.StatusOK, health{"ready", s.Version})
 }

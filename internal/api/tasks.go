@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -64,6 +65,13 @@ func (s *server) enqueueBatch(c echo.Context) error {
 	}
 	if err := s.decode(c, &in, s.MaxBatchBodyBytes, json.RejectUnknownMembers(true)); err != nil {
 		return err
+	}
+	if key := headerKey(c); key != nil {
+		for i := range in.Tasks {
+			if in.Tasks[i].IdempotencyKey == nil {
+				in.Tasks[i].IdempotencyKey = new(fmt.Sprintf("%s/%d", *key, i))
+			}
+		}
 	}
 	stored, created, err := s.queue.EnqueueBatch(c.Request().Context(), in.Tasks)
 	if err != nil {

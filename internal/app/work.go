@@ -41,9 +41,10 @@ func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, e
 // handlersOf returns the built-in handlers and those of the configuration, which may replace them.
 func handlersOf(cfg config.Config) (map[string]worker.Handler, error) {
 	handlers := map[string]worker.Handler{"echo": worker.Echo, "sleep": worker.Sleep}
+	result := min(worker.DefaultMaxOutputBytes, cfg.MaxPayloadBytes) // the queue refuses a longer one
 	for name, e := range cfg.Handlers.Exec {
 		h, err := worker.Exec(worker.ExecCommand{
-			Type: name, Command: e.Command, Env: e.Env, Dir: e.Dir, Timeout: e.Timeout(), MaxOutputBytes: e.MaxOutputBytes,
+			Type: name, Command: e.Command, Env: e.Env, Dir: e.Dir, Timeout: e.Timeout(), MaxOutputBytes: cmp.Or(e.MaxOutputBytes, result),
 		})
 		if err != nil {
 			return nil, err
@@ -51,7 +52,7 @@ func handlersOf(cfg config.Config) (map[string]worker.Handler, error) {
 		handlers[name] = h
 	}
 	for name, h := range cfg.Handlers.HTTP {
-		call, err := worker.HTTP(worker.HTTPCall{Type: name, URL: h.URL, Headers: maps.Clone(h.Headers), Timeout: h.Timeout()})
+		call, err := worker.HTTP(worker.HTTPCall{Type: name, URL: h.URL, Headers: maps.Clone(h.Headers), Timeout: h.Timeout(), MaxOutputBytes: result})
 		if err != nil {
 			return nil, err
 		}

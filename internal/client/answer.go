@@ -93,5 +93,8 @@ func problem(resp *http.Response, b []byte) error {
 	if resp.StatusCode == http.StatusUnprocessableEntity && len(p.Errors) > 0 {
 		return &task.InvalidError{Fields: p.Errors}
 	}
+	if resp.StatusCode == http.StatusRequestEntityTooLarge && p.Code != "" {
+		return task.Invalid("body", "%s", p.Detail)
+	}
 	return &Error{Status: resp.StatusCode, Code: p.Code, Detail: p.Detail}
 }

@@ -65,6 +65,9 @@ func (c Config) checkServer(bad *task.InvalidError) {
 	between(c.ShutdownGraceSeconds, 0, 3600, "shutdown_grace_seconds", bad)
 	between(float64(c.MaxPayloadBytes), 2, 1<<30, "max_payload_bytes", bad)
 	between(float64(c.MaxBodyBytes), 1024, 1<<30, "max_body_bytes", bad)
+	if c.MaxBodyBytes >= 1024 && c.MaxBodyBytes < c.MaxPayloadBytes {
+		bad.Add("max_body_bytes", "must not be less than max_payload_bytes (%d): the payload comes in the body", c.MaxPayloadBytes)
+	}
 	oneOf(c.LogLevel, []string{"debug", "info", "warn", "error"}, "log_level", bad)
 	oneOf(c.LogFormat, []string{"text", "json"}, "log_format", bad)
 }
@@ -127,6 +130,8 @@ func checkAddr(addr string) string {
 func checkType(name, field string, bad *task.InvalidError) {
 	if msg := task.CheckName(name, 200); msg != "" {
 		bad.Add(field, "the task type %s", msg)
+	} else if name != strings.TrimSpace(name) {
+		bad.Add(field, "the task type must not begin or end with white space")
 	}
 }
 

@@ -193,6 +193,8 @@ func TestLoadRefusesFilesItCannotRead(t *testing.T) {
 		{"c.yaml", "workers: 1\nworkers: 2\n", "line 2: mapping key \"workers\" already defined"},
 		{"c.json", `{"workers": 1, "workers": 2}`, `mapping key "workers" already defined`},
 		{"c.json", "[]", "the file: must be an object with keys"},
+		{"c.json", "{\n\"workers\": 1,\nworker_id: a}", "line 3: not valid JSON"},
+		{"c.yaml", "worker_id: a\n---\nno_such_key: 1", "more than one document"},
 		{"c.toml", "a = \n", "line 1:"},
 		{"c.toml", "workers = 1\nworkers = 2\n", "key workers is already defined"},
 		{"c.ini", "workers=1", `unknown extension ".ini": use .json, .yaml, .yml or .toml`},

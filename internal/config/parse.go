@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,12 @@ type document struct {
 
 func parse(path string, text []byte) (document, error) {
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
-	case ".json", ".yaml", ".yml":
+	case ".json":
+		if err := checkJSON(text); err != nil {
+			return document{}, err
+		}
+		return parseYAML(text)
+	case ".yaml", ".yml":
 		return parseYAML(text)
 	case ".toml":
 		return parseTOML(text)
@@ -31,10 +37,28 @@ func parse(path string, text []byte) (document, error) {
 	}
 }
 
+// checkJSON refuses what is YAML but not JSON. An empty file holds no settings.
+func checkJSON(text []byte) error {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil
+	}
+	var any json.RawMessage
+	err := json.Unmarshal(text, &any)
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("line %d: not valid JSON: %w", 1+bytes.Count(text[:min(int(e.Offset), len(text))], []byte{'\n'}), err)
+	}
+	return err
+}
+
 // parseYAML reads JSON too, of which YAML is a superset. Keys that come twice are an error.
 func parseYAML(text []byte) (document, error) {
-	var tree any
-	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&tree); err != nil && !errors.Is(err, io.EOF) {
+	var tree, more any
+	dec := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
+	err := dec.Decode(&tree)
+	if err == nil && !errors.Is(dec.Decode(&more), io.EOF) {
+		return document{}, errors.New("holds more than one document (---): put all settings into one")
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		if e, ok := errors.AsType[yaml.Error](err); ok {
 			return document{}, fmt.Errorf("line %d: %s", e.GetToken().Position.Line, e.GetMessage())
 		}

@@ -40,7 +40,7 @@ func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error
 	if q.draining.Load() {
 		return []task.Lease{}, nil
 	}
-	c.Now, c.Secret = q.Now(), q.o.Secret()
+	c.Now, c.Secret, c.Lease = q.Now(), q.o.Secret(), c.Lease.Truncate(time.Microsecond)
 	if c.Strategy == task.WeightedRandom {
 		c.Seed = q.seed()
 	}
@@ -63,6 +63,9 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 	defer timeout.Stop()
 	for last := false; ; {
 		leases, err := q.claimNow(ctx, c)
+		if err != nil {
+			q.waiters.wakeAll() // this claim may have been woken for a task that it has not looked at
+		}
 		if len(leases) > 0 || err != nil || last {
 			return leases, err
 		}
@@ -79,7 +82,6 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 		case <-q.drained:
 			return leases, nil
 		case <-ctx.Done():
-			q.waiters.passOn(w)
 			return nil, ctx.Err()
 		}
 	}

@@ -42,7 +42,7 @@ func (q *Queue) Heartbeat(ctx context.Context, id int64, token string, b task.Be
 		return task.Pulse{}, err
 	}
 	t, err := q.held("heartbeat", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
-		return q.store.ExtendLease(ctx, id, tok, b, now.Add(b.Lease), now)
+		return q.store.ExtendLease(ctx, id, tok, b, now.Add(b.Lease.Truncate(time.Microsecond)), now)
 	})
 	if err != nil {
 		return task.Pulse{}, err

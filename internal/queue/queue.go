@@ -64,7 +64,7 @@ func New(st store.Store, o Options) *Queue {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Queue{
-		store: st, o: o, drained: make(chan struct{}), upkeep: newAlarm(),
+		store: st, o: o, drained: make(chan struct{}), upkeep: alarm{ring: make(chan struct{}, 1)},
 		watchers: watchers{byTask: make(map[int64]map[chan struct{}]struct{})}, workers: registry{seen: make(map[string]registration)},
 	}
 }

@@ -95,31 +95,25 @@ func (q *Queue) lookAround(ctx context.Context, now time.Time) error {
 	return err
 }
 
-func isNotFound(err error) bool { return errors.Is(err, task.ErrNotFound) }
-
 // alarm wakes the upkeep when something falls due earlier than it thought.
 type alarm struct {
-	mu   *sync.Mutex
-	next *time.Time
-	ring chan struct{}
-}
-
-func newAlarm() alarm {
-	return alarm{mu: new(sync.Mutex), next: new(time.Time), ring: make(chan struct{}, 1)}
+	mu   sync.Mutex
+	next time.Time
+	ring chan struct{} // holds one ring
 }
 
 // set says when the upkeep will look by itself.
-func (a alarm) set(t time.Time) {
+func (a *alarm) set(t time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	*a.next = t
+	a.next = t
 }
 
 // at asks for a look at the time given.
-func (a alarm) at(t time.Time) {
+func (a *alarm) at(t time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !t.Before(*a.next) {
+	if !t.Before(a.next) {
 		return
 	}
 	select {
@@ -128,7 +122,7 @@ func (a alarm) at(t time.Time) {
 	}
 }
 
-func (a alarm) wait(ctx context.Context, d time.Duration) {
+func (a *alarm) wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

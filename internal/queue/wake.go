@@ -27,10 +27,16 @@ func (ws *waiters) join(c task.Claim) *waiter {
 	return w
 }
 
+// leave takes w out. A wake-up that it has not used goes to everybody else: nobody knows which task it was for.
 func (ws *waiters) leave(w *waiter) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	ws.list.Remove(w.place)
+	select {
+	case <-w.woken:
+		ws.wakeEach()
+	default:
+	}
 }
 
 // wake wakes the first claim that may take the task and has not been woken yet.
@@ -56,17 +62,12 @@ func (ws *waiters) wake(t task.Task) {
 func (ws *waiters) wakeAll() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	for e := ws.list.Front(); e != nil; e = e.Next() {
-		e.Value.(*waiter).wake()
-	}
+	ws.wakeEach()
 }
 
-// passOn gives a wake-up that w has not used to everybody else.
-func (ws *waiters) passOn(w *waiter) {
-	select {
-	case <-w.woken:
-		ws.wakeAll()
-	default:
+func (ws *waiters) wakeEach() {
+	for e := ws.list.Front(); e != nil; e = e.Next() {
+		e.Value.(*waiter).wake()
 	}
 }
 

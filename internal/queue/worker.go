@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -137,7 +138,7 @@ func (q *Queue) offered(ctx context.Context, workerID string, capabilities *task
 		return *capabilities, nil
 	}
 	known, err := q.store.GetWorker(ctx, workerID)
-	if isNotFound(err) {
+	if errors.Is(err, task.ErrNotFound) {
 		known.Capabilities, err = "{}", nil
 	}
 	if err != nil {

@@ -85,7 +85,9 @@ func (c Claim) WithDefaults() (Claim, error) {
 	if c.Wait < 0 || c.Wait > MaxWait {
 		bad.Add("wait_seconds", "must lie between 0 and %.0f", MaxWait.Seconds())
 	}
+	c.Types = slices.Clone(c.Types)
 	for i, t := range c.Types {
+		c.Types[i] = strings.TrimSpace(t)
 		if msg := CheckName(t, 200); msg != "" {
 			bad.Add(fmt.Sprintf("types[%d]", i), "%s", msg)
 		}

@@ -71,26 +71,34 @@ func (j JSON) Check() error {
 	if !utf8.ValidString(string(j)) {
 		return errors.New("must be valid UTF-8")
 	}
+	if Deeper(j, MaxDepth) {
+		return fmt.Errorf("must not nest deeper than %d", MaxDepth)
+	}
+	if !json.Valid([]byte(j)) {
+		return errors.New("must be valid JSON")
+	}
+	return nil
+}
+
+// Deeper reports whether a JSON text nests objects and arrays deeper than max. It looks at nothing else and needs no valid JSON.
+func Deeper[T ~string | ~[]byte](text T, max int) bool {
 	depth, quoted := 0, false
-	for i := 0; i < len(j); i++ {
-		switch c := j[i]; {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
 		case quoted && c == '\\':
 			i++
 		case c == '"':
 			quoted = !quoted
 		case quoted:
 		case c == '{' || c == '[':
-			if depth++; depth > MaxDepth {
-				return fmt.Errorf("must not nest deeper than %d", MaxDepth)
+			if depth++; depth > max {
+				return true
 			}
 		case c == '}' || c == ']':
 			depth--
 		}
 	}
-	if !json.Valid([]byte(j)) {
-		return errors.New("must be valid JSON")
-	}
-	return nil
+	return false
 }
 
 // Time is an instant in a request: RFC 3339, or the same without an offset, which then means UTC (as older clients send it).

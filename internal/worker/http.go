@@ -26,6 +26,8 @@ type HTTPCall struct {
 	URL     string            // http or https
 	Headers map[string]string // beside our own, which win
 	Timeout time.Duration     // 0: DefaultHTTPTimeout
+
+	MaxOutputBytes int // of the answer that becomes the result; 0: DefaultMaxOutputBytes
 }
 
 type call struct {
@@ -36,7 +38,7 @@ type call struct {
 // HTTP returns the handler that posts the payload of a task to c.URL as application/json, or an error that says what is wrong with the
 // URL. The headers X-Thequeue-Task-Id, -Fence and -Attempt tell which attempt it is; Idempotency-Key is "ID-FENCE", one for each
 // attempt. A 2xx answer completes the task with its body as the result: as it is when it is JSON, else as a JSON string, none
-// when it is empty, at most DefaultMaxOutputBytes of it. Any other answer fails the attempt with the status and the first 2 KiB of the body; a
+// when it is empty, at most c.MaxOutputBytes of it. Any other answer fails the attempt with the status and the first 2 KiB of the body; a
 // redirect is not followed. The Retry-After of a 429 or 503 sets the time of the next attempt, at most a day ahead.
 func HTTP(c HTTPCall) (Handler, error) {
 	u, err := url.Parse(c.URL)
@@ -47,6 +49,7 @@ func HTTP(c HTTPCall) (Handler, error) {
 		return nil, fmt.Errorf("http %s: %q is not an http or https URL", c.Type, c.URL)
 	}
 	c.Timeout = cmp.Or(c.Timeout, DefaultHTTPTimeout)
+	c.MaxOutputBytes = cmp.Or(c.MaxOutputBytes, DefaultMaxOutputBytes)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // all go to one host
 	asIs := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -67,8 +70,8 @@ func (c *call) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 		return nil, explain(ctx, err)
 	}
 	defer resp.Body.Close()
-	body := &head{max: DefaultMaxOutputBytes}
-	if _, err := io.Copy(body, io.LimitReader(resp.Body, DefaultMaxOutputBytes+1)); err != nil {
+	body := &head{max: c.MaxOutputBytes}
+	if _, err := io.Copy(body, io.LimitReader(resp.Body, int64(c.MaxOutputBytes)+1)); err != nil {
 		return nil, explain(ctx, fmt.Errorf("read answer: %w", err))
 	}
 	if resp.StatusCode/100 == 2 {
