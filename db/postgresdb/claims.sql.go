@@ -8,37 +8,49 @@ package postgresdb
 import (
 	"context"
 	"time"
-
-	"github.com/prismq/thequeue/internal/task"
 )
 
-const claimHead = `-- name: ClaimHead :many
-UPDATE task_queue SET
-    updated_at_utc = $1, status = 'processing', ready = false, attempts = attempts + 1, fence = fence + 1, lease_secret = CAST($2 AS text),
-    locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text), lease_until_utc = CAST($4 AS timestamptz), reserved_at_utc = $1,
-    processing_started_utc = $1, attempt_outcome = NULL, progress = NULL, progress_message = NULL
-WHERE id = (SELECT r.id FROM task_queue AS r
-            WHERE r.ready AND r.lane_id = $5 AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
-            ORDER BY r.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+const claimInOrder = `-- name: ClaimInOrder :many
+WITH picked AS MATERIALIZED (
+    SELECT h.id
+    FROM json_to_recordset(CAST(CAST($2 AS text) AS json)) AS l(id bigint, n bigint)
+    CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
+                        ORDER BY r.lane_id, r.id LIMIT l.n FOR UPDATE SKIP LOCKED) AS h
+    LIMIT CAST($3 AS bigint)
+), numbered AS MATERIALIZED (
+    SELECT p.id, row_number() OVER () AS n FROM picked AS p
+), slots AS MATERIALIZED (
+    SELECT CAST(CAST($4 AS text) AS text[]) AS secrets, CAST(CAST($5 AS text) AS text[]) AS workers, CAST(CAST($6 AS text) AS timestamptz[]) AS lease_untils
+)
+UPDATE task_queue AS t SET
+    updated_at_utc = $1, status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = $1, processing_started_utc = $1,
+    attempt_outcome = NULL, progress = NULL, progress_message = NULL
+FROM numbered AS p CROSS JOIN slots AS s
+WHERE t.id = p.id
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
 `
 
-type ClaimHeadParams struct {
+type ClaimInOrderParams struct {
 	Now         time.Time
-	LeaseSecret string
-	WorkerID    string
-	LeaseUntil  time.Time
-	LaneID      int64
+	Lanes       string
+	Max         int64
+	Secrets     string
+	Workers     string
+	LeaseUntils string
 }
 
-// ClaimHead takes the oldest task of one lane. It is the claim that most claims are.
-func (q *Queries) ClaimHead(ctx context.Context, arg ClaimHeadParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.claimHeadStmt, claimHead,
+// ClaimInOrder takes up to @max tasks that nobody else holds: the oldest @n of each lane, lane after lane in the order given. It looks at no
+// more lanes and tasks than it needs.
+func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.claimInOrderStmt, claimInOrder,
 		arg.Now,
-		arg.LeaseSecret,
-		arg.WorkerID,
-		arg.LeaseUntil,
-		arg.LaneID,
+		arg.Lanes,
+		arg.Max,
+		arg.Secrets,
+		arg.Workers,
+		arg.LeaseUntils,
 	)
 	if err != nil {
 		return nil, err
@@ -93,51 +105,55 @@ func (q *Queries) ClaimHead(ctx context.Context, arg ClaimHeadParams) ([]Task, e
 	return items, nil
 }
 
-const claimNewestTasks = `-- name: ClaimNewestTasks :many
+const claimNewest = `-- name: ClaimNewest :many
 WITH heads AS MATERIALIZED (
     SELECT h.id
-    FROM json_array_elements_text(CAST(CAST($5 AS text) AS json)) AS l(value)
-    CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
-                        ORDER BY r.id DESC LIMIT CAST($6 AS bigint)) AS h
+    FROM json_to_recordset(CAST(CAST($2 AS text) AS json)) AS l(id bigint)
+    CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
+                        ORDER BY r.lane_id DESC, r.id DESC LIMIT CAST($3 AS bigint)) AS h
     ORDER BY h.id DESC
-    LIMIT CAST($6 AS bigint)
+    LIMIT CAST($3 AS bigint)
 ), picked AS MATERIALIZED (
     SELECT c.id
     FROM heads AS h JOIN task_queue AS c ON c.id = h.id
-    WHERE c.ready
+    WHERE (c.ready IS NOT DISTINCT FROM true)
     ORDER BY c.id DESC
-    LIMIT CAST($7 AS bigint)
+    LIMIT CAST($4 AS bigint)
     FOR UPDATE OF c SKIP LOCKED
+), numbered AS MATERIALIZED (
+    SELECT p.id, row_number() OVER (ORDER BY p.id DESC) AS n FROM picked AS p
+), slots AS MATERIALIZED (
+    SELECT CAST(CAST($5 AS text) AS text[]) AS secrets, CAST(CAST($6 AS text) AS text[]) AS workers, CAST(CAST($7 AS text) AS timestamptz[]) AS lease_untils
 )
 UPDATE task_queue AS t SET
-    updated_at_utc = $1, status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST($2 AS text),
-    locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text), lease_until_utc = CAST($4 AS timestamptz), reserved_at_utc = $1, processing_started_utc = $1,
+    updated_at_utc = $1, status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = $1, processing_started_utc = $1,
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
-FROM picked AS p
+FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = p.id
 RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
 `
 
-type ClaimNewestTasksParams struct {
+type ClaimNewestParams struct {
 	Now         time.Time
-	LeaseSecret string
-	WorkerID    string
-	LeaseUntil  time.Time
 	Lanes       string
 	Width       int64
 	Max         int64
+	Secrets     string
+	Workers     string
+	LeaseUntils string
 }
 
-func (q *Queries) ClaimNewestTasks(ctx context.Context, arg ClaimNewestTasksParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.claimNewestTasksStmt, claimNewestTasks,
+func (q *Queries) ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.claimNewestStmt, claimNewest,
 		arg.Now,
-		arg.LeaseSecret,
-		arg.WorkerID,
-		arg.LeaseUntil,
 		arg.Lanes,
 		arg.Width,
 		arg.Max,
+		arg.Secrets,
+		arg.Workers,
+		arg.LeaseUntils,
 	)
 	if err != nil {
 		return nil, err
@@ -192,51 +208,58 @@ func (q *Queries) ClaimNewestTasks(ctx context.Context, arg ClaimNewestTasksPara
 	return items, nil
 }
 
-const claimOldestTasks = `-- name: ClaimOldestTasks :many
+const claimOldest = `-- name: ClaimOldest :many
+
 WITH heads AS MATERIALIZED (
     SELECT h.id
-    FROM json_array_elements_text(CAST(CAST($5 AS text) AS json)) AS l(value)
-    CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
-                        ORDER BY r.id LIMIT CAST($6 AS bigint)) AS h
+    FROM json_to_recordset(CAST(CAST($2 AS text) AS json)) AS l(id bigint)
+    CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
+                        ORDER BY r.lane_id, r.id LIMIT CAST($3 AS bigint)) AS h
     ORDER BY h.id
-    LIMIT CAST($6 AS bigint)
+    LIMIT CAST($3 AS bigint)
 ), picked AS MATERIALIZED (
     SELECT c.id
     FROM heads AS h JOIN task_queue AS c ON c.id = h.id
-    WHERE c.ready
+    WHERE (c.ready IS NOT DISTINCT FROM true)
     ORDER BY c.id
-    LIMIT CAST($7 AS bigint)
+    LIMIT CAST($4 AS bigint)
     FOR UPDATE OF c SKIP LOCKED
+), numbered AS MATERIALIZED (
+    SELECT p.id, row_number() OVER (ORDER BY p.id) AS n FROM picked AS p
+), slots AS MATERIALIZED (
+    SELECT CAST(CAST($5 AS text) AS text[]) AS secrets, CAST(CAST($6 AS text) AS text[]) AS workers, CAST(CAST($7 AS text) AS timestamptz[]) AS lease_untils
 )
 UPDATE task_queue AS t SET
-    updated_at_utc = $1, status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST($2 AS text),
-    locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text), lease_until_utc = CAST($4 AS timestamptz), reserved_at_utc = $1, processing_started_utc = $1,
+    updated_at_utc = $1, status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = $1, processing_started_utc = $1,
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
-FROM picked AS p
+FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = p.id
 RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
 `
 
-type ClaimOldestTasksParams struct {
+type ClaimOldestParams struct {
 	Now         time.Time
-	LeaseSecret string
-	WorkerID    string
-	LeaseUntil  time.Time
 	Lanes       string
 	Width       int64
 	Max         int64
+	Secrets     string
+	Workers     string
+	LeaseUntils string
 }
 
-func (q *Queries) ClaimOldestTasks(ctx context.Context, arg ClaimOldestTasksParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.claimOldestTasksStmt, claimOldestTasks,
+// The next two differ in their order alone. They look at the first @width tasks of each lane given and take the first @max of these that nobody else
+// holds. With fewer than @max returned, a wider look may find more.
+func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.claimOldestStmt, claimOldest,
 		arg.Now,
-		arg.LeaseSecret,
-		arg.WorkerID,
-		arg.LeaseUntil,
 		arg.Lanes,
 		arg.Width,
 		arg.Max,
+		arg.Secrets,
+		arg.Workers,
+		arg.LeaseUntils,
 	)
 	if err != nil {
 		return nil, err
@@ -291,327 +314,106 @@ func (q *Queries) ClaimOldestTasks(ctx context.Context, arg ClaimOldestTasksPara
 	return items, nil
 }
 
-const claimTasksByPriority = `-- name: ClaimTasksByPriority :many
-
-WITH heads AS MATERIALIZED (
-    SELECT h.id
-    FROM json_array_elements_text(CAST(CAST($5 AS text) AS json)) AS l(value)
-    CROSS JOIN LATERAL (SELECT r.id, r.priority FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id = CAST(l.value AS bigint) AND r.run_after_utc <= $1 AND (r.deadline_utc IS NULL OR r.deadline_utc > $1)
-                        ORDER BY r.id LIMIT CAST($6 AS bigint)) AS h
-    ORDER BY h.priority, h.id
-    LIMIT CAST($6 AS bigint)
-), picked AS MATERIALIZED (
-    SELECT c.id
-    FROM heads AS h JOIN task_queue AS c ON c.id = h.id
-    WHERE c.ready
-    ORDER BY c.priority, c.id
-    LIMIT CAST($7 AS bigint)
-    FOR UPDATE OF c SKIP LOCKED
-)
-UPDATE task_queue AS t SET
-    updated_at_utc = $1, status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST($2 AS text),
-    locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text), lease_until_utc = CAST($4 AS timestamptz), reserved_at_utc = $1, processing_started_utc = $1,
-    attempt_outcome = NULL, progress = NULL, progress_message = NULL
-FROM picked AS p
-WHERE t.id = p.id
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
-`
-
-type ClaimTasksByPriorityParams struct {
-	Now         time.Time
-	LeaseSecret string
-	WorkerID    string
-	LeaseUntil  time.Time
-	Lanes       string
-	Width       int64
-	Max         int64
-}
-
-// The three claims differ in their order alone. They look at the first @width rows of each lane given, take the first @max of
-// these that no other claim holds, and never wait for a lock. With fewer than @max returned, a wider look may find more.
-func (q *Queries) ClaimTasksByPriority(ctx context.Context, arg ClaimTasksByPriorityParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.claimTasksByPriorityStmt, claimTasksByPriority,
-		arg.Now,
-		arg.LeaseSecret,
-		arg.WorkerID,
-		arg.LeaseUntil,
-		arg.Lanes,
-		arg.Width,
-		arg.Max,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.LaneID,
-			&i.Type,
-			&i.Priority,
-			&i.Payload,
-			&i.Compatibility,
-			&i.Status,
-			&i.Outcome,
-			&i.Attempts,
-			&i.MaxAttempts,
-			&i.RunAfterUTC,
-			&i.DeadlineUTC,
-			&i.TimeoutSeconds,
-			&i.RetryPolicy,
-			&i.Ready,
-			&i.Fence,
-			&i.LeaseSecret,
-			&i.LockedBy,
-			&i.LastWorkerID,
-			&i.LeaseUntilUTC,
-			&i.ReservedAtUTC,
-			&i.ProcessingStartedUTC,
-			&i.AttemptOutcome,
-			&i.FinishedAtUTC,
-			&i.ErrorMessage,
-			&i.Result,
-			&i.Progress,
-			&i.ProgressMessage,
-			&i.IdempotencyKey,
-			&i.CreatedAtUTC,
-			&i.UpdatedAtUTC,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const completeTask = `-- name: CompleteTask :one
-UPDATE task_queue SET
-    updated_at_utc = $1, finished_at_utc = $1, status = 'completed', outcome = 'succeeded', attempt_outcome = 'succeeded',
-    result = $2, error_message = NULL, locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
-WHERE id = $3 AND status = 'processing' AND fence = $4 AND lease_secret = CAST($5 AS text)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
-`
-
-type CompleteTaskParams struct {
-	Now         time.Time
-	Result      *task.JSON
-	ID          int64
-	Fence       int64
-	LeaseSecret string
-}
-
-func (q *Queries) CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error) {
-	row := q.queryRow(ctx, q.completeTaskStmt, completeTask,
-		arg.Now,
-		arg.Result,
-		arg.ID,
-		arg.Fence,
-		arg.LeaseSecret,
-	)
-	var i Task
-	err := row.Scan(
-		&i.ID,
-		&i.LaneID,
-		&i.Type,
-		&i.Priority,
-		&i.Payload,
-		&i.Compatibility,
-		&i.Status,
-		&i.Outcome,
-		&i.Attempts,
-		&i.MaxAttempts,
-		&i.RunAfterUTC,
-		&i.DeadlineUTC,
-		&i.TimeoutSeconds,
-		&i.RetryPolicy,
-		&i.Ready,
-		&i.Fence,
-		&i.LeaseSecret,
-		&i.LockedBy,
-		&i.LastWorkerID,
-		&i.LeaseUntilUTC,
-		&i.ReservedAtUTC,
-		&i.ProcessingStartedUTC,
-		&i.AttemptOutcome,
-		&i.FinishedAtUTC,
-		&i.ErrorMessage,
-		&i.Result,
-		&i.Progress,
-		&i.ProgressMessage,
-		&i.IdempotencyKey,
-		&i.CreatedAtUTC,
-		&i.UpdatedAtUTC,
-	)
-	return i, err
-}
-
-const insertTask = `-- name: InsertTask :one
-INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
-VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $7,
-        $8, $9, $10, $11, $12, $13, $13)
-ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id
-`
-
-type InsertTaskParams struct {
-	LaneID         int64
-	Type           string
-	Priority       int
-	Payload        task.JSON
-	Compatibility  task.JSON
-	MaxAttempts    int
-	RunAfterUTC    time.Time
-	DeadlineUTC    *time.Time
-	TimeoutSeconds *float64
-	RetryPolicy    *task.JSON
-	Ready          bool
-	IdempotencyKey *string
-	Now            time.Time
-}
-
-// InsertTask returns no row when a task with this key exists.
-func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error) {
-	row := q.queryRow(ctx, q.insertTaskStmt, insertTask,
-		arg.LaneID,
-		arg.Type,
-		arg.Priority,
-		arg.Payload,
-		arg.Compatibility,
-		arg.MaxAttempts,
-		arg.RunAfterUTC,
-		arg.DeadlineUTC,
-		arg.TimeoutSeconds,
-		arg.RetryPolicy,
-		arg.Ready,
-		arg.IdempotencyKey,
-		arg.Now,
-	)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
-}
-
-const insertTasks = `-- name: InsertTasks :many
-INSERT INTO task_queue (id, lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
-SELECT e.id, CAST(e.value ->> 'lane_id' AS bigint), e.value ->> 'type', CAST(e.value ->> 'priority' AS integer), CAST(e.value ->> 'payload' AS json),
-       CAST(e.value ->> 'compatibility' AS json), 'queued', 0, CAST(e.value ->> 'max_attempts' AS integer),
-       to_timestamp(CAST(e.value ->> 'run_after_micros' AS bigint) / 1000000) + CAST(e.value ->> 'run_after_micros' AS bigint) % 1000000 * interval '1 microsecond',
-       to_timestamp(CAST(e.value ->> 'deadline_micros' AS bigint) / 1000000) + CAST(e.value ->> 'deadline_micros' AS bigint) % 1000000 * interval '1 microsecond',
-       CAST(e.value ->> 'timeout_seconds' AS double precision), CAST(e.value ->> 'retry_policy' AS json), CAST(e.value ->> 'ready' AS boolean), e.value ->> 'idempotency_key',
-       to_timestamp(CAST(e.value ->> 'now_micros' AS bigint) / 1000000) + CAST(e.value ->> 'now_micros' AS bigint) % 1000000 * interval '1 microsecond',
-       to_timestamp(CAST(e.value ->> 'now_micros' AS bigint) / 1000000) + CAST(e.value ->> 'now_micros' AS bigint) % 1000000 * interval '1 microsecond'
-FROM (SELECT nextval('task_queue_id_seq') AS id, b.value, b.n
-      FROM json_array_elements(CAST(CAST($1 AS text) AS json)) WITH ORDINALITY AS b(value, n)) AS e
-ORDER BY e.value ->> 'idempotency_key', e.n
-ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
-`
-
-// InsertTasks inserts the tasks of a JSON array, ids growing in its order; those whose key exists are left out. The ids are given before
-// the rows are sorted by key: batches that share keys then wait for each other in one order and cannot deadlock.
-func (q *Queries) InsertTasks(ctx context.Context, batch string) ([]Task, error) {
-	rows, err := q.query(ctx, q.insertTasksStmt, insertTasks, batch)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.LaneID,
-			&i.Type,
-			&i.Priority,
-			&i.Payload,
-			&i.Compatibility,
-			&i.Status,
-			&i.Outcome,
-			&i.Attempts,
-			&i.MaxAttempts,
-			&i.RunAfterUTC,
-			&i.DeadlineUTC,
-			&i.TimeoutSeconds,
-			&i.RetryPolicy,
-			&i.Ready,
-			&i.Fence,
-			&i.LeaseSecret,
-			&i.LockedBy,
-			&i.LastWorkerID,
-			&i.LeaseUntilUTC,
-			&i.ReservedAtUTC,
-			&i.ProcessingStartedUTC,
-			&i.AttemptOutcome,
-			&i.FinishedAtUTC,
-			&i.ErrorMessage,
-			&i.Result,
-			&i.Progress,
-			&i.ProgressMessage,
-			&i.IdempotencyKey,
-			&i.CreatedAtUTC,
-			&i.UpdatedAtUTC,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listReadyLanes = `-- name: ListReadyLanes :many
-
-SELECT l.id, l.type, l.compatibility, l.priority, CAST(SUM(c.ready) AS bigint) AS ready
-FROM lane_counts AS c JOIN lanes AS l ON l.id = c.lane_id
-GROUP BY l.id
+const countReady = `-- name: CountReady :many
+SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready
+FROM lane_counts AS c
+GROUP BY c.lane_id
 HAVING SUM(c.ready) > 0
 `
 
-type ListReadyLanesRow struct {
-	ID            int64
-	Type          string
-	Compatibility string
-	Priority      int
-	Ready         int64
+type CountReadyRow struct {
+	LaneID int64
+	Ready  int64
 }
 
-// What only PostgreSQL does so: several processes claim and insert at once, and each of these is one statement.
-// ListReadyLanes returns the lanes that have tasks to claim, and how many.
-func (q *Queries) ListReadyLanes(ctx context.Context) ([]ListReadyLanesRow, error) {
-	rows, err := q.query(ctx, q.listReadyLanesStmt, listReadyLanes)
+// CountReady returns how many tasks the lanes have to claim, of those that have any.
+func (q *Queries) CountReady(ctx context.Context) ([]CountReadyRow, error) {
+	rows, err := q.query(ctx, q.countReadyStmt, countReady)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListReadyLanesRow{}
+	items := []CountReadyRow{}
 	for rows.Next() {
-		var i ListReadyLanesRow
+		var i CountReadyRow
+		if err := rows.Scan(&i.LaneID, &i.Ready); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLanes = `-- name: ListLanes :many
+SELECT l.id, l.type, l.compatibility, l.priority FROM lanes AS l
+WHERE l.id IN (SELECT CAST(i.value AS bigint) FROM json_array_elements_text(CAST(CAST($1 AS text) AS json)) AS i(value))
+`
+
+func (q *Queries) ListLanes(ctx context.Context, ids string) ([]Lane, error) {
+	rows, err := q.query(ctx, q.listLanesStmt, listLanes, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Lane{}
+	for rows.Next() {
+		var i Lane
 		if err := rows.Scan(
 			&i.ID,
 			&i.Type,
 			&i.Compatibility,
 			&i.Priority,
-			&i.Ready,
 		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLanesWithWork = `-- name: ListLanesWithWork :many
+
+WITH RECURSIVE heads AS (
+    SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready ORDER BY r.lane_id, r.id LIMIT 1) AS lane_id
+    UNION ALL
+    SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready AND r.lane_id > h.lane_id ORDER BY r.lane_id, r.id LIMIT 1)
+    FROM heads AS h WHERE h.lane_id IS NOT NULL
+)
+SELECT CAST(h.lane_id AS bigint) AS lane_id FROM heads AS h WHERE h.lane_id IS NOT NULL
+`
+
+// What only PostgreSQL does so: operations that came together are one statement, a set. Sets arrive as JSON; slot n of @secrets, @workers and
+// @lease_untils, array literals, belongs to the n-th task that a claim takes.
+//
+// Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but task_queue_ready gives the
+// order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Conditions that no index shall serve are wrapped
+// in IS TRUE for the same reason.
+// ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
+func (q *Queries) ListLanesWithWork(ctx context.Context) ([]int64, error) {
+	rows, err := q.query(ctx, q.listLanesWithWorkStmt, listLanesWithWork)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var lane_id int64
+		if err := rows.Scan(&lane_id); err != nil {
+			return nil, err
+		}
+		items = append(items, lane_id)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err

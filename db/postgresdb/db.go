@@ -27,20 +27,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.cancelTaskStmt, err = db.PrepareContext(ctx, cancelTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTask: %w", err)
 	}
-	if q.claimHeadStmt, err = db.PrepareContext(ctx, claimHead); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimHead: %w", err)
+	if q.claimInOrderStmt, err = db.PrepareContext(ctx, claimInOrder); err != nil {
+		return nil, fmt.Errorf("error preparing query ClaimInOrder: %w", err)
 	}
-	if q.claimNewestTasksStmt, err = db.PrepareContext(ctx, claimNewestTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimNewestTasks: %w", err)
+	if q.claimNewestStmt, err = db.PrepareContext(ctx, claimNewest); err != nil {
+		return nil, fmt.Errorf("error preparing query ClaimNewest: %w", err)
 	}
-	if q.claimOldestTasksStmt, err = db.PrepareContext(ctx, claimOldestTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimOldestTasks: %w", err)
-	}
-	if q.claimTasksByPriorityStmt, err = db.PrepareContext(ctx, claimTasksByPriority); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimTasksByPriority: %w", err)
+	if q.claimOldestStmt, err = db.PrepareContext(ctx, claimOldest); err != nil {
+		return nil, fmt.Errorf("error preparing query ClaimOldest: %w", err)
 	}
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
+	}
+	if q.countReadyStmt, err = db.PrepareContext(ctx, countReady); err != nil {
+		return nil, fmt.Errorf("error preparing query CountReady: %w", err)
 	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
@@ -50,6 +50,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
+	}
+	if q.endAttemptsStmt, err = db.PrepareContext(ctx, endAttempts); err != nil {
+		return nil, fmt.Errorf("error preparing query EndAttempts: %w", err)
 	}
 	if q.expireTasksStmt, err = db.PrepareContext(ctx, expireTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ExpireTasks: %w", err)
@@ -93,11 +96,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
+	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
+	}
+	if q.listLanesWithWorkStmt, err = db.PrepareContext(ctx, listLanesWithWork); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLanesWithWork: %w", err)
+	}
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
-	}
-	if q.listReadyLanesStmt, err = db.PrepareContext(ctx, listReadyLanes); err != nil {
-		return nil, fmt.Errorf("error preparing query ListReadyLanes: %w", err)
 	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
@@ -172,29 +178,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing cancelTaskStmt: %w", cerr)
 		}
 	}
-	if q.claimHeadStmt != nil {
-		if cerr := q.claimHeadStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimHeadStmt: %w", cerr)
+	if q.claimInOrderStmt != nil {
+		if cerr := q.claimInOrderStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing claimInOrderStmt: %w", cerr)
 		}
 	}
-	if q.claimNewestTasksStmt != nil {
-		if cerr := q.claimNewestTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimNewestTasksStmt: %w", cerr)
+	if q.claimNewestStmt != nil {
+		if cerr := q.claimNewestStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing claimNewestStmt: %w", cerr)
 		}
 	}
-	if q.claimOldestTasksStmt != nil {
-		if cerr := q.claimOldestTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimOldestTasksStmt: %w", cerr)
-		}
-	}
-	if q.claimTasksByPriorityStmt != nil {
-		if cerr := q.claimTasksByPriorityStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimTasksByPriorityStmt: %w", cerr)
+	if q.claimOldestStmt != nil {
+		if cerr := q.claimOldestStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing claimOldestStmt: %w", cerr)
 		}
 	}
 	if q.completeTaskStmt != nil {
 		if cerr := q.completeTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
+		}
+	}
+	if q.countReadyStmt != nil {
+		if cerr := q.countReadyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countReadyStmt: %w", cerr)
 		}
 	}
 	if q.countTasksStmt != nil {
@@ -210,6 +216,11 @@ func (q *Queries) Close() error {
 	if q.deleteWorkerStmt != nil {
 		if cerr := q.deleteWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
+		}
+	}
+	if q.endAttemptsStmt != nil {
+		if cerr := q.endAttemptsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endAttemptsStmt: %w", cerr)
 		}
 	}
 	if q.expireTasksStmt != nil {
@@ -282,14 +293,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
+	if q.listLanesStmt != nil {
+		if cerr := q.listLanesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLanesStmt: %w", cerr)
+		}
+	}
+	if q.listLanesWithWorkStmt != nil {
+		if cerr := q.listLanesWithWorkStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLanesWithWorkStmt: %w", cerr)
+		}
+	}
 	if q.listLogsStmt != nil {
 		if cerr := q.listLogsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
-		}
-	}
-	if q.listReadyLanesStmt != nil {
-		if cerr := q.listReadyLanesStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listReadyLanesStmt: %w", cerr)
 		}
 	}
 	if q.listRecentFailuresStmt != nil {
@@ -437,14 +453,15 @@ type Queries struct {
 	db                       DBTX
 	tx                       *sql.Tx
 	cancelTaskStmt           *sql.Stmt
-	claimHeadStmt            *sql.Stmt
-	claimNewestTasksStmt     *sql.Stmt
-	claimOldestTasksStmt     *sql.Stmt
-	claimTasksByPriorityStmt *sql.Stmt
+	claimInOrderStmt         *sql.Stmt
+	claimNewestStmt          *sql.Stmt
+	claimOldestStmt          *sql.Stmt
 	completeTaskStmt         *sql.Stmt
+	countReadyStmt           *sql.Stmt
 	countTasksStmt           *sql.Stmt
 	deleteTaskStmt           *sql.Stmt
 	deleteWorkerStmt         *sql.Stmt
+	endAttemptsStmt          *sql.Stmt
 	expireTasksStmt          *sql.Stmt
 	extendLeaseStmt          *sql.Stmt
 	failExpiredLeasesStmt    *sql.Stmt
@@ -459,8 +476,9 @@ type Queries struct {
 	insertTaskStmt           *sql.Stmt
 	insertTasksStmt          *sql.Stmt
 	listAttemptsStmt         *sql.Stmt
+	listLanesStmt            *sql.Stmt
+	listLanesWithWorkStmt    *sql.Stmt
 	listLogsStmt             *sql.Stmt
-	listReadyLanesStmt       *sql.Stmt
 	listRecentFailuresStmt   *sql.Stmt
 	listStatusSummaryStmt    *sql.Stmt
 	listTaskPerformanceStmt  *sql.Stmt
@@ -489,14 +507,15 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		db:                       tx,
 		tx:                       tx,
 		cancelTaskStmt:           q.cancelTaskStmt,
-		claimHeadStmt:            q.claimHeadStmt,
-		claimNewestTasksStmt:     q.claimNewestTasksStmt,
-		claimOldestTasksStmt:     q.claimOldestTasksStmt,
-		claimTasksByPriorityStmt: q.claimTasksByPriorityStmt,
+		claimInOrderStmt:         q.claimInOrderStmt,
+		claimNewestStmt:          q.claimNewestStmt,
+		claimOldestStmt:          q.claimOldestStmt,
 		completeTaskStmt:         q.completeTaskStmt,
+		countReadyStmt:           q.countReadyStmt,
 		countTasksStmt:           q.countTasksStmt,
 		deleteTaskStmt:           q.deleteTaskStmt,
 		deleteWorkerStmt:         q.deleteWorkerStmt,
+		endAttemptsStmt:          q.endAttemptsStmt,
 		expireTasksStmt:          q.expireTasksStmt,
 		extendLeaseStmt:          q.extendLeaseStmt,
 		failExpiredLeasesStmt:    q.failExpiredLeasesStmt,
@@ -511,8 +530,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertTaskStmt:           q.insertTaskStmt,
 		insertTasksStmt:          q.insertTasksStmt,
 		listAttemptsStmt:         q.listAttemptsStmt,
+		listLanesStmt:            q.listLanesStmt,
+		listLanesWithWorkStmt:    q.listLanesWithWorkStmt,
 		listLogsStmt:             q.listLogsStmt,
-		listReadyLanesStmt:       q.listReadyLanesStmt,
 		listRecentFailuresStmt:   q.listRecentFailuresStmt,
 		listStatusSummaryStmt:    q.listStatusSummaryStmt,
 		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,

@@ -40,7 +40,7 @@ func (q *Queries) CountTasks(ctx context.Context) (CountTasksRow, error) {
 }
 
 const getLane = `-- name: GetLane :one
-SELECT id FROM lanes WHERE type = $1 AND md5(compatibility) = md5(CAST($2 AS text)) AND compatibility = CAST($2 AS text) AND priority = $3
+SELECT id FROM lanes WHERE type = $1 AND lane_hash(compatibility) = lane_hash(CAST($2 AS text)) AND compatibility = CAST($2 AS text) AND priority = $3
 `
 
 type GetLaneParams struct {
@@ -58,7 +58,7 @@ func (q *Queries) GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
 
 const insertLane = `-- name: InsertLane :exec
 INSERT INTO lanes (type, compatibility, priority) VALUES ($1, $2, $3)
-ON CONFLICT (type, md5(compatibility), priority) DO NOTHING
+ON CONFLICT (type, lane_hash(compatibility), priority) DO NOTHING
 `
 
 type InsertLaneParams struct {

@@ -11,17 +11,22 @@ import (
 
 type Querier interface {
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
-	// ClaimHead takes the oldest task of one lane. It is the claim that most claims are.
-	ClaimHead(ctx context.Context, arg ClaimHeadParams) ([]Task, error)
-	ClaimNewestTasks(ctx context.Context, arg ClaimNewestTasksParams) ([]Task, error)
-	ClaimOldestTasks(ctx context.Context, arg ClaimOldestTasksParams) ([]Task, error)
-	// The three claims differ in their order alone. They look at the first @width rows of each lane given, take the first @max of
-	// these that no other claim holds, and never wait for a lock. With fewer than @max returned, a wider look may find more.
-	ClaimTasksByPriority(ctx context.Context, arg ClaimTasksByPriorityParams) ([]Task, error)
+	// ClaimInOrder takes up to @max tasks that nobody else holds: the oldest @n of each lane, lane after lane in the order given. It looks at no
+	// more lanes and tasks than it needs.
+	ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]Task, error)
+	ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Task, error)
+	// The next two differ in their order alone. They look at the first @width tasks of each lane given and take the first @max of these that nobody else
+	// holds. With fewer than @max returned, a wider look may find more.
+	ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Task, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
+	// CountReady returns how many tasks the lanes have to claim, of those that have any.
+	CountReady(ctx context.Context) ([]CountReadyRow, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
+	// EndAttempts is CompleteTask, FailTask, RetryTask and ReleaseTask for many tasks, each under its own live lease. The JSON array must be sorted by id,
+	// and no id may come twice.
+	EndAttempts(ctx context.Context, ends string) ([]Task, error)
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
@@ -39,15 +44,21 @@ type Querier interface {
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
 	// InsertTasks inserts the tasks of a JSON array, ids growing in its order; those whose key exists are left out. The ids are given before
-	// the rows are sorted by key: batches that share keys then wait for each other in one order and cannot deadlock.
-	InsertTasks(ctx context.Context, batch string) ([]Task, error)
+	// the rows are sorted by key: sets that share keys then wait for each other in one order and cannot deadlock.
+	InsertTasks(ctx context.Context, batch string) ([]InsertTasksRow, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	ListLanes(ctx context.Context, ids string) ([]Lane, error)
+	// What only PostgreSQL does so: operations that came together are one statement, a set. Sets arrive as JSON; slot n of @secrets, @workers and
+	// @lease_untils, array literals, belongs to the n-th task that a claim takes.
+	//
+	// Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but task_queue_ready gives the
+	// order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Conditions that no index shall serve are wrapped
+	// in IS TRUE for the same reason.
+	// ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
+	ListLanesWithWork(ctx context.Context) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
-	// What only PostgreSQL does so: several processes claim and insert at once, and each of these is one statement.
-	// ListReadyLanes returns the lanes that have tasks to claim, and how many.
-	ListReadyLanes(ctx context.Context) ([]ListReadyLanesRow, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/store/sqlite"
-	"github.com/prismq/thequeue/internal/task"
 )
 
 // BenchmarkLife measures whole lives of tasks, durable on SQLite: each caller enqueues one, claims one and completes it. The ratio of
@@ -45,18 +44,9 @@ func BenchmarkLife(b *testing.B) {
 }
 
 func life(b *testing.B, q *queue.Queue, worker string) error {
-	payload := task.JSON(`{"to":"someone@example.org","subject":"hello","body":"` + fmt.Sprintf("%0150d", 0) + `"}`)
-	if _, _, err := q.Enqueue(b.Context(), task.Spec{Type: "email", Payload: payload}, queue.MaxAttempts); err != nil {
+	if err := enqueue(b, q); err != nil {
 		return err
 	}
-	leases, err := q.Claim(b.Context(), task.Claim{WorkerID: worker})
-	if err != nil {
-		return err
-	}
-	for _, l := range leases {
-		if _, err := q.Complete(b.Context(), l.ID, l.LeaseToken, nil); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := finish(b, q, worker)
+	return err
 }

@@ -1,9 +1,9 @@
 -- name: GetLane :one
-SELECT id FROM lanes WHERE type = @type AND md5(compatibility) = md5(CAST(@compatibility AS text)) AND compatibility = CAST(@compatibility AS text) AND priority = @priority;
+SELECT id FROM lanes WHERE type = @type AND lane_hash(compatibility) = lane_hash(CAST(@compatibility AS text)) AND compatibility = CAST(@compatibility AS text) AND priority = @priority;
 
 -- name: InsertLane :exec
 INSERT INTO lanes (type, compatibility, priority) VALUES (@type, @compatibility, @priority)
-ON CONFLICT (type, md5(compatibility), priority) DO NOTHING;
+ON CONFLICT (type, lane_hash(compatibility), priority) DO NOTHING;
 
 -- name: CountTasks :one
 SELECT CAST(COALESCE(SUM(c.ready), 0) AS bigint) AS ready, CAST(COALESCE(SUM(c.scheduled), 0) AS bigint) AS scheduled,

@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -67,6 +69,15 @@ func busy(err error) bool {
 func undone(err error) bool {
 	code := sqlState(err)
 	return code == deadlockDetected || code == serializationFailure || code == adminShutdown
+}
+
+// unsettled reports whether the connection broke while the operation ran, so that whether it happened is not known.
+func unsettled(err error) bool {
+	if err == nil || sqlState(err) != "" || busy(err) {
+		return false
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // sqlState returns the code of an error of the server, else the empty string.

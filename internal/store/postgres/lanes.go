@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -18,9 +19,9 @@ const maxLanes = 10_000
 
 // lanes remembers rows of the table lanes, which never change.
 type lanes struct {
-	mu       sync.Mutex
-	ids      map[postgresdb.GetLaneParams]int64
-	requires map[int64]task.Requirements
+	mu   sync.Mutex
+	ids  map[postgresdb.GetLaneParams]int64
+	byID map[int64]task.Lane // with Ready 0
 }
 
 func (l *lanes) id(key postgresdb.GetLaneParams) (int64, bool) {
@@ -30,7 +31,7 @@ func (l *lanes) id(key postgresdb.GetLaneParams) (int64, bool) {
 	return id, ok
 }
 
-func (l *lanes) keep(key postgresdb.GetLaneParams, id int64) {
+func (l *lanes) keepID(key postgresdb.GetLaneParams, id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ids == nil || len(l.ids) >= maxLanes {
@@ -39,22 +40,27 @@ func (l *lanes) keep(key postgresdb.GetLaneParams, id int64) {
 	l.ids[key] = id
 }
 
-// parse returns the requirements of a lane.
-func (l *lanes) parse(id int64, compatibility string) (task.Requirements, error) {
+// find returns the lanes that are remembered, and the ids of the others.
+func (l *lanes) find(ids []int64) (found []task.Lane, unknown []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r, ok := l.requires[id]; ok {
-		return r, nil
+	for _, id := range ids {
+		if lane, ok := l.byID[id]; ok {
+			found = append(found, lane)
+		} else {
+			unknown = append(unknown, id)
+		}
 	}
-	r, err := task.ParseRequirements(task.JSON(compatibility))
-	if err != nil {
-		return nil, fmt.Errorf("lane %d: compatibility %w", id, err)
+	return found, unknown
+}
+
+func (l *lanes) keep(lane task.Lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byID == nil || len(l.byID) >= maxLanes {
+		l.byID = make(map[int64]task.Lane)
 	}
-	if l.requires == nil || len(l.requires) >= maxLanes {
-		l.requires = make(map[int64]task.Requirements)
-	}
-	l.requires[id] = r
-	return r, nil
+	l.byID[lane.ID] = lane
 }
 
 // laneKey is what tells the lane of a task from others.
@@ -87,7 +93,7 @@ func (s *Store) laneOf(ctx context.Context, key postgresdb.GetLaneParams) (int64
 	if err != nil {
 		return 0, err
 	}
-	s.lanes.keep(key, id)
+	s.lanes.keepID(key, id)
 	return id, nil
 }
 
@@ -106,21 +112,59 @@ func (s *Store) setLanes(ctx context.Context, ts []task.Task) ([]task.Task, erro
 	return ts, nil
 }
 
-// readyLanes returns the lanes that have tasks to claim.
-func (s *Store) readyLanes(ctx context.Context) ([]task.Lane, error) {
-	rows, err := s.q.ListReadyLanes(ctx)
+// lanesByID returns the lanes, in no order.
+func (s *Store) lanesByID(ctx context.Context, ids []int64) ([]task.Lane, error) {
+	found, unknown := s.lanes.find(ids)
+	if len(unknown) == 0 {
+		return found, nil
+	}
+	rows, err := s.q.ListLanes(ctx, encodeIDs(unknown))
 	if err != nil {
 		return nil, err
 	}
-	out := make([]task.Lane, len(rows))
-	for i, r := range rows {
-		requires, err := s.lanes.parse(r.ID, r.Compatibility)
+	for _, r := range rows {
+		requires, err := task.ParseRequirements(task.JSON(r.Compatibility))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("lane %d: compatibility %w", r.ID, err)
 		}
-		out[i] = task.Lane{ID: r.ID, Type: r.Type, Requires: requires, Priority: r.Priority, Ready: r.Ready}
+		lane := task.Lane{ID: r.ID, Type: r.Type, Requires: requires, Priority: r.Priority}
+		s.lanes.keep(lane)
+		found = append(found, lane)
 	}
-	return out, nil
+	return found, nil
+}
+
+// lanesWithWork returns the lanes that have tasks to claim. How many is read when it must be counted, which costs a look at the counters of all
+// lanes; else Ready is as great as can be.
+func (s *Store) lanesWithWork(ctx context.Context, counted bool) ([]task.Lane, error) {
+	if counted {
+		return s.countedLanes(ctx)
+	}
+	ids, err := s.q.ListLanesWithWork(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lanes, err := s.lanesByID(ctx, ids)
+	for i := range lanes {
+		lanes[i].Ready = math.MaxInt64
+	}
+	return lanes, err
+}
+
+func (s *Store) countedLanes(ctx context.Context) ([]task.Lane, error) {
+	rows, err := s.q.CountReady(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ready, ids := make(map[int64]int64, len(rows)), make([]int64, len(rows))
+	for i, r := range rows {
+		ids[i], ready[r.LaneID] = r.LaneID, r.Ready
+	}
+	lanes, err := s.lanesByID(ctx, ids)
+	for i := range lanes {
+		lanes[i].Ready = ready[lanes[i].ID]
+	}
+	return lanes, err
 }
 
 // tasks converts rows, in the order of their ids: RETURNING has none.
@@ -129,6 +173,10 @@ func tasks(rows []postgresdb.Task) []task.Task {
 	for i, r := range rows {
 		out[i] = task.Task(r)
 	}
-	slices.SortFunc(out, func(a, b task.Task) int { return cmp.Compare(a.ID, b.ID) })
+	sortByID(out)
 	return out
+}
+
+func sortByID(ts []task.Task) {
+	slices.SortFunc(ts, func(a, b task.Task) int { return cmp.Compare(a.ID, b.ID) })
 }

@@ -43,6 +43,9 @@ type Store struct {
 	q, lists   *postgresdb.Queries // on db and listDB
 	clock      *databaseClock
 	lanes      lanes
+	inserts    gatherer[task.Task, int64]
+	claims     gatherer[task.Claim, []task.Task]
+	ends       gatherer[end, task.Task]
 	stopClock  func() // ends the measuring and waits for it
 
 	open   sync.RWMutex // held for reading by every operation
@@ -67,8 +70,9 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err := migrate(ctx, cfg, o.Migrate); err != nil {
 		return nil, classify(ctx, "open PostgreSQL", err)
 	}
-	s := &Store{db: connect(cfg, o.MaxConns), listDB: connect(cfg, listConns), clock: &databaseClock{base: clock.NewSystem(time.Time{})}}
+	s := &Store{db: connect(lookups(cfg), o.MaxConns), listDB: connect(cfg, listConns), clock: &databaseClock{base: clock.NewSystem(time.Time{})}}
 	s.q, s.lists = postgresdb.New(s.db), postgresdb.New(s.listDB)
+	s.gather()
 	if err := s.clock.measure(ctx, s.q); err != nil {
 		return nil, errors.Join(classify(ctx, "open PostgreSQL", err), s.db.Close(), s.listDB.Close())
 	}
@@ -95,6 +99,17 @@ func configure(url string) (*pgx.ConnConfig, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// lookups adds what keeps the planner at what each statement of the service is: a few rows found through an index. It would else plan for what the tables
+// hold at the moment, which for a queue may be nothing, and keep that plan when there are millions; and it would plan most statements again at each call.
+func lookups(cfg *pgx.ConnConfig) *pgx.ConnConfig {
+	cfg = cfg.Copy()
+	for _, name := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+		cfg.RuntimeParams[name] = "off"
+	}
+	cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	return cfg
 }
 
 // connect returns a pool. Nothing is dialled before it is needed.
@@ -152,6 +167,21 @@ func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() 
 		return nil, nil, classify(ctx, "open PostgreSQL", err)
 	}
 	return s, done, nil
+}
+
+const (
+	insertsAtOnce = 2
+	claimsAtOnce  = 2
+	endsAtOnce    = 2
+)
+
+// gather sets up what is done in sets.
+func (s *Store) gather() {
+	s.inserts = gatherer[task.Task, int64]{atOnce: insertsAtOnce, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
+		size: func(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }, most: maxSetBytes}
+	s.claims = gatherer[task.Claim, []task.Task]{atOnce: claimsAtOnce, one: s.claimOne, many: s.claimMany,
+		size: func(c task.Claim) int { return c.Max }, most: maxWanted}
+	s.ends = gatherer[end, task.Task]{atOnce: endsAtOnce, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
 }
 
 // Ping returns nil when the database answers.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prismq/thequeue/db/postgresdb"
-	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -66,85 +65,6 @@ func (s *Store) Stats(ctx context.Context, now time.Time) (task.Stats, error) {
 	})
 }
 
-// InsertTask stores a new task, or returns the one that has its key.
-func (s *Store) InsertTask(ctx context.Context, t task.Task) (task.Task, bool, error) {
-	created := false
-	stored, err := do(ctx, s, "insert task", func() (task.Task, error) {
-		ts, err := s.setLanes(ctx, []task.Task{t})
-		if err != nil {
-			return task.Task{}, err
-		}
-		for {
-			id, err := s.q.InsertTask(ctx, insertParams(ts[0]))
-			if created = err == nil; created || !errors.Is(err, sql.ErrNoRows) {
-				ts[0].ID = id
-				return ts[0], err
-			}
-			row, err := s.q.GetTaskByKey(ctx, *t.IdempotencyKey)
-			if !errors.Is(err, sql.ErrNoRows) { // else it has been deleted meanwhile
-				return task.Task(row), err
-			}
-		}
-	})
-	return stored, created && err == nil, err
-}
-
-func insertParams(t task.Task) postgresdb.InsertTaskParams {
-	return postgresdb.InsertTaskParams{
-		LaneID: t.LaneID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility,
-		MaxAttempts: t.MaxAttempts, RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds,
-		RetryPolicy: t.RetryPolicy, Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, Now: t.CreatedAtUTC,
-	}
-}
-
-// InsertTasks stores many tasks, all or nothing.
-func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, []bool, error) {
-	var created []bool
-	stored, err := do(ctx, s, "insert tasks", func() ([]task.Task, error) {
-		ts, err := s.setLanes(ctx, ts)
-		if err != nil {
-			return nil, err
-		}
-		batch, err := store.EncodeBatch(ts)
-		if err != nil {
-			return nil, err
-		}
-		for {
-			stored, err := inTx(ctx, s.db, nil, func(q *postgresdb.Queries) (stored []task.Task, err error) {
-				stored, created, err = insertBatch(ctx, q, ts, batch)
-				return stored, err
-			})
-			if !errors.Is(err, sql.ErrNoRows) { // else a task of a known key has been deleted meanwhile
-				return stored, err
-			}
-		}
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return stored, created, nil
-}
-
-// insertBatch returns sql.ErrNoRows when a task whose key was known is gone.
-func insertBatch(ctx context.Context, q *postgresdb.Queries, ts []task.Task, batch string) ([]task.Task, []bool, error) {
-	rows, err := q.InsertTasks(ctx, batch)
-	if err != nil {
-		return nil, nil, err
-	}
-	stored, created := store.MatchBatch(ts, tasks(rows))
-	for i, known := range ts {
-		if created[i] {
-			continue
-		}
-		row, err := q.GetTaskByKey(ctx, *known.IdempotencyKey)
-		if err != nil {
-			return nil, nil, err
-		}
-		stored[i] = task.Task(row)
-	}
-	return stored, created, nil
-}
-
 // CancelTask ends a live task as failed/cancelled.
 func (s *Store) CancelTask(ctx context.Context, id int64, now time.Time) (task.Task, bool, error) {
 	changed := false
@@ -165,13 +85,15 @@ func (s *Store) CancelTask(ctx context.Context, id int64, now time.Time) (task.T
 
 // RequeueTask makes a failed task queued and due again.
 func (s *Store) RequeueTask(ctx context.Context, id int64, now time.Time) (task.Task, error) {
-	return do(ctx, s, "requeue task", func() (task.Task, error) {
+	t, err := do(ctx, s, "requeue task", func() (task.Task, error) {
 		row, err := s.q.RequeueTask(ctx, postgresdb.RequeueTaskParams{Now: now, ID: id})
 		if errors.Is(err, sql.ErrNoRows) {
 			err = s.conflict(ctx, id, "requeued")
 		}
 		return task.Task(row), err
 	})
+	s.announce(t)
+	return t, err
 }
 
 // DeleteTask removes an ended task with its log and history.

@@ -1,0 +1,282 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+const (
+	// maxWanted is how many tasks one set of claims asks for at most.
+	maxWanted = 1000
+	// spareWidth is how many tasks more than asked for a set looks at, in case others hold the first ones.
+	spareWidth = 8
+	// maxWidth bounds what it looks at when others hold all it has seen.
+	maxWidth = 2048
+	// sameInstant is how far apart in time claims may be that are done as one.
+	sameInstant = time.Second
+)
+
+// ClaimTasks moves up to c.Max ready tasks from queued to processing.
+func (s *Store) ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, error) {
+	return do(ctx, s, "claim tasks", func() ([]task.Task, error) { return s.claims.do(ctx, c) })
+}
+
+func (s *Store) claimOne(ctx context.Context, c task.Claim) ([]task.Task, error) {
+	out := s.claimAlike(ctx, []task.Claim{c})
+	return out[0].value, out[0].err
+}
+
+// claimMany does a set of claims. Those that are alike are one claim for the tasks of all.
+func (s *Store) claimMany(ctx context.Context, cs []task.Claim) ([]outcome[[]task.Task], error) {
+	out := make([]outcome[[]task.Task], len(cs))
+	for _, group := range alike(cs) {
+		same := make([]task.Claim, len(group))
+		for i, at := range group {
+			same[i] = cs[at]
+		}
+		for i, o := range s.claimAlike(ctx, same) {
+			out[group[i]] = o
+		}
+	}
+	return out, nil
+}
+
+// alike returns the places of the claims, those together that may take the same tasks in the same order.
+func alike(cs []task.Claim) [][]int {
+	var groups [][]int
+	for i, c := range cs {
+		g := slices.IndexFunc(groups, func(group []int) bool {
+			first := cs[group[0]]
+			return c.Strategy == first.Strategy && c.Now.Sub(first.Now).Abs() < sameInstant &&
+				(c.Types == nil) == (first.Types == nil) && slices.Equal(c.Types, first.Types) &&
+				(len(c.Capabilities) == 0 && len(first.Capabilities) == 0 || reflect.DeepEqual(c.Capabilities, first.Capabilities))
+		})
+		if g < 0 {
+			g, groups = len(groups), append(groups, nil)
+		}
+		groups[g] = append(groups[g], i)
+	}
+	return groups
+}
+
+// claimAlike returns what each of the claims takes, the first served first. They happen at one instant, the latest of theirs. While one has
+// nothing and there is work, others hold what was looked at, and the next look goes wider.
+func (s *Store) claimAlike(ctx context.Context, cs []task.Claim) []outcome[[]task.Task] {
+	t := taking{q: s.q, claims: cs, now: latest(cs), got: make([][]task.Task, len(cs))}
+	var err error
+	for t.spare = spareWidth; err == nil && t.spare <= maxWidth; t.spare *= 16 {
+		if t.want(); len(t.wanted) == 0 {
+			break
+		}
+		var lanes []task.Lane
+		if lanes, err = s.lanesWithWork(ctx, cs[0].Strategy == task.WeightedRandom); err != nil {
+			break
+		}
+		if lanes = cs[0].Eligible(lanes); len(lanes) == 0 {
+			break
+		}
+		err = t.take(ctx, lanes)
+	}
+	out := make([]outcome[[]task.Task], len(cs))
+	for i, got := range t.got {
+		out[i].value = inOrder(cs[i].Strategy, got)
+		if len(got) == 0 {
+			out[i].err = err // who has something is told of it, whatever failed later
+		}
+	}
+	return out
+}
+
+func latest(cs []task.Claim) time.Time {
+	return slices.MaxFunc(cs, func(a, b task.Claim) int { return a.Now.Compare(b.Now) }).Now
+}
+
+// taking is the work of claims that are alike.
+type taking struct {
+	q      *postgresdb.Queries
+	claims []task.Claim
+	now    time.Time
+	spare  int
+	wanted []int         // whose the next tasks are to be, by place in claims: one entry for each task
+	got    [][]task.Task // by claim
+}
+
+// want fills wanted with what the claims ask for that have nothing yet.
+func (t *taking) want() {
+	t.wanted = t.wanted[:0]
+	for i, c := range t.claims {
+		if len(t.got[i]) == 0 {
+			t.wanted = append(t.wanted, slices.Repeat([]int{i}, c.Max)...)
+		}
+	}
+}
+
+// take looks once in the lanes given, which are as Eligible returns them.
+func (t *taking) take(ctx context.Context, lanes []task.Lane) error {
+	var err error
+	switch strategy := t.claims[0].Strategy; {
+	case strategy == task.LIFO:
+		_, err = t.newest(ctx, lanes)
+	case strategy == task.WeightedRandom:
+		err = t.drawn(ctx, lanes)
+	case len(lanes) == 1:
+		_, err = t.laneByLane(ctx, lanes, t.wanted)
+	case strategy == task.FIFO:
+		_, err = t.oldest(ctx, lanes, t.spare)
+	default:
+		err = t.byPriority(ctx, lanes)
+	}
+	return err
+}
+
+// byPriority takes from one priority after the other. Lanes that have theirs alone are taken in one go; where several share one, the
+// oldest tasks of all come first.
+func (t *taking) byPriority(ctx context.Context, lanes []task.Lane) error {
+	for len(t.wanted) > 0 && len(lanes) > 0 {
+		alone := 0
+		for alone < len(lanes) && (alone+1 == len(lanes) || lanes[alone].Priority != lanes[alone+1].Priority) {
+			alone++
+		}
+		if alone > 0 {
+			if _, err := t.laneByLane(ctx, lanes[:alone], t.wanted); err != nil {
+				return err
+			}
+			lanes = lanes[alone:]
+			continue
+		}
+		shared := 1
+		for shared < len(lanes) && lanes[shared].Priority == lanes[0].Priority {
+			shared++
+		}
+		for spare := t.spare; len(t.wanted) > 0 && spare <= maxWidth; spare *= 256 {
+			if _, err := t.oldest(ctx, lanes[:shared], spare); err != nil {
+				return err
+			}
+		}
+		lanes = lanes[shared:]
+	}
+	return nil
+}
+
+// drawn lets each claim draw its tasks, and takes the oldest of each lane drawn. A lane that gives fewer than were drawn has the rest in other
+// hands, and what is missing is drawn again from the others.
+func (t *taking) drawn(ctx context.Context, lanes []task.Lane) error {
+	rngs := make(map[int]*rand.Rand)
+	for len(t.wanted) > 0 {
+		drawers := make(map[int64][]int) // by lane
+		for i := 0; i < len(t.wanted); {
+			claim, n := t.wanted[i], 1
+			for i+n < len(t.wanted) && t.wanted[i+n] == claim {
+				n++
+			}
+			if rngs[claim] == nil {
+				rngs[claim] = rand.New(rand.NewPCG(t.claims[claim].Seed, 0))
+			}
+			for _, d := range task.DrawWeighted(lanes, n, rngs[claim]) {
+				drawers[d.LaneID] = append(drawers[d.LaneID], slices.Repeat([]int{claim}, d.N)...)
+				task.Drawn(lanes, d, d.N)
+			}
+			i += n
+		}
+		var from []task.Lane
+		var wanted []int
+		for _, l := range lanes {
+			if n := len(drawers[l.ID]); n > 0 {
+				from = append(from, task.Lane{ID: l.ID, Ready: int64(n)})
+				wanted = append(wanted, drawers[l.ID]...)
+			}
+		}
+		if len(from) == 0 {
+			return nil
+		}
+		given, err := t.laneByLane(ctx, from, wanted)
+		if err != nil {
+			return err
+		}
+		for i, l := range lanes {
+			if given[l.ID] < len(drawers[l.ID]) {
+				lanes[i].Ready = 0
+			}
+		}
+	}
+	return nil
+}
+
+// laneByLane takes the tasks wanted from the lanes in their order, the oldest of each, and returns how many each gave. From a lane with a number of
+// ready tasks it takes no more than that.
+func (t *taking) laneByLane(ctx context.Context, lanes []task.Lane, wanted []int) (map[int64]int, error) {
+	given := make(map[int64]int, len(lanes))
+	p := t.params(wanted)
+	rows, err := t.q.ClaimInOrder(ctx, postgresdb.ClaimInOrderParams{
+		Now: p.Now, Lanes: encodeLanes(lanes, len(wanted)), Max: p.Max, Secrets: p.Secrets, Workers: p.Workers, LeaseUntils: p.LeaseUntils,
+	})
+	for _, r := range rows {
+		given[r.LaneID]++
+	}
+	t.give(rows)
+	return given, err
+}
+
+func (t *taking) oldest(ctx context.Context, lanes []task.Lane, spare int) (int, error) {
+	p := t.params(t.wanted)
+	p.Lanes, p.Width = encodeLanes(lanes, 0), p.Max+int64(spare)
+	rows, err := t.q.ClaimOldest(ctx, p)
+	t.give(rows)
+	return len(rows), err
+}
+
+func (t *taking) newest(ctx context.Context, lanes []task.Lane) (int, error) {
+	p := t.params(t.wanted)
+	p.Lanes, p.Width = encodeLanes(lanes, 0), p.Max+int64(t.spare)
+	rows, err := t.q.ClaimNewest(ctx, postgresdb.ClaimNewestParams(p))
+	t.give(rows)
+	return len(rows), err
+}
+
+// params says who gets the first task taken, the second, and so on.
+func (t *taking) params(wanted []int) postgresdb.ClaimOldestParams {
+	secrets, workers, leases := make([]string, len(wanted)), make([]string, len(wanted)), make([]string, len(wanted))
+	for i, claim := range wanted {
+		c := t.claims[claim]
+		secrets[i], workers[i], leases[i] = c.Secret, c.WorkerID, t.now.Add(c.Lease).Format(time.RFC3339Nano)
+	}
+	return postgresdb.ClaimOldestParams{
+		Now: t.now, Max: int64(len(wanted)), Secrets: encodeArray(secrets), Workers: encodeArray(workers), LeaseUntils: encodeArray(leases),
+	}
+}
+
+// give hands the tasks to the claims whose secret and name they bear, and takes them off wanted.
+func (t *taking) give(rows []postgresdb.Task) {
+	for _, r := range rows {
+		at := slices.IndexFunc(t.wanted, func(claim int) bool {
+			return t.claims[claim].Secret == *r.LeaseSecret && t.claims[claim].WorkerID == *r.LockedBy
+		})
+		claim := t.wanted[at]
+		t.got[claim] = append(t.got[claim], task.Task(r))
+		t.wanted = slices.Delete(t.wanted, at, at+1)
+	}
+}
+
+// inOrder sorts the tasks the way the strategy wants it. RETURNING has no order.
+func inOrder(s task.Strategy, ts []task.Task) []task.Task {
+	if ts == nil {
+		return []task.Task{}
+	}
+	slices.SortFunc(ts, func(a, b task.Task) int {
+		switch s {
+		case task.LIFO:
+			return cmp.Compare(b.ID, a.ID)
+		case task.Priority:
+			return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.ID, b.ID))
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	return ts
+}

@@ -1,0 +1,217 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// maxSet is how many operations one set holds at most.
+	maxSet = 512
+	// maxSetBytes bounds the payloads and results of one set.
+	maxSetBytes = 4 << 20
+	// setTimeout bounds one set. The server ends a statement earlier; this is for a server that does not answer.
+	setTimeout = 20 * time.Second
+)
+
+// gatherer lets operations of one kind that come together share one statement and its commit. There is no timer and no goroutine of its
+// own: a caller that finds fewer than atOnce sets under way does its operation at once; else it waits, and when a set ends the first that
+// waits takes all that have gathered. So a lone caller pays nothing, and sets grow with the load.
+//
+// A context that ends before its operation has begun withdraws it. After that the operation is not interrupted and its answer says what
+// happened: the commit is that of others too.
+type gatherer[E, V any] struct {
+	atOnce int
+	size   func(E) int // what an operation adds to its set
+	most   int         // the size of a set, unless a single operation is greater
+
+	// one does a single operation. many does a set and answers each operation by itself; with an error none was answered, and each is
+	// done alone, unless what failed would fail again.
+	one  func(context.Context, E) (V, error)
+	many func(context.Context, []E) ([]outcome[V], error)
+	// settle finds out what became of an operation during which the connection broke; nil: there is no way to know.
+	settle func(ctx context.Context, in E, broken error) (V, error)
+
+	mu      sync.Mutex
+	waiting []*operation[E, V] // in the order in which they came
+	running int                // sets under way or about to be
+}
+
+type outcome[V any] struct {
+	value V
+	err   error
+}
+
+// errAlone is the answer of a set to an operation that must not share it.
+var errAlone = errors.New("to be done alone")
+
+type operation[E, V any] struct {
+	in        E
+	word      chan word // room for both words, so that nobody waits to say one
+	appointed bool      // has been told to lead and has not yet; guarded by the gatherer's mu
+	outcome   outcome[V]
+	cause     error // not nil: to be done alone, because of this
+}
+
+type word int
+
+const (
+	lead     word = iota // take a set and do it
+	answered             // the outcome is there
+)
+
+// do returns when the operation is committed or has failed.
+func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
+	if err := ctx.Err(); err != nil {
+		var none V
+		return none, err
+	}
+	op := &operation[E, V]{in: in, word: make(chan word, 2)}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, op)
+	free := g.running < g.atOnce
+	if free {
+		g.running++
+		op.appointed = true
+		op.word <- lead
+	}
+	g.mu.Unlock()
+	if free {
+		runtime.Gosched() // callers that are ready to run come along
+	}
+	done := ctx.Done()
+	for {
+		select {
+		case w := <-op.word:
+			if w == lead {
+				g.lead(ctx, op)
+				continue
+			}
+			return g.finish(ctx, op)
+		case <-done:
+			if g.withdraw(op) {
+				var none V
+				return none, ctx.Err()
+			}
+			done = nil
+		}
+	}
+}
+
+// lead does one set and appoints who does the next.
+func (g *gatherer[E, V]) lead(ctx context.Context, op *operation[E, V]) {
+	if set := g.take(); len(set) > 0 {
+		g.run(ctx, set)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	op.appointed = false
+	g.appoint()
+}
+
+// appoint passes the right to do a set on, to the first that waits for one. The caller holds mu.
+func (g *gatherer[E, V]) appoint() {
+	for _, op := range g.waiting {
+		if !op.appointed {
+			op.appointed = true
+			op.word <- lead
+			return
+		}
+	}
+	g.running--
+}
+
+// take removes the operations of the next set from those that wait, the first come first.
+func (g *gatherer[E, V]) take() []*operation[E, V] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n, size := 0, 0
+	for n < len(g.waiting) && n < maxSet {
+		if size += g.size(g.waiting[n].in); n > 0 && size > g.most {
+			break
+		}
+		n++
+	}
+	set := slices.Clone(g.waiting[:n])
+	g.waiting = slices.Delete(g.waiting, 0, n)
+	return set
+}
+
+// withdraw reports whether the operation has not begun, and will not.
+func (g *gatherer[E, V]) withdraw(op *operation[E, V]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, op)
+	if i < 0 {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	if op.appointed {
+		g.appoint()
+	}
+	return true
+}
+
+// run does a set and answers its operations.
+func (g *gatherer[E, V]) run(ctx context.Context, set []*operation[E, V]) {
+	if op := set[0]; len(set) == 1 {
+		op.outcome.value, op.outcome.err = g.alone(ctx, op.in)
+		op.word <- answered
+		return
+	}
+	ins := make([]E, len(set))
+	for i, op := range set {
+		ins[i] = op.in
+	}
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	defer cancel()
+	outcomes, err := g.many(within, ins)
+	for i, op := range set {
+		if op.cause = err; err == nil {
+			op.outcome = outcomes[i]
+			if op.outcome.err == errAlone {
+				op.cause = errAlone
+			}
+		}
+		op.word <- answered
+	}
+}
+
+// finish returns the outcome of a set to one caller, who does alone what the set could not: one bad operation must not fail the others. What
+// made the database refuse the set for a while would refuse each of them.
+func (g *gatherer[E, V]) finish(ctx context.Context, op *operation[E, V]) (V, error) {
+	switch cause := op.cause; {
+	case cause == nil:
+		return op.outcome.value, op.outcome.err
+	case unsettled(cause):
+		return g.settled(ctx, op.in, cause)
+	case busy(cause) && !undone(cause):
+		var none V
+		return none, cause
+	}
+	return g.alone(ctx, op.in)
+}
+
+func (g *gatherer[E, V]) alone(ctx context.Context, in E) (V, error) {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	defer cancel()
+	v, err := g.one(within, in)
+	if unsettled(err) {
+		return g.settled(ctx, in, err)
+	}
+	return v, err
+}
+
+func (g *gatherer[E, V]) settled(ctx context.Context, in E, broken error) (V, error) {
+	if g.settle == nil {
+		var none V
+		return none, broken
+	}
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	defer cancel()
+	return g.settle(within, in, broken)
+}
