@@ -165,6 +165,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.startTaskStmt, err = db.PrepareContext(ctx, startTask); err != nil {
 		return nil, fmt.Errorf("error preparing query StartTask: %w", err)
 	}
+	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
+		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
+	}
 	if q.upsertWorkerStmt, err = db.PrepareContext(ctx, upsertWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query UpsertWorker: %w", err)
 	}
@@ -408,6 +411,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing startTaskStmt: %w", cerr)
 		}
 	}
+	if q.touchWorkerStmt != nil {
+		if cerr := q.touchWorkerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing touchWorkerStmt: %w", cerr)
+		}
+	}
 	if q.upsertWorkerStmt != nil {
 		if cerr := q.upsertWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing upsertWorkerStmt: %w", cerr)
@@ -499,6 +507,7 @@ type Queries struct {
 	requeueTaskStmt          *sql.Stmt
 	retryTaskStmt            *sql.Stmt
 	startTaskStmt            *sql.Stmt
+	touchWorkerStmt          *sql.Stmt
 	upsertWorkerStmt         *sql.Stmt
 }
 
@@ -553,6 +562,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		requeueTaskStmt:          q.requeueTaskStmt,
 		retryTaskStmt:            q.retryTaskStmt,
 		startTaskStmt:            q.startTaskStmt,
+		touchWorkerStmt:          q.touchWorkerStmt,
 		upsertWorkerStmt:         q.upsertWorkerStmt,
 	}
 }

@@ -76,6 +76,31 @@ func (q *Queries) ListWorkers(ctx context.Context) ([]Worker, error) {
 	return items, nil
 }
 
+const touchWorker = `-- name: TouchWorker :one
+UPDATE workers SET heartbeat_utc = CASE WHEN heartbeat_utc < $1 THEN $1 ELSE heartbeat_utc END WHERE worker_id = $2
+RETURNING worker_id, capabilities, types, drain, registered_at_utc, heartbeat_utc
+`
+
+type TouchWorkerParams struct {
+	Now      time.Time
+	WorkerID string
+}
+
+// TouchWorker notes that a worker is alive.
+func (q *Queries) TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error) {
+	row := q.queryRow(ctx, q.touchWorkerStmt, touchWorker, arg.Now, arg.WorkerID)
+	var i Worker
+	err := row.Scan(
+		&i.WorkerID,
+		&i.Capabilities,
+		&i.Types,
+		&i.Drain,
+		&i.RegisteredAtUTC,
+		&i.HeartbeatUTC,
+	)
+	return i, err
+}
+
 const upsertWorker = `-- name: UpsertWorker :one
 INSERT INTO workers (worker_id, capabilities, types, registered_at_utc, heartbeat_utc)
 VALUES ($1, $2, $3, $4, $4)

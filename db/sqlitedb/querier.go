@@ -78,6 +78,8 @@ type Querier interface {
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
+	// TouchWorker notes that a worker is alive.
+	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
 	UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (Worker, error)
 }
 

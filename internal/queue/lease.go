@@ -50,7 +50,11 @@ func (q *Queue) Heartbeat(ctx context.Context, id int64, token string, b task.Be
 	if t.Status != task.Processing {
 		return task.Pulse{CancelRequested: true}, nil
 	}
-	return task.Pulse{LeaseUntilUTC: t.LeaseUntilUTC, Drain: q.workers.draining(*t.LockedBy)}, nil
+	drain, err := q.alive(ctx, *t.LockedBy)
+	if err != nil {
+		return task.Pulse{}, fmt.Errorf("heartbeat task %d: %w", id, err)
+	}
+	return task.Pulse{LeaseUntilUTC: t.LeaseUntilUTC, Drain: drain}, nil
 }
 
 func checkBeat(b task.Beat) error {
@@ -114,7 +118,7 @@ func (q *Queue) judge(ctx context.Context, id int64, f task.Failure, now time.Ti
 	if f.NoRetry {
 		return v, nil
 	}
-	t, err := q.store.GetTask(ctx, id)
+	t, err := q.store.HeldTask(ctx, id)
 	if err != nil {
 		return v, err
 	}

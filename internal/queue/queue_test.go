@@ -195,6 +195,23 @@ func TestUpkeepTakesExpiredLeasesBack(t *testing.T) {
 	})
 }
 
+func TestAHeartbeatShowsThatTheWorkerLives(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		r.enqueue(task.Spec{Type: "long"})
+		l := r.claim(task.Claim{WorkerID: "w", Lease: time.Hour})[0]
+		for _, after := range []time.Duration{time.Minute, time.Second} {
+			r.clock.advance(after)
+			_, err := r.Heartbeat(r.Context(), l.ID, l.LeaseToken, task.Beat{Lease: time.Hour})
+			r.ok(err)
+		}
+		w, err := r.st.GetWorker(r.Context(), "w")
+		r.ok(err)
+		if want := start.Add(time.Minute); !w.HeartbeatUTC.Equal(want) {
+			t.Errorf("the worker was last alive at %v, want %v: renewed, and not at every heartbeat", w.HeartbeatUTC, want)
+		}
+	})
+}
+
 func TestHeartbeatRenewsAndTells(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		r.enqueue(task.Spec{})

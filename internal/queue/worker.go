@@ -55,11 +55,6 @@ func (r *registry) forget(workerID string) {
 	delete(r.seen, workerID)
 }
 
-func (r *registry) draining(workerID string) bool {
-	e, _ := r.get(workerID)
-	return e.drain
-}
-
 // register enters the worker of a claim, unless the same was entered a moment ago.
 func (q *Queue) register(ctx context.Context, c task.Claim) (task.Worker, error) {
 	capabilities := task.JSON("{}")
@@ -92,8 +87,34 @@ func (q *Queue) enter(ctx context.Context, workerID string, capabilities task.JS
 	if err != nil {
 		return task.Worker{}, err
 	}
-	q.workers.put(workerID, registration{capabilities: string(capabilities), types: text, at: w.HeartbeatUTC, drain: w.Drain})
+	q.workers.put(workerID, entryOf(w))
 	return w, nil
+}
+
+// alive renews the entry of a worker that holds a task, unless that was done a moment ago, and reports whether it is to take nothing new. One
+// that has been removed from the registry stays so until it claims again.
+func (q *Queue) alive(ctx context.Context, workerID string) (drain bool, err error) {
+	now := q.Now()
+	if e, ok := q.workers.get(workerID); ok && now.Sub(e.at) < registerEvery {
+		return e.drain, nil
+	}
+	w, err := q.store.TouchWorker(ctx, workerID, now)
+	if errors.Is(err, task.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	q.workers.put(workerID, entryOf(w))
+	return w.Drain, nil
+}
+
+func entryOf(w task.Worker) registration {
+	e := registration{capabilities: string(w.Capabilities), at: w.HeartbeatUTC, drain: w.Drain}
+	if w.Types != nil {
+		e.types = string(*w.Types)
+	}
+	return e
 }
 
 // WorkerHeartbeat registers a worker or renews its entry. Nil capabilities and types leave those of a known worker as they are; a new

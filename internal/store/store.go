@@ -67,6 +67,8 @@ type Leases interface {
 	// weighted_random is that of id. Each has one attempt more and a new Fence, greater than any it had, and is held until c.Now +
 	// c.Lease. A task that is due after c.Now, past its deadline, of another type, or with requirements that c does not meet is left. Empty when there is none.
 	ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, error)
+	// HeldTask is GetTask for the holder of a lease: it never waits behind lists.
+	HeldTask(ctx context.Context, id int64) (task.Task, error)
 	// StartTask notes that the attempt begins now rather than at the claim.
 	StartTask(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error)
 	// ExtendLease moves the end of the lease to until and keeps the progress, where given. When the task was cancelled under
@@ -99,6 +101,8 @@ func (v Verdict) AttemptOutcome() task.AttemptOutcome {
 
 // Workers keeps the registry.
 type Workers interface {
+	// TouchWorker notes that the worker was alive at now and returns its entry. ErrNotFound without one.
+	TouchWorker(ctx context.Context, workerID string, now time.Time) (task.Worker, error)
 	// UpsertWorker registers a worker or renews its entry: capabilities, types and heartbeat. Drain and RegisteredAtUTC of a known
 	// worker stay. It returns the entry.
 	UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error)

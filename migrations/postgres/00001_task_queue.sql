@@ -130,7 +130,8 @@ $$;
 -- +goose StatementEnd
 CREATE TRIGGER task_queue_guard BEFORE UPDATE ON task_queue FOR EACH ROW WHEN ((CASE OLD.status
     WHEN 'queued' THEN
-        (NEW.status = 'processing' AND NEW.fence = OLD.fence + 1) OR (NEW.status IN ('queued', 'failed') AND NEW.fence = OLD.fence)
+        (NEW.status = 'processing' AND NEW.fence = OLD.fence + 1 AND NEW.attempts = OLD.attempts + 1)
+        OR (NEW.status IN ('queued', 'failed') AND NEW.fence = OLD.fence)
     WHEN 'processing' THEN
         NEW.fence = OLD.fence AND NEW.lease_secret = OLD.lease_secret
         AND (NEW.status <> 'processing' OR (NEW.locked_by = OLD.locked_by AND NEW.attempts = OLD.attempts))
@@ -140,6 +141,9 @@ CREATE TRIGGER task_queue_guard BEFORE UPDATE ON task_queue FOR EACH ROW WHEN ((
     EXECUTE FUNCTION task_queue_refuse('this change of status, fence or lease is not allowed');
 CREATE TRIGGER task_queue_guard_identity BEFORE UPDATE ON task_queue FOR EACH ROW WHEN (NEW.id <> OLD.id OR NEW.created_at_utc <> OLD.created_at_utc)
     EXECUTE FUNCTION task_queue_refuse('id and created_at_utc are fixed');
+CREATE TRIGGER task_queue_guard_compatibility BEFORE UPDATE ON task_queue FOR EACH ROW
+    WHEN (NEW.lane_id = OLD.lane_id AND NEW.compatibility::text <> OLD.compatibility::text)
+    EXECUTE FUNCTION task_queue_refuse('compatibility changes together with lane_id');
 CREATE TRIGGER task_queue_guard_delete BEFORE DELETE ON task_queue FOR EACH ROW WHEN (OLD.status IN ('queued', 'processing'))
     EXECUTE FUNCTION task_queue_refuse('only an ended task can be deleted');
 -- +goose StatementBegin

@@ -129,15 +129,16 @@ CREATE TABLE workers (
 -- force changes its holder only through a new claim.
 -- +goose StatementBegin
 CREATE TRIGGER task_queue_guard BEFORE UPDATE OF status, fence, attempts, locked_by, lease_secret ON task_queue
-WHEN NOT CASE OLD.status
+WHEN (CASE OLD.status
     WHEN 'queued' THEN
-        (NEW.status = 'processing' AND NEW.fence = OLD.fence + 1) OR (NEW.status IN ('queued', 'failed') AND NEW.fence = OLD.fence)
+        (NEW.status = 'processing' AND NEW.fence = OLD.fence + 1 AND NEW.attempts = OLD.attempts + 1)
+        OR (NEW.status IN ('queued', 'failed') AND NEW.fence = OLD.fence)
     WHEN 'processing' THEN
-        NEW.fence = OLD.fence AND NEW.lease_secret = OLD.lease_secret
+        NEW.fence = OLD.fence AND NEW.lease_secret IS OLD.lease_secret
         AND (NEW.status <> 'processing' OR (NEW.locked_by = OLD.locked_by AND NEW.attempts = OLD.attempts))
     WHEN 'completed' THEN NEW.status = 'completed' AND NEW.fence = OLD.fence
     ELSE NEW.status IN ('failed', 'queued') AND NEW.fence = OLD.fence
-    END
+    END) IS NOT TRUE
 BEGIN
     SELECT RAISE(ABORT, 'task_queue: this change of status, fence or lease is not allowed');
 END;
@@ -146,9 +147,10 @@ END;
 -- +goose StatementBegin
 CREATE TRIGGER task_queue_identity BEFORE UPDATE OF id, type, compatibility, priority, lane_id, created_at_utc ON task_queue
 WHEN NEW.id <> OLD.id OR NEW.created_at_utc <> OLD.created_at_utc
+  OR (NEW.compatibility <> OLD.compatibility AND NEW.lane_id = OLD.lane_id)
   OR NOT EXISTS (SELECT 1 FROM lanes AS l WHERE l.id = NEW.lane_id AND l.type = NEW.type AND l.priority = NEW.priority)
 BEGIN
-    SELECT RAISE(ABORT, 'task_queue: id and created_at_utc are fixed; type and priority change together with lane_id');
+    SELECT RAISE(ABORT, 'task_queue: id and created_at_utc are fixed; type, priority and compatibility change together with lane_id');
 END;
 -- +goose StatementEnd
 

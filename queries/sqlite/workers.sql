@@ -4,6 +4,11 @@ VALUES (@worker_id, @capabilities, @types, @now, @now)
 ON CONFLICT (worker_id) DO UPDATE SET capabilities = excluded.capabilities, types = excluded.types, heartbeat_utc = excluded.heartbeat_utc
 RETURNING *;
 
+-- TouchWorker notes that a worker is alive.
+-- name: TouchWorker :one
+UPDATE workers SET heartbeat_utc = CASE WHEN heartbeat_utc < @now THEN @now ELSE heartbeat_utc END WHERE worker_id = @worker_id
+RETURNING *;
+
 -- name: GetWorker :one
 SELECT * FROM workers WHERE worker_id = @worker_id;
 

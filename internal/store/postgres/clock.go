@@ -18,15 +18,14 @@ const (
 	samples = 3
 )
 
-// databaseClock tells the time of the database: that of this machine plus an offset. When the database's clock is set back it stands
-// still until that has caught up.
+// databaseClock tells the time of the database: that of this machine plus an offset.
 type databaseClock struct {
 	base   task.Clock
 	offset atomic.Int64 // microseconds
 	last   atomic.Int64 // the latest instant returned, in microseconds since 1970
 }
 
-// Now returns UTC in whole microseconds, never earlier than any instant returned before.
+// Now returns UTC in whole microseconds, never earlier than any instant returned before, unless the database was set back by more than maxStep.
 func (c *databaseClock) Now() time.Time {
 	now := c.base.Now().UnixMicro() + c.offset.Load()
 	for {
@@ -53,8 +52,20 @@ func (c *databaseClock) measure(ctx context.Context, q *postgresdb.Queries) erro
 			shortest, offset = trip, micros-before.Add(trip/2).UnixMicro()
 		}
 	}
-	c.offset.Store(offset)
+	c.set(offset)
 	return nil
+}
+
+// maxStep is how far the clock of the database may be set back before it is followed. A smaller step is error of measurement, and the clock
+// stands still until that is made up.
+const maxStep = time.Second
+
+// set changes the offset. A database that was set back by more than maxStep, or that a standby with another clock has replaced, is followed
+// back: the other nodes follow it too, and a node that did not would take leases back that are in force.
+func (c *databaseClock) set(offset int64) {
+	if c.offset.Swap(offset)-offset > maxStep.Microseconds() {
+		c.last.Store(0)
+	}
 }
 
 // start measures again and again until stop is called, which returns when that has ended.
@@ -78,8 +89,12 @@ func (c *databaseClock) run(ctx context.Context, q *postgresdb.Queries, log *slo
 		case <-ticker.C:
 		}
 		within, cancel := context.WithTimeout(ctx, measureEvery)
+		before := c.offset.Load()
 		if err := c.measure(within, q); err != nil && ctx.Err() == nil {
 			log.Warn("measure the clock of the database", "error", err)
+		}
+		if by := time.Duration(before-c.offset.Load()) * time.Microsecond; by > maxStep {
+			log.Warn("the clock of the database was set back", "by", by)
 		}
 		cancel()
 	}

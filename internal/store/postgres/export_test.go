@@ -20,5 +20,5 @@ func (s *Store) MeasureFrom(base task.Clock) (task.Clock, func(context.Context) 
 // Shifted returns a clock and a function that sets its offset to base.
 func Shifted(base task.Clock) (task.Clock, func(time.Duration)) {
 	c := &databaseClock{base: base}
-	return c, func(d time.Duration) { c.offset.Store(d.Microseconds()) }
+	return c, func(d time.Duration) { c.set(d.Microseconds()) }
 }

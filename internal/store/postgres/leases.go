@@ -11,6 +11,14 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+// HeldTask returns a task by way of the pool that lists do not use.
+func (s *Store) HeldTask(ctx context.Context, id int64) (task.Task, error) {
+	return do(ctx, s, "get held task", func() (task.Task, error) {
+		row, err := s.q.GetTask(ctx, id)
+		return task.Task(row), err
+	})
+}
+
 // StartTask notes that the attempt begins now.
 func (s *Store) StartTask(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error) {
 	return s.held(ctx, "start task", id, func() (task.Task, error) {

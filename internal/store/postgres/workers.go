@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/prismq/thequeue/db/postgresdb"
 	"github.com/prismq/thequeue/internal/task"
@@ -15,10 +16,18 @@ func (s *Store) UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, e
 	})
 }
 
+// TouchWorker returns ErrNotFound when no worker of this id is registered.
+func (s *Store) TouchWorker(ctx context.Context, workerID string, now time.Time) (task.Worker, error) {
+	return do(ctx, s, "touch worker", func() (task.Worker, error) {
+		row, err := s.q.TouchWorker(ctx, postgresdb.TouchWorkerParams{WorkerID: workerID, Now: now})
+		return task.Worker(row), err
+	})
+}
+
 // GetWorker returns ErrNotFound when no worker of this id is registered.
 func (s *Store) GetWorker(ctx context.Context, workerID string) (task.Worker, error) {
 	return do(ctx, s, "get worker", func() (task.Worker, error) {
-		row, err := s.lists.GetWorker(ctx, workerID)
+		row, err := s.q.GetWorker(ctx, workerID)
 		return task.Worker(row), err
 	})
 }

@@ -44,6 +44,11 @@ func (s *Store) ended(ctx context.Context, a sqlitedb.KeepAttemptParams, do func
 	})
 }
 
+// HeldTask asks the writer, who most often knows the task.
+func (s *Store) HeldTask(ctx context.Context, id int64) (task.Task, error) {
+	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Task, error) { return x.task(ctx, id) })
+}
+
 func (s *Store) StartTask(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error) {
 	return s.leased(ctx, id, func(ctx context.Context, x tx) (sqlitedb.Task, error) {
 		return x.StartTask(ctx, sqlitedb.StartTaskParams{ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret, Now: now})

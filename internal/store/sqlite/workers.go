@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
 	"github.com/prismq/thequeue/internal/task"
@@ -10,6 +11,13 @@ import (
 func (s *Store) UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error) {
 	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Worker, error) {
 		row, err := x.UpsertWorker(ctx, sqlitedb.UpsertWorkerParams{WorkerID: w.WorkerID, Capabilities: w.Capabilities, Types: w.Types, Now: w.HeartbeatUTC})
+		return task.Worker(row), err
+	})
+}
+
+func (s *Store) TouchWorker(ctx context.Context, workerID string, now time.Time) (task.Worker, error) {
+	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Worker, error) {
+		row, err := x.TouchWorker(ctx, sqlitedb.TouchWorkerParams{WorkerID: workerID, Now: now})
 		return task.Worker(row), err
 	})
 }

@@ -20,6 +20,7 @@ var leaseBehaviours = []behaviour{
 	{"ReleaseGivesTheAttemptBack", releaseGivesBack},
 	{"ReleaseQueuesForLater", releaseForLater},
 	{"CompleteClearsTheErrorOfAnEarlierAttempt", completeClearsError},
+	{"ShowTheirTaskToTheHolder", showsHeld},
 }
 
 func startNotesBeginning(r *rig) {
@@ -201,4 +202,14 @@ func failRefusesRetry(r *rig) {
 		r.Error("a retry beyond the last attempt was taken")
 	}
 	r.equal("task", want, r.get(want.ID))
+}
+
+func showsHeld(r *rig) {
+	for _, t := range []task.Task{r.insert(task.Spec{Type: "waits"}), r.running(task.Spec{Type: "runs"}), r.complete(r.running(task.Spec{Type: "done"}), at(1))} {
+		got, err := r.st.HeldTask(r.Context(), t.ID)
+		r.ok(err)
+		r.equal(t.Type, t, got)
+	}
+	_, err := r.st.HeldTask(r.Context(), 999)
+	r.wants(task.ErrNotFound, err)
 }

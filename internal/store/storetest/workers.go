@@ -5,6 +5,7 @@ import "github.com/prismq/thequeue/internal/task"
 var workerBehaviours = []behaviour{
 	{"AreRegistered", registersWorker},
 	{"KeepDrainAndRegistrationOnRenewal", renewsWorker},
+	{"AreTouched", touchesWorker},
 	{"AreListedByID", listsWorkers},
 	{"ReturnNotFoundWhenUnknown", unknownWorker},
 	{"LeaveTheirTasksWhenDeleted", deletesWorker},
@@ -40,6 +41,21 @@ func renewsWorker(r *rig) {
 	want := next
 	want.RegisteredAtUTC, want.Drain = at(1), false
 	r.equal("worker", want, r.upsert(next))
+}
+
+func touchesWorker(r *rig) {
+	want := worker("w", 1)
+	want.Capabilities, want.Types = `{"gpu":true}`, ptr(task.JSON(`["a"]`))
+	r.upsert(want)
+	want.HeartbeatUTC = at(9)
+	got, err := r.st.TouchWorker(r.Context(), "w", at(9))
+	r.ok(err)
+	r.equal("touched", want, got)
+	got, err = r.st.TouchWorker(r.Context(), "w", at(3)) // late
+	r.ok(err)
+	r.equal("touched by a late heartbeat", want, got)
+	_, err = r.st.TouchWorker(r.Context(), "x", at(9))
+	r.wants(task.ErrNotFound, err)
 }
 
 // listsWorkers wants the order of the bytes, which no locale changes.
