@@ -9,6 +9,7 @@ import (
 
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/store/sqlite"
+	"github.com/prismq/thequeue/internal/task"
 )
 
 // BenchmarkLife measures whole lives of tasks, durable on SQLite: each caller enqueues one, claims one and completes it. The ratio of
@@ -49,4 +50,25 @@ func life(b *testing.B, q *queue.Queue, worker string) error {
 	}
 	_, err := finish(b, q, worker)
 	return err
+}
+
+// BenchmarkBatch measures batch enqueue of 1,000 tasks by one caller, durable on SQLite.
+func BenchmarkBatch(b *testing.B) {
+	st, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "queue.db"), sqlite.Options{Migrate: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.Close()
+	q := queue.New(st, queue.Options{})
+	specs := make([]task.Spec, queue.MaxBatch)
+	for i := range specs {
+		specs[i] = task.Spec{Type: "email", Payload: task.JSON(`{"to":"someone@example.org","subject":"hello","body":"` + fmt.Sprintf("%0150d", i) + `"}`)}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := q.EnqueueBatch(b.Context(), specs); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(specs))/b.Elapsed().Seconds(), "tasks/s")
 }
