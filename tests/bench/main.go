@@ -21,7 +21,8 @@ import (
 
 // workloads is how the goals of each chapter are measured.
 var workloads = map[string]func(context.Context, *Harness) error{
-	"P1": crowd, "P2": few, "P3": batches,
+	"P1": crowd, "P2": few, "P3": batches, "P4": grown, "P5": hidden, "P6": looking, "P7": overHTTP, "P8": promptly,
+	"P9": onPostgres, "P10": oneFile, "P11": idle, "P12": memory,
 }
 
 // errMissed: a goal was not met, or had no verdict.
