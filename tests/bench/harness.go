@@ -201,6 +201,9 @@ func (h *Harness) judge(id, row string, values []float64) {
 	for _, g := range goals {
 		if g.ID == id && g.Row == row {
 			o := Outcome{Goal: g, Values: values}
+			if h.Margin > 0 {
+				o.Goal, o.Loose = g.eased(h.Margin), true
+			}
 			h.outcomes = append(h.outcomes, o)
 			h.say("%s", o)
 			return

@@ -43,7 +43,8 @@ type options struct {
 	scale Scale
 	goals []string
 	dir   string
-	out   string
+	out   string // folder of results
+	plots string // folder of the growth pictures; empty: measure goals instead
 }
 
 func parse(args []string) (o options, err error) {
@@ -53,6 +54,8 @@ func parse(args []string) (o options, err error) {
 	isSmoke := f.Bool("smoke", false, "only see that everything runs and that ratios are not far off")
 	list := f.String("goals", "", "chapters to measure, like P1,P3; empty: all")
 	f.StringVar(&o.dir, "dir", os.TempDir(), "where to keep the data that are measured")
+	isGrowth := f.Bool("growth", false, "measure and draw how claims change with the number of tasks, instead of goals")
+	f.StringVar(&o.plots, "out", "results", "folder for the pictures of -growth")
 	f.StringVar(&o.out, "results", "results", "folder for the JSON lines and the table")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -66,7 +69,13 @@ func parse(args []string) (o options, err error) {
 			o.scale = s.scale
 		}
 	}
+	if !*isGrowth {
+		o.plots = ""
+	}
 	o.goals, err = chapters(*list)
+	if *isSmoke && *list == "" {
+		o.goals = smokeGoals
+	}
 	return o, err
 }
 
@@ -101,7 +110,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
-	lines, err := os.Create(filepath.Join(o.out, o.scale.Name+".jsonl"))
+	name := o.scale.Name
+	if o.plots != "" {
+		name = "growth-" + name
+	}
+	lines, err := os.Create(filepath.Join(o.out, name+".jsonl"))
 	if err != nil {
 		return err
 	}
@@ -111,12 +124,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
+	if o.plots != "" {
+		return h.grow(ctx, o.plots)
+	}
 	for _, id := range o.goals {
 		if err := h.measure(ctx, id); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(o.out, o.scale.Name+".md"), []byte(h.markdown()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(o.out, name+".md"), []byte(h.markdown()), 0o644); err != nil {
 		return err
 	}
 	for _, outcome := range h.outcomes {

@@ -82,7 +82,8 @@ func sized(ctx context.Context, s trial.Spec, do phase) (trial.Result, error) {
 		if err != nil {
 			return r, err
 		}
-		n = int(r.PerSecond() * s.Seconds * share)
+		// Never fewer than before: a few tasks measure how long a queue takes to notice the first, which would cost those that poll.
+		n = max(n, int(r.PerSecond()*s.Seconds*share))
 	}
 	return timed(ctx, limited(n, s), do)
 }
