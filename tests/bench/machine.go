@@ -36,8 +36,10 @@ func lookAround(dir string) (Machine, error) {
 	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
 		m.Load = strings.Join(strings.Fields(string(b))[:3], " ")
 	}
-	if out, err := exec.Command("stat", "-f", "-c", "%T", dir).Output(); err == nil {
-		m.FileSystem = strings.TrimSpace(string(out))
+	if out, err := exec.Command("df", "--output=fstype", dir).Output(); err == nil {
+		if lines := strings.Fields(string(out)); len(lines) == 2 {
+			m.FileSystem = lines[1]
+		}
 	}
 	var err error
 	m.Fsyncs, err = fsyncRate(dir)

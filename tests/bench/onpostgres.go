@@ -40,7 +40,10 @@ func onPostgres(ctx context.Context, h *Harness) error {
 			Subject{"river batch", trial.Spec{Peer: "river-postgres", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
 		)
 		if hasRedis {
-			subjects = append(subjects, Subject{"asynq everysec life", trial.Spec{Peer: "asynq", Setting: trial.Default, Work: trial.Mixed, Callers: 64}})
+			subjects = append(subjects,
+				Subject{"asynq everysec life", trial.Spec{Peer: "asynq", Setting: trial.Normal, Work: trial.Mixed, Callers: 64}},
+				Subject{"asynq default life", trial.Spec{Peer: "asynq", Setting: trial.Default, Work: trial.Mixed, Callers: 64}},
+			)
 		}
 	}
 	if err := h.alternate(ctx, "P9", subjects); err != nil {
