@@ -160,6 +160,9 @@ func lines(path, title string, labels, names []string, values [][]float64) error
 	o := charts.NewLineChartOptionWithData(values)
 	o.Title.Text = title
 	o.XAxis.Labels = labels
+	for i := range o.YAxis {
+		o.YAxis[i].Min = new(float64) // from zero: growth is to be seen as large as it is
+	}
 	o.Legend.SeriesNames = names
 	o.Legend.Offset = charts.OffsetRight
 	p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: 800, Height: 400})
