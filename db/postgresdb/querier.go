@@ -24,9 +24,9 @@ type Querier interface {
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
-	// EndAttempts is CompleteTask, FailTask, RetryTask and ReleaseTask for many tasks, each under its own live lease. The JSON array must be sorted by id,
-	// and no id may come twice.
-	EndAttempts(ctx context.Context, ends string) ([]Task, error)
+	// EndAttempts is CompleteTask, FailTask, RetryTask and ReleaseTask for many tasks, each under its own live lease. They must be sorted by id, and
+	// no id may come twice.
+	EndAttempts(ctx context.Context, arg EndAttemptsParams) ([]Task, error)
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
@@ -41,11 +41,13 @@ type Querier interface {
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
+	// Operations that came together are one statement, a set. A set arrives as array literals, one for each column: they are read in a third of the time that
+	// JSON takes.
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
-	// InsertTasks inserts the tasks of a JSON array, ids growing in its order; those whose key exists are left out. The ids are given before
-	// the rows are sorted by key: sets that share keys then wait for each other in one order and cannot deadlock.
-	InsertTasks(ctx context.Context, batch string) ([]InsertTasksRow, error)
+	// InsertTasks inserts tasks, ids growing in the order given; those whose key exists are left out. The ids are given before the rows are
+	// sorted by key: sets that share keys then wait for each other in one order and cannot deadlock.
+	InsertTasks(ctx context.Context, arg InsertTasksParams) ([]InsertTasksRow, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	ListLanes(ctx context.Context, ids string) ([]Lane, error)

@@ -169,19 +169,13 @@ func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() 
 	return s, done, nil
 }
 
-const (
-	insertsAtOnce = 2
-	claimsAtOnce  = 2
-	endsAtOnce    = 2
-)
-
 // gather sets up what is done in sets.
 func (s *Store) gather() {
-	s.inserts = gatherer[task.Task, int64]{atOnce: insertsAtOnce, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
+	s.inserts = gatherer[task.Task, int64]{one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
 		size: func(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }, most: maxSetBytes}
-	s.claims = gatherer[task.Claim, []task.Task]{atOnce: claimsAtOnce, one: s.claimOne, many: s.claimMany,
+	s.claims = gatherer[task.Claim, []task.Task]{one: s.claimOne, many: s.claimMany,
 		size: func(c task.Claim) int { return c.Max }, most: maxWanted}
-	s.ends = gatherer[end, task.Task]{atOnce: endsAtOnce, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
+	s.ends = gatherer[end, task.Task]{one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
 }
 
 // Ping returns nil when the database answers.
