@@ -10,6 +10,8 @@ import (
 )
 
 type Querier interface {
+	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
+	Announce(ctx context.Context, payload string) error
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	// ClaimInOrder takes up to @max tasks that nobody else holds: the oldest @n of each lane, lane after lane in the order given. It looks at no
 	// more lanes and tasks than it needs.
@@ -19,6 +21,8 @@ type Querier interface {
 	// holds. With fewer than @max returned, a wider look may find more.
 	ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Task, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
+	// CountListeners returns how many sessions of other processes wait for announcements in this database.
+	CountListeners(ctx context.Context, own string) (int64, error)
 	// CountReady returns how many tasks the lanes have to claim, of those that have any.
 	CountReady(ctx context.Context) ([]CountReadyRow, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
@@ -70,6 +74,7 @@ type Querier interface {
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
+	Listen(ctx context.Context) error
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
