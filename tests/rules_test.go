@@ -250,6 +250,9 @@ func TestTheSchemaRefusesEveryOtherTransition(t *testing.T) {
 				r.permitted = 1
 			case to.name == "processing":
 				rules = append(rules, rule{name: r.name + " at the old fence", statement: set(from.id, strings.Replace(to.become, "fence = fence + 1, ", "", 1))})
+			default: // by a statement that leaves alone what may stay
+				bare := strings.NewReplacer(", "+noLease, "", "attempts = 0, ", "").Replace(to.become)
+				rules = append(rules, rule{name: r.name + " and little else", statement: set(from.id, bare)})
 			}
 			rules = append(rules, r)
 		}
