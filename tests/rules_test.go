@@ -320,6 +320,10 @@ func TestTheSchemaBoundsAttempts(t *testing.T) {
 func TestTheSchemaKeepsTheColumnsOfEachStatus(t *testing.T) {
 	t.Parallel()
 	var rules [][]rule
+	for _, part := range []string{"lease_secret = 'new'", "locked_by = 'w2'", "last_worker_id = 'w2'", "lease_until_utc = :T8", "reserved_at_utc = :T4"} {
+		column, _, _ := strings.Cut(part, " ")
+		rules = append(rules, refused("a claim without "+column, ready, strings.Replace(toProcessing, part, column+" = NULL", 1)))
+	}
 	for _, id := range []string{ready, completed, failed} {
 		rules = append(rules, refused("a trace of a lease without one", id, "locked_by = 'w1'", "lease_until_utc = :T8", "reserved_at_utc = :T4"))
 	}
