@@ -1,10 +1,13 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/util/vfsutil"
 	"github.com/ncruces/go-sqlite3/vfs"
 )
@@ -59,6 +62,21 @@ func (f guardFile) Sync(flags vfs.SyncFlag) error {
 	return err
 }
 
+func (f guardFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	return n, full(err)
+}
+
+func (f guardFile) Truncate(size int64) error { return full(f.File.Truncate(size)) }
+
+// full makes a full disk known to SQLite as one: the VFS below passes it on as any other error of a write.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return vfs.SystemError(err, sqlite3.FULL)
+	}
+	return err
+}
+
 func (f guardFile) Unwrap() vfs.File                { return f.File }
 func (f guardFile) SharedMemory() vfs.SharedMemory  { return vfsutil.WrapSharedMemory(f.File) }
 func (f guardFile) LockState() vfs.LockLevel        { return vfsutil.WrapLockState(f.File) }
@@ -67,7 +85,7 @@ func (f guardFile) SetPersistWAL(keep bool)         { vfsutil.WrapSetPersistWAL(
 func (f guardFile) PowersafeOverwrite() bool        { return vfsutil.WrapPowersafeOverwrite(f.File) }
 func (f guardFile) SetPowersafeOverwrite(psow bool) { vfsutil.WrapSetPowersafeOverwrite(f.File, psow) }
 func (f guardFile) ChunkSize(size int)              { vfsutil.WrapChunkSize(f.File, size) }
-func (f guardFile) SizeHint(size int64) error       { return vfsutil.WrapSizeHint(f.File, size) }
+func (f guardFile) SizeHint(size int64) error       { return full(vfsutil.WrapSizeHint(f.File, size)) }
 func (f guardFile) HasMoved() (bool, error)         { return vfsutil.WrapHasMoved(f.File) }
 func (f guardFile) Overwrite() error                { return vfsutil.WrapOverwrite(f.File) }
 func (f guardFile) SyncSuper(super string) error    { return vfsutil.WrapSyncSuper(f.File, super) }

@@ -144,9 +144,9 @@ func migrate(ctx context.Context, path string, up bool) (err error) {
 		return err
 	}
 	if up {
-		return s.Up(ctx)
+		return classify(ctx, s.Up(ctx))
 	}
-	return s.Check(ctx)
+	return classify(ctx, s.Check(ctx))
 }
 
 // OpenSchema opens the file for its migrations alone; done closes it.

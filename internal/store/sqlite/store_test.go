@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
@@ -193,6 +194,34 @@ func TestGuardReportsTheFirstFailedSync(t *testing.T) {
 	broken = true
 	if _, err := db.Exec("INSERT INTO t VALUES (1)"); err == nil || !errors.Is(reported, sqlite3.IOERR_FSYNC) {
 		t.Fatalf("with a broken disk: %v, reported %v", err, reported)
+	}
+}
+
+// fullDisk has no room for a write, as package os says it.
+type fullDisk struct{ vfs.File }
+
+func (fullDisk) WriteAt([]byte, int64) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "queue.db-wal", Err: syscall.ENOSPC}
+}
+
+type fullVFS struct{ vfs.VFS }
+
+func (v fullVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	f, flags, err := v.VFS.(vfs.VFSFilename).OpenFilename(name, flags)
+	return fullDisk{f}, flags, err
+}
+
+func TestGuardTellsAFullDisk(t *testing.T) {
+	t.Parallel()
+	vfs.Register("full-under-guard", guard{VFS: fullVFS{vfs.Find("os")}})
+	defer vfs.Unregister("full-under-guard")
+	db, err := driver.Open("file:" + filepath.ToSlash(filepath.Join(t.TempDir(), "x.db")) + "?vfs=full-under-guard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE t (x)"); !errors.Is(classify(t.Context(), err), task.ErrFull) {
+		t.Errorf("got %v, want ErrFull", err)
 	}
 }
 
