@@ -3,7 +3,9 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -38,7 +40,38 @@ func (g guard) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, er
 
 // OpenFilename is what the driver calls for every file that has a name.
 func (g guard) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	if flags&vfs.OPEN_CREATE != 0 && flags&(vfs.OPEN_WAL|vfs.OPEN_MAIN_JOURNAL) != 0 {
+		if err := asPrivate(name.Database(), name.String()); err != nil {
+			return nil, flags, err
+		}
+	}
 	return g.wrap(vfsutil.WrapOpenFilename(g.VFS, name, flags))
+}
+
+// asPrivate makes a file that holds what the database holds, unless it is there, and lets the same people read it; with a WAL also its
+// index, which is opened later. SQLite does this by itself, but the VFS below leaves it to the umask.
+func asPrivate(database, path string) error {
+	info, err := os.Stat(database)
+	if err != nil {
+		return err
+	}
+	paths := []string{path}
+	if base, isWAL := strings.CutSuffix(path, "-wal"); isWAL {
+		paths = append(paths, base+"-shm")
+	}
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
+			err = errors.Join(f.Chmod(info.Mode().Perm()), f.Close()) // whatever the umask
+		}
+		if err != nil {
+			return full(err)
+		}
+	}
+	return nil
 }
 
 func (g guard) wrap(f vfs.File, flags vfs.OpenFlag, err error) (vfs.File, vfs.OpenFlag, error) {

@@ -225,6 +225,26 @@ func TestGuardTellsAFullDisk(t *testing.T) {
 	}
 }
 
+func TestEveryFileIsAsPrivateAsTheDatabase(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []os.FileMode{0o600, 0o660} {
+		path := filepath.Join(t.TempDir(), "queue.db")
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
+		if err == nil {
+			err = errors.Join(f.Chmod(mode), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		insert(t, openAt(t, path, Options{Migrate: true}), "")
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if info, err := os.Stat(path + suffix); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != mode {
+				t.Errorf("%s: %v %v, want mode %v", suffix, info.Mode().Perm(), err, mode)
+			}
+		}
+	}
+}
+
 func TestGuardKeepsTheWAL(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "queue.db")
