@@ -92,6 +92,9 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 }
 
 func (s *Store) NextEvent(ctx context.Context) (*time.Time, error) {
+	if err := s.present(); err != nil {
+		return nil, s.classify(ctx, err)
+	}
 	var next *time.Time
 	keep := func(t *time.Time, err error) error {
 		if errors.Is(err, sql.ErrNoRows) {

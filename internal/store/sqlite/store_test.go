@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
@@ -193,6 +194,54 @@ func TestGuardReportsTheFirstFailedSync(t *testing.T) {
 	broken = true
 	if _, err := db.Exec("INSERT INTO t VALUES (1)"); err == nil || !errors.Is(reported, sqlite3.IOERR_FSYNC) {
 		t.Fatalf("with a broken disk: %v, reported %v", err, reported)
+	}
+}
+
+// fullDisk has no room for a write, as package os says it.
+type fullDisk struct{ vfs.File }
+
+func (fullDisk) WriteAt([]byte, int64) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "queue.db-wal", Err: syscall.ENOSPC}
+}
+
+type fullVFS struct{ vfs.VFS }
+
+func (v fullVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	f, flags, err := v.VFS.(vfs.VFSFilename).OpenFilename(name, flags)
+	return fullDisk{f}, flags, err
+}
+
+func TestGuardTellsAFullDisk(t *testing.T) {
+	t.Parallel()
+	vfs.Register("full-under-guard", guard{VFS: fullVFS{vfs.Find("os")}})
+	defer vfs.Unregister("full-under-guard")
+	db, err := driver.Open("file:" + filepath.ToSlash(filepath.Join(t.TempDir(), "x.db")) + "?vfs=full-under-guard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE t (x)"); !errors.Is(classify(t.Context(), err), task.ErrFull) {
+		t.Errorf("got %v, want ErrFull", err)
+	}
+}
+
+func TestEveryFileIsAsPrivateAsTheDatabase(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []os.FileMode{0o600, 0o660} {
+		path := filepath.Join(t.TempDir(), "queue.db")
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
+		if err == nil {
+			err = errors.Join(f.Chmod(mode), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		insert(t, openAt(t, path, Options{Migrate: true}), "")
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if info, err := os.Stat(path + suffix); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != mode {
+				t.Errorf("%s: %v %v, want mode %v", suffix, info.Mode().Perm(), err, mode)
+			}
+		}
 	}
 }
 
