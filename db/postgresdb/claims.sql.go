@@ -352,7 +352,7 @@ func (q *Queries) CountReady(ctx context.Context) ([]CountReadyRow, error) {
 
 const listLanes = `-- name: ListLanes :many
 SELECT l.id, l.type, l.compatibility, l.priority FROM lanes AS l
-WHERE l.id IN (SELECT CAST(i.value AS bigint) FROM json_array_elements_text(CAST(CAST($1 AS text) AS json)) AS i(value))
+WHERE l.id = ANY (CAST(CAST($1 AS text) AS bigint[]))
 `
 
 func (q *Queries) ListLanes(ctx context.Context, ids string) ([]Lane, error) {

@@ -24,6 +24,9 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.announceStmt, err = db.PrepareContext(ctx, announce); err != nil {
+		return nil, fmt.Errorf("error preparing query Announce: %w", err)
+	}
 	if q.cancelTaskStmt, err = db.PrepareContext(ctx, cancelTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTask: %w", err)
 	}
@@ -38,6 +41,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
+	}
+	if q.countListenersStmt, err = db.PrepareContext(ctx, countListeners); err != nil {
+		return nil, fmt.Errorf("error preparing query CountListeners: %w", err)
 	}
 	if q.countReadyStmt, err = db.PrepareContext(ctx, countReady); err != nil {
 		return nil, fmt.Errorf("error preparing query CountReady: %w", err)
@@ -132,6 +138,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listWorkersStmt, err = db.PrepareContext(ctx, listWorkers); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkers: %w", err)
 	}
+	if q.listenStmt, err = db.PrepareContext(ctx, listen); err != nil {
+		return nil, fmt.Errorf("error preparing query Listen: %w", err)
+	}
 	if q.newestTaskAtStmt, err = db.PrepareContext(ctx, newestTaskAt); err != nil {
 		return nil, fmt.Errorf("error preparing query NewestTaskAt: %w", err)
 	}
@@ -179,6 +188,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.announceStmt != nil {
+		if cerr := q.announceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing announceStmt: %w", cerr)
+		}
+	}
 	if q.cancelTaskStmt != nil {
 		if cerr := q.cancelTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing cancelTaskStmt: %w", cerr)
@@ -202,6 +216,11 @@ func (q *Queries) Close() error {
 	if q.completeTaskStmt != nil {
 		if cerr := q.completeTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
+		}
+	}
+	if q.countListenersStmt != nil {
+		if cerr := q.countListenersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countListenersStmt: %w", cerr)
 		}
 	}
 	if q.countReadyStmt != nil {
@@ -359,6 +378,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listWorkersStmt: %w", cerr)
 		}
 	}
+	if q.listenStmt != nil {
+		if cerr := q.listenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listenStmt: %w", cerr)
+		}
+	}
 	if q.newestTaskAtStmt != nil {
 		if cerr := q.newestTaskAtStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing newestTaskAtStmt: %w", cerr)
@@ -468,11 +492,13 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                       DBTX
 	tx                       *sql.Tx
+	announceStmt             *sql.Stmt
 	cancelTaskStmt           *sql.Stmt
 	claimInOrderStmt         *sql.Stmt
 	claimNewestStmt          *sql.Stmt
 	claimOldestStmt          *sql.Stmt
 	completeTaskStmt         *sql.Stmt
+	countListenersStmt       *sql.Stmt
 	countReadyStmt           *sql.Stmt
 	countTasksStmt           *sql.Stmt
 	deleteTaskStmt           *sql.Stmt
@@ -504,6 +530,7 @@ type Queries struct {
 	listTypeSummaryStmt      *sql.Stmt
 	listWorkerStatusStmt     *sql.Stmt
 	listWorkersStmt          *sql.Stmt
+	listenStmt               *sql.Stmt
 	newestTaskAtStmt         *sql.Stmt
 	nextDeadlineStmt         *sql.Stmt
 	nextLeaseEndStmt         *sql.Stmt
@@ -524,11 +551,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                       tx,
 		tx:                       tx,
+		announceStmt:             q.announceStmt,
 		cancelTaskStmt:           q.cancelTaskStmt,
 		claimInOrderStmt:         q.claimInOrderStmt,
 		claimNewestStmt:          q.claimNewestStmt,
 		claimOldestStmt:          q.claimOldestStmt,
 		completeTaskStmt:         q.completeTaskStmt,
+		countListenersStmt:       q.countListenersStmt,
 		countReadyStmt:           q.countReadyStmt,
 		countTasksStmt:           q.countTasksStmt,
 		deleteTaskStmt:           q.deleteTaskStmt,
@@ -560,6 +589,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listTypeSummaryStmt:      q.listTypeSummaryStmt,
 		listWorkerStatusStmt:     q.listWorkerStatusStmt,
 		listWorkersStmt:          q.listWorkersStmt,
+		listenStmt:               q.listenStmt,
 		newestTaskAtStmt:         q.newestTaskAtStmt,
 		nextDeadlineStmt:         q.nextDeadlineStmt,
 		nextLeaseEndStmt:         q.nextLeaseEndStmt,

@@ -75,24 +75,53 @@ func (q *Queries) CompleteTask(ctx context.Context, arg CompleteTaskParams) (Tas
 
 const endAttempts = `-- name: EndAttempts :many
 UPDATE task_queue AS t SET
-    updated_at_utc = e.now, status = e.status, outcome = e.outcome, attempt_outcome = e.attempt_outcome, attempts = t.attempts - e.given_back,
+    updated_at_utc = e.now, status = e.status, outcome = e.outcome, attempt_outcome = e.attempt_outcome,
+    attempts = t.attempts - CASE WHEN e.attempt_outcome = 'released' THEN 1 ELSE 0 END,
     finished_at_utc = CASE WHEN e.status <> 'queued' THEN e.now END,
     run_after_utc = coalesce(e.run_after, t.run_after_utc), ready = e.ready,
     result = CASE WHEN e.status = 'completed' THEN CAST(e.result AS json) ELSE t.result END,
     error_message = CASE WHEN e.attempt_outcome = 'released' THEN t.error_message ELSE e.error_message END,
     processing_started_utc = CASE WHEN e.status <> 'queued' THEN t.processing_started_utc END,
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
-FROM json_to_recordset(CAST(CAST($1 AS text) AS json)) AS e(
-    id bigint, fence bigint, secret text, now timestamptz, status text, outcome text, attempt_outcome text, given_back integer,
-    run_after timestamptz, ready boolean, result text, error_message text)
+FROM (SELECT unnest(CAST(CAST($1 AS text) AS bigint[])) AS id, unnest(CAST(CAST($2 AS text) AS bigint[])) AS fence, unnest(CAST(CAST($3 AS text) AS text[])) AS secret,
+             unnest(CAST(CAST($4 AS text) AS timestamptz[])) AS now, unnest(CAST(CAST($5 AS text) AS text[])) AS status,
+             unnest(CAST(CAST($6 AS text) AS text[])) AS outcome, unnest(CAST(CAST($7 AS text) AS text[])) AS attempt_outcome,
+             unnest(CAST(CAST($8 AS text) AS timestamptz[])) AS run_after, unnest(CAST(CAST($9 AS text) AS boolean[])) AS ready,
+             unnest(CAST(CAST($10 AS text) AS text[])) AS result, unnest(CAST(CAST($11 AS text) AS text[])) AS error_message) AS e
 WHERE t.id = e.id AND (t.status = 'processing' AND t.fence = e.fence AND t.lease_secret = e.secret) IS TRUE
 RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
 `
 
-// EndAttempts is CompleteTask, FailTask, RetryTask and ReleaseTask for many tasks, each under its own live lease. The JSON array must be sorted by id,
-// and no id may come twice.
-func (q *Queries) EndAttempts(ctx context.Context, ends string) ([]Task, error) {
-	rows, err := q.query(ctx, q.endAttemptsStmt, endAttempts, ends)
+type EndAttemptsParams struct {
+	Ids             string
+	Fences          string
+	Secrets         string
+	Nows            string
+	Statuses        string
+	Outcomes        string
+	AttemptOutcomes string
+	RunAfters       string
+	Readies         string
+	Results         string
+	ErrorMessages   string
+}
+
+// EndAttempts is CompleteTask, FailTask, RetryTask and ReleaseTask for many tasks, each under its own live lease. They must be sorted by id, and
+// no id may come twice.
+func (q *Queries) EndAttempts(ctx context.Context, arg EndAttemptsParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.endAttemptsStmt, endAttempts,
+		arg.Ids,
+		arg.Fences,
+		arg.Secrets,
+		arg.Nows,
+		arg.Statuses,
+		arg.Outcomes,
+		arg.AttemptOutcomes,
+		arg.RunAfters,
+		arg.Readies,
+		arg.Results,
+		arg.ErrorMessages,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +176,7 @@ func (q *Queries) EndAttempts(ctx context.Context, ends string) ([]Task, error) 
 }
 
 const insertTask = `-- name: InsertTask :one
+
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
                         deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
 VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $7,
@@ -171,6 +201,8 @@ type InsertTaskParams struct {
 	Now            time.Time
 }
 
+// Operations that came together are one statement, a set. A set arrives as array literals, one for each column: they are read in a third of the time that
+// JSON takes.
 // InsertTask returns no row when a task with this key exists.
 func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error) {
 	row := q.queryRow(ctx, q.insertTaskStmt, insertTask,
@@ -196,31 +228,59 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (int64, 
 const insertTasks = `-- name: InsertTasks :many
 INSERT INTO task_queue (id, lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
                         deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
-SELECT e.id, e.lane_id, e.type, e.priority, CAST(e.payload AS json), CAST(e.compatibility AS json), 'queued', 0, e.max_attempts,
-       to_timestamp(e.run_after_micros / 1000000) + e.run_after_micros % 1000000 * interval '1 microsecond',
-       to_timestamp(e.deadline_micros / 1000000) + e.deadline_micros % 1000000 * interval '1 microsecond',
-       e.timeout_seconds, CAST(e.retry_policy AS json), e.ready, e.idempotency_key,
-       to_timestamp(e.now_micros / 1000000) + e.now_micros % 1000000 * interval '1 microsecond',
-       to_timestamp(e.now_micros / 1000000) + e.now_micros % 1000000 * interval '1 microsecond'
-FROM (SELECT nextval('task_queue_id_seq') AS id, b.lane_id, b.type, b.priority, b.payload, b.compatibility, b.max_attempts, b.run_after_micros,
-             b.deadline_micros, b.timeout_seconds, b.retry_policy, b.ready, b.idempotency_key, b.now_micros
-      FROM json_to_recordset(CAST(CAST($1 AS text) AS json)) AS b(
-          lane_id bigint, type text, priority integer, payload text, compatibility text, max_attempts integer, run_after_micros bigint,
-          deadline_micros bigint, timeout_seconds double precision, retry_policy text, ready boolean, idempotency_key text, now_micros bigint)) AS e
+SELECT e.id, e.lane_id, e.type, e.priority, CAST(e.payload AS json), CAST(e.compatibility AS json), 'queued', 0, e.max_attempts, e.run_after_utc,
+       e.deadline_utc, e.timeout_seconds, CAST(e.retry_policy AS json), e.ready, e.idempotency_key, e.created_at_utc, e.created_at_utc
+FROM (SELECT nextval('task_queue_id_seq') AS id, unnest(CAST(CAST($1 AS text) AS bigint[])) AS lane_id, unnest(CAST(CAST($2 AS text) AS text[])) AS type,
+             unnest(CAST(CAST($3 AS text) AS integer[])) AS priority, unnest(CAST(CAST($4 AS text) AS text[])) AS payload,
+             unnest(CAST(CAST($5 AS text) AS text[])) AS compatibility, unnest(CAST(CAST($6 AS text) AS integer[])) AS max_attempts,
+             unnest(CAST(CAST($7 AS text) AS timestamptz[])) AS run_after_utc, unnest(CAST(CAST($8 AS text) AS timestamptz[])) AS deadline_utc,
+             unnest(CAST(CAST($9 AS text) AS double precision[])) AS timeout_seconds, unnest(CAST(CAST($10 AS text) AS text[])) AS retry_policy,
+             unnest(CAST(CAST($11 AS text) AS boolean[])) AS ready, unnest(CAST(CAST($12 AS text) AS text[])) AS idempotency_key,
+             unnest(CAST(CAST($13 AS text) AS timestamptz[])) AS created_at_utc) AS e
 ORDER BY e.idempotency_key, e.id
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id, idempotency_key
 `
+
+type InsertTasksParams struct {
+	LaneIds         string
+	Types           string
+	Priorities      string
+	Payloads        string
+	Compatibilities string
+	MaxAttempts     string
+	RunAfters       string
+	Deadlines       string
+	Timeouts        string
+	RetryPolicies   string
+	Readies         string
+	IdempotencyKeys string
+	CreatedAts      string
+}
 
 type InsertTasksRow struct {
 	ID             int64
 	IdempotencyKey *string
 }
 
-// InsertTasks inserts the tasks of a JSON array, ids growing in its order; those whose key exists are left out. The ids are given before
-// the rows are sorted by key: sets that share keys then wait for each other in one order and cannot deadlock.
-func (q *Queries) InsertTasks(ctx context.Context, batch string) ([]InsertTasksRow, error) {
-	rows, err := q.query(ctx, q.insertTasksStmt, insertTasks, batch)
+// InsertTasks inserts tasks, ids growing in the order given; those whose key exists are left out. The ids are given before the rows are
+// sorted by key: sets that share keys then wait for each other in one order and cannot deadlock.
+func (q *Queries) InsertTasks(ctx context.Context, arg InsertTasksParams) ([]InsertTasksRow, error) {
+	rows, err := q.query(ctx, q.insertTasksStmt, insertTasks,
+		arg.LaneIds,
+		arg.Types,
+		arg.Priorities,
+		arg.Payloads,
+		arg.Compatibilities,
+		arg.MaxAttempts,
+		arg.RunAfters,
+		arg.Deadlines,
+		arg.Timeouts,
+		arg.RetryPolicies,
+		arg.Readies,
+		arg.IdempotencyKeys,
+		arg.CreatedAts,
+	)
 	if err != nil {
 		return nil, err
 	}

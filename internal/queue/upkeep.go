@@ -17,9 +17,20 @@ const (
 	upkeepBatch = 500
 )
 
+// listener is a store that other processes share. Listen calls woken with the lanes in which these have made tasks ready, Ready being how many, until
+// ctx ends; nil lanes stand for any.
+type listener interface {
+	Listen(ctx context.Context, woken func(lanes []task.Lane))
+}
+
 // Run takes back expired leases, makes due tasks ready, and ends those past their deadline, each when its time comes, until ctx
-// ends. It also lets waiting claims see what other processes have enqueued. A store that fails is tried again; Run returns nil.
+// ends. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
 func (q *Queue) Run(ctx context.Context) error {
+	if l, ok := q.store.(listener); ok {
+		var listening sync.WaitGroup
+		listening.Go(func() { l.Listen(ctx, q.waiters.wakeFor) })
+		defer listening.Wait()
+	}
 	failing := false
 	for ctx.Err() == nil {
 		next, err := q.Upkeep(ctx)

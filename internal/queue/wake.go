@@ -50,11 +50,28 @@ func (ws *waiters) wake(t task.Task) {
 	if err != nil {
 		return // the store would not hold it
 	}
-	lane := task.Lane{Type: t.Type, Requires: requires, Priority: t.Priority, Ready: 1}
-	for e := ws.list.Front(); e != nil; e = e.Next() {
+	ws.wakeIn(task.Lane{Type: t.Type, Requires: requires, Priority: t.Priority, Ready: 1})
+}
+
+// wakeIn wakes as many of the first claims that may take from the lane and have not been woken yet as it has ready tasks. The caller holds mu.
+func (ws *waiters) wakeIn(lane task.Lane) {
+	for e := ws.list.Front(); e != nil && lane.Ready > 0; e = e.Next() {
 		if w := e.Value.(*waiter); w.claim.MayTake(lane) && w.wake() {
-			return
+			lane.Ready--
 		}
+	}
+}
+
+// wakeFor wakes claims for the ready tasks of the lanes, all claims for nil lanes.
+func (ws *waiters) wakeFor(lanes []task.Lane) {
+	if lanes == nil {
+		ws.wakeAll()
+		return
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, lane := range lanes {
+		ws.wakeIn(lane)
 	}
 }
 

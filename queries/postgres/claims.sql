@@ -17,7 +17,7 @@ SELECT CAST(h.lane_id AS bigint) AS lane_id FROM heads AS h WHERE h.lane_id IS N
 
 -- name: ListLanes :many
 SELECT l.id, l.type, l.compatibility, l.priority FROM lanes AS l
-WHERE l.id IN (SELECT CAST(i.value AS bigint) FROM json_array_elements_text(CAST(CAST(@ids AS text) AS json)) AS i(value));
+WHERE l.id = ANY (CAST(CAST(@ids AS text) AS bigint[]));
 
 -- CountReady returns how many tasks the lanes have to claim, of those that have any.
 -- name: CountReady :many

@@ -242,13 +242,14 @@ func (t *taking) newest(ctx context.Context, lanes []task.Lane) (int, error) {
 
 // params says who gets the first task taken, the second, and so on.
 func (t *taking) params(wanted []int) postgresdb.ClaimOldestParams {
-	secrets, workers, leases := make([]string, len(wanted)), make([]string, len(wanted)), make([]string, len(wanted))
-	for i, claim := range wanted {
-		c := t.claims[claim]
-		secrets[i], workers[i], leases[i] = c.Secret, c.WorkerID, t.now.Add(c.Lease).Format(time.RFC3339Nano)
+	column := func(value func([]byte, task.Claim) []byte) string {
+		return column(len(wanted), func(b []byte, i int) []byte { return value(b, t.claims[wanted[i]]) })
 	}
 	return postgresdb.ClaimOldestParams{
-		Now: t.now, Max: int64(len(wanted)), Secrets: encodeArray(secrets), Workers: encodeArray(workers), LeaseUntils: encodeArray(leases),
+		Now: t.now, Max: int64(len(wanted)),
+		Secrets:     column(func(b []byte, c task.Claim) []byte { return appendText(b, c.Secret) }),
+		Workers:     column(func(b []byte, c task.Claim) []byte { return appendText(b, c.WorkerID) }),
+		LeaseUntils: column(func(b []byte, c task.Claim) []byte { return appendTime(b, t.now.Add(c.Lease)) }),
 	}
 }
 

@@ -68,17 +68,7 @@ func (c *databaseClock) set(offset int64) {
 	}
 }
 
-// start measures again and again until stop is called, which returns when that has ended.
-func (c *databaseClock) start(q *postgresdb.Queries, log *slog.Logger) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.run(ctx, q, log)
-	}()
-	return func() { cancel(); <-done }
-}
-
+// run measures again and again until ctx ends.
 func (c *databaseClock) run(ctx context.Context, q *postgresdb.Queries, log *slog.Logger) {
 	ticker := time.NewTicker(measureEvery)
 	defer ticker.Stop()

@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prismq/thequeue/db/postgresdb"
@@ -31,6 +30,29 @@ func (e end) size() int {
 		return len(e.message)
 	}
 	return len(*e.result)
+}
+
+// status is that of the task after the attempt.
+func (e end) status() task.Status {
+	switch {
+	case e.as == task.AttemptSucceeded:
+		return task.Completed
+	case e.runAfter != nil:
+		return task.Queued
+	}
+	return task.Failed
+}
+
+// taskOutcome is nil while the task is live.
+func (e end) taskOutcome() *task.Outcome {
+	switch e.status() {
+	case task.Completed:
+		succeeded := task.Succeeded
+		return &succeeded
+	case task.Failed:
+		return &e.outcome
+	}
+	return nil
 }
 
 func (e end) ready() bool { return e.runAfter != nil && !e.runAfter.After(e.now) }
@@ -71,11 +93,8 @@ func (s *Store) endMany(ctx context.Context, es []end) ([]outcome[task.Task], er
 		at[e.id], out[i].err = i, sql.ErrNoRows
 		set = append(set, e)
 	}
-	ends, err := encodeEnds(set)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.q.EndAttempts(ctx, ends)
+	slices.SortFunc(set, func(a, b end) int { return cmp.Compare(a.id, b.id) })
+	rows, err := s.q.EndAttempts(ctx, endParams(set))
 	if err != nil {
 		return nil, err
 	}
@@ -85,47 +104,28 @@ func (s *Store) endMany(ctx context.Context, es []end) ([]outcome[task.Task], er
 	return out, nil
 }
 
-// encodeEnds returns the JSON array that the query EndAttempts takes. Results travel as strings inside it, so that they arrive byte for byte.
-func encodeEnds(es []end) (string, error) {
-	type row struct {
-		ID             int64               `json:"id"`
-		Fence          int64               `json:"fence"`
-		Secret         string              `json:"secret"`
-		Now            time.Time           `json:"now"`
-		Status         task.Status         `json:"status"`
-		Outcome        *task.Outcome       `json:"outcome,omitempty"`
-		AttemptOutcome task.AttemptOutcome `json:"attempt_outcome"`
-		GivenBack      int                 `json:"given_back"`
-		RunAfter       *time.Time          `json:"run_after,omitempty"`
-		Ready          bool                `json:"ready"`
-		Result         *string             `json:"result,omitempty"`
-		ErrorMessage   *string             `json:"error_message,omitempty"`
+func endParams(es []end) postgresdb.EndAttemptsParams {
+	column := func(value func([]byte, end) []byte) string {
+		return column(len(es), func(b []byte, i int) []byte { return value(b, es[i]) })
 	}
-	es = slices.SortedFunc(slices.Values(es), func(a, b end) int { return cmp.Compare(a.id, b.id) })
-	rows := make([]row, len(es))
-	for i, e := range es {
-		r := row{ID: e.id, Fence: e.tok.Fence, Secret: e.tok.Secret, Now: e.now, AttemptOutcome: e.as, RunAfter: e.runAfter, Ready: e.ready(), Result: (*string)(e.result)}
-		switch succeeded := task.Succeeded; {
-		case e.as == task.AttemptSucceeded:
-			r.Status, r.Outcome = task.Completed, &succeeded
-		case e.runAfter != nil:
-			r.Status = task.Queued
-		default:
-			r.Status, r.Outcome = task.Failed, &es[i].outcome
-		}
-		switch e.as {
-		case task.AttemptReleased:
-			r.GivenBack = 1
-		case task.AttemptFailed, task.AttemptRejected:
-			r.ErrorMessage = &es[i].message
-		}
-		rows[i] = r
+	return postgresdb.EndAttemptsParams{
+		Ids:             column(func(b []byte, e end) []byte { return appendInt(b, e.id) }),
+		Fences:          column(func(b []byte, e end) []byte { return appendInt(b, e.tok.Fence) }),
+		Secrets:         column(func(b []byte, e end) []byte { return appendText(b, e.tok.Secret) }),
+		Nows:            column(func(b []byte, e end) []byte { return appendTime(b, e.now) }),
+		Statuses:        column(func(b []byte, e end) []byte { return appendText(b, e.status()) }),
+		Outcomes:        column(func(b []byte, e end) []byte { return appendOr(b, e.taskOutcome(), appendText) }),
+		AttemptOutcomes: column(func(b []byte, e end) []byte { return appendText(b, e.as) }),
+		RunAfters:       column(func(b []byte, e end) []byte { return appendOr(b, e.runAfter, appendTime) }),
+		Readies:         column(func(b []byte, e end) []byte { return strconv.AppendBool(b, e.ready()) }),
+		Results:         column(func(b []byte, e end) []byte { return appendOr(b, e.result, appendText) }),
+		ErrorMessages: column(func(b []byte, e end) []byte {
+			if e.as == task.AttemptSucceeded {
+				return append(b, "NULL"...)
+			}
+			return appendText(b, e.message)
+		}),
 	}
-	b, err := json.Marshal(rows)
-	if err != nil {
-		return "", fmt.Errorf("encode ends of attempts: %w", err)
-	}
-	return string(b), nil
 }
 
 // settleEnd finds out what became of an end during which the connection broke. Trying again waits for what the server may still be doing with

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -42,12 +43,53 @@ func classify(ctx context.Context, what string, err error) error {
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", what, ctx.Err())
+	case unreachable(err) != "":
+		return fmt.Errorf("%s: %w", what, &unreachableError{address: unreachable(err), cause: err})
 	case sqlState(err) == diskFull:
 		return fmt.Errorf("%s: %w: %w", what, task.ErrFull, err)
 	case busy(err):
 		return fmt.Errorf("%s: %w: %w", what, task.ErrBusy, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// unreachableError: no connection to the server came about. It is an ErrBusy.
+type unreachableError struct {
+	address string
+	cause   error
+}
+
+func (e *unreachableError) Error() string {
+	why := "no answer in time"
+	var network *net.OpError
+	var name *net.DNSError
+	switch {
+	case errors.As(e.cause, &name):
+		why = name.Err
+	case errors.As(e.cause, &network) && !network.Timeout():
+		why = network.Err.Error()
+	case closed(e.cause):
+		why = "it closed the connection"
+	}
+	return fmt.Sprintf("the PostgreSQL server cannot be reached at %s: %s", e.address, why)
+}
+
+func (e *unreachableError) Is(target error) bool { return target == task.ErrBusy }
+
+func (e *unreachableError) Unwrap() error { return e.cause }
+
+// unreachable returns the address at which the server was looked for, when it did not answer there; else the empty string.
+func unreachable(err error) string {
+	var connect *pgconn.ConnectError
+	var network net.Error
+	if sqlState(err) != "" || !errors.As(err, &connect) || !errors.As(err, &network) && !closed(err) {
+		return ""
+	}
+	host, port := connect.Config.Host, strconv.Itoa(int(connect.Config.Port))
+	if strings.HasPrefix(host, "/") {
+		return host + "/.s.PGSQL." + port
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // busy reports whether the database refused or undid the operation for a reason that passes. A connection that broke while the
@@ -57,8 +99,7 @@ func busy(err error) bool {
 	case serializationFailure, deadlockDetected, lockNotAvailable, queryCanceled, adminShutdown, crashShutdown, cannotConnectNow, idleInTransaction, readOnlyTransaction:
 		return true
 	case "":
-		var connect *pgconn.ConnectError
-		return errors.As(err, &connect) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
+		return unreachable(err) != "" || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
 	default:
 		return strings.HasPrefix(code, insufficientResources)
 	}
@@ -77,8 +118,11 @@ func unsettled(err error) bool {
 		return false
 	}
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
+	return errors.As(err, &network) || closed(err)
 }
+
+// closed reports whether the other side ended the connection.
+func closed(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 // sqlState returns the code of an error of the server, else the empty string.
 func sqlState(err error) string {

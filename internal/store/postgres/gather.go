@@ -14,20 +14,24 @@ const (
 	maxSet = 512
 	// maxSetBytes bounds the payloads and results of one set.
 	maxSetBytes = 4 << 20
+	// enough operations begin a set beside another one, of which there are maxAtOnce at most. With fewer callers one set at a time is
+	// faster: two share its cost among half as many.
+	enough    = 16
+	maxAtOnce = 2
 	// setTimeout bounds one set. The server ends a statement earlier; this is for a server that does not answer.
 	setTimeout = 20 * time.Second
 )
 
 // gatherer lets operations of one kind that come together share one statement and its commit. There is no timer and no goroutine of its
-// own: a caller that finds fewer than atOnce sets under way does its operation at once; else it waits, and when a set ends the first that
-// waits takes all that have gathered. So a lone caller pays nothing, and sets grow with the load.
+// own: a caller that finds no set under way does its operation at once; else it waits, and when a set ends the first that waits takes all that
+// have gathered. So a lone caller pays nothing, and sets grow with the load. When enough have gathered another set begins beside the first: the
+// server then works on one while this process makes up the other.
 //
 // A context that ends before its operation has begun withdraws it. After that the operation is not interrupted and its answer says what
 // happened: the commit is that of others too.
 type gatherer[E, V any] struct {
-	atOnce int
-	size   func(E) int // what an operation adds to its set
-	most   int         // the size of a set, unless a single operation is greater
+	size func(E) int // what an operation adds to its set
+	most int         // the size of a set, unless a single operation is greater
 
 	// one does a single operation. many does a set and answers each operation by itself; with an error none was answered, and each is
 	// done alone, unless what failed would fail again.
@@ -39,6 +43,7 @@ type gatherer[E, V any] struct {
 	mu      sync.Mutex
 	waiting []*operation[E, V] // in the order in which they came
 	running int                // sets under way or about to be
+	pending int                // of these, sets about to be
 }
 
 type outcome[V any] struct {
@@ -73,14 +78,12 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 	op := &operation[E, V]{in: in, word: make(chan word, 2)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, op)
-	free := g.running < g.atOnce
-	if free {
-		g.running++
-		op.appointed = true
-		op.word <- lead
+	first := g.running == 0
+	if first || g.mayBegin() {
+		g.begin(op)
 	}
 	g.mu.Unlock()
-	if free {
+	if first {
 		runtime.Gosched() // callers that are ready to run come along
 	}
 	done := ctx.Done()
@@ -102,33 +105,43 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 	}
 }
 
-// lead does one set and appoints who does the next.
+// lead does one set.
 func (g *gatherer[E, V]) lead(ctx context.Context, op *operation[E, V]) {
-	if set := g.take(); len(set) > 0 {
+	if set := g.take(op); len(set) > 0 {
 		g.run(ctx, set)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	op.appointed = false
-	g.appoint()
+	g.end()
 }
 
-// appoint passes the right to do a set on, to the first that waits for one. The caller holds mu.
-func (g *gatherer[E, V]) appoint() {
-	for _, op := range g.waiting {
-		if !op.appointed {
-			op.appointed = true
-			op.word <- lead
-			return
-		}
-	}
+// end notes that a set is done, and lets the first that waits begin the next. The caller holds mu.
+func (g *gatherer[E, V]) end() {
 	g.running--
+	if len(g.waiting) > 0 && (g.running == 0 || g.mayBegin()) {
+		g.begin(g.waiting[0])
+	}
+}
+
+// mayBegin reports whether a set may begin beside others. The caller holds mu.
+func (g *gatherer[E, V]) mayBegin() bool {
+	return g.pending == 0 && g.running < maxAtOnce && len(g.waiting) >= enough
+}
+
+// begin tells the caller of the operation to take a set. The caller holds mu.
+func (g *gatherer[E, V]) begin(op *operation[E, V]) {
+	g.running++
+	g.pending++
+	op.appointed = true
+	op.word <- lead
 }
 
 // take removes the operations of the next set from those that wait, the first come first.
-func (g *gatherer[E, V]) take() []*operation[E, V] {
+func (g *gatherer[E, V]) take(leader *operation[E, V]) []*operation[E, V] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.pending--
+	leader.appointed = false
 	n, size := 0, 0
 	for n < len(g.waiting) && n < maxSet {
 		if size += g.size(g.waiting[n].in); n > 0 && size > g.most {
@@ -151,7 +164,8 @@ func (g *gatherer[E, V]) withdraw(op *operation[E, V]) bool {
 	}
 	g.waiting = slices.Delete(g.waiting, i, i+1)
 	if op.appointed {
-		g.appoint()
+		g.pending--
+		g.end()
 	}
 	return true
 }

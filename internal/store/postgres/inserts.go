@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 
 	"github.com/prismq/thequeue/db/postgresdb"
 	"github.com/prismq/thequeue/internal/store"
@@ -62,11 +63,7 @@ func (s *Store) insertMany(ctx context.Context, ts []task.Task) ([]outcome[int64
 
 // insertAll stores the tasks in one statement and returns their ids, 0 where a key was known.
 func insertAll(ctx context.Context, q *postgresdb.Queries, ts []task.Task) ([]int64, error) {
-	batch, err := store.EncodeBatch(ts)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := q.InsertTasks(ctx, batch)
+	rows, err := q.InsertTasks(ctx, insertParams(ts))
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +78,27 @@ func insertAll(ctx context.Context, q *postgresdb.Queries, ts []task.Task) ([]in
 		ids[i] = stored[i].ID
 	}
 	return ids, nil
+}
+
+func insertParams(ts []task.Task) postgresdb.InsertTasksParams {
+	column := func(value func([]byte, task.Task) []byte) string {
+		return column(len(ts), func(b []byte, i int) []byte { return value(b, ts[i]) })
+	}
+	return postgresdb.InsertTasksParams{
+		LaneIds:         column(func(b []byte, t task.Task) []byte { return appendInt(b, t.LaneID) }),
+		Types:           column(func(b []byte, t task.Task) []byte { return appendText(b, t.Type) }),
+		Priorities:      column(func(b []byte, t task.Task) []byte { return appendInt(b, t.Priority) }),
+		Payloads:        column(func(b []byte, t task.Task) []byte { return appendText(b, t.Payload) }),
+		Compatibilities: column(func(b []byte, t task.Task) []byte { return appendText(b, t.Compatibility) }),
+		MaxAttempts:     column(func(b []byte, t task.Task) []byte { return appendInt(b, t.MaxAttempts) }),
+		RunAfters:       column(func(b []byte, t task.Task) []byte { return appendTime(b, t.RunAfterUTC) }),
+		Deadlines:       column(func(b []byte, t task.Task) []byte { return appendOr(b, t.DeadlineUTC, appendTime) }),
+		Timeouts:        column(func(b []byte, t task.Task) []byte { return appendOr(b, t.TimeoutSeconds, appendFloat) }),
+		RetryPolicies:   column(func(b []byte, t task.Task) []byte { return appendOr(b, t.RetryPolicy, appendText) }),
+		Readies:         column(func(b []byte, t task.Task) []byte { return strconv.AppendBool(b, t.Ready) }),
+		IdempotencyKeys: column(func(b []byte, t task.Task) []byte { return appendOr(b, t.IdempotencyKey, appendText) }),
+		CreatedAts:      column(func(b []byte, t task.Task) []byte { return appendTime(b, t.CreatedAtUTC) }),
+	}
 }
 
 // settleInsert finds out by its key what became of an insert during which the connection broke. Trying again waits for what the server

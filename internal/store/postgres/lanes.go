@@ -118,7 +118,7 @@ func (s *Store) lanesByID(ctx context.Context, ids []int64) ([]task.Lane, error)
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	rows, err := s.q.ListLanes(ctx, encodeIDs(unknown))
+	rows, err := s.q.ListLanes(ctx, column(len(unknown), func(b []byte, i int) []byte { return appendInt(b, unknown[i]) }))
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 // ReapExpiredLeases takes back leases whose time was over at now.
 func (s *Store) ReapExpiredLeases(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return do(ctx, s, "reap leases", func() ([]task.Task, error) {
+	return s.announced(do(ctx, s, "reap leases", func() ([]task.Task, error) {
 		return inTx(ctx, s.db, nil, func(q *postgresdb.Queries) ([]task.Task, error) {
 			requeued, err := q.RequeueExpiredLeases(ctx, postgresdb.RequeueExpiredLeasesParams{Now: now, Max: int64(max)})
 			if err != nil || len(requeued) == max {
@@ -21,15 +21,21 @@ func (s *Store) ReapExpiredLeases(ctx context.Context, now time.Time, max int) (
 			failed, err := q.FailExpiredLeases(ctx, postgresdb.FailExpiredLeasesParams{Now: now, Max: int64(max - len(requeued))})
 			return tasks(append(requeued, failed...)), err
 		})
-	})
+	}))
+}
+
+// announced tells other processes of those tasks that can be claimed now.
+func (s *Store) announced(ts []task.Task, err error) ([]task.Task, error) {
+	s.announce(ts...)
+	return ts, err
 }
 
 // PromoteDue makes queued tasks ready whose time has come.
 func (s *Store) PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return do(ctx, s, "promote tasks", func() ([]task.Task, error) {
+	return s.announced(do(ctx, s, "promote tasks", func() ([]task.Task, error) {
 		rows, err := s.q.PromoteDue(ctx, postgresdb.PromoteDueParams{Now: now, Max: int64(max)})
 		return tasks(rows), err
-	})
+	}))
 }
 
 // ExpireTasks ends queued tasks whose deadline has come.

@@ -45,7 +45,9 @@ type Store struct {
 	inserts    gatherer[task.Task, int64]
 	claims     gatherer[task.Claim, []task.Task]
 	ends       gatherer[end, task.Task]
-	stopClock  func() // ends the measuring and waits for it
+	announcer  *announcer
+	cfg        *pgx.ConnConfig
+	stop       func() // ends what runs beside the operations, and waits for it
 
 	open   sync.RWMutex // held for reading by every operation
 	closed bool
@@ -69,14 +71,26 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err := migrate(ctx, cfg, o.Migrate); err != nil {
 		return nil, classify(ctx, "open PostgreSQL", err)
 	}
-	s := &Store{db: connect(lookups(cfg), o.MaxConns), listDB: connect(cfg, listConns), clock: &databaseClock{base: clock.NewSystem(time.Time{})}}
+	machine := clock.NewSystem(time.Time{})
+	s := &Store{
+		cfg: cfg, db: connect(lookups(cfg), o.MaxConns), listDB: connect(cfg, listConns),
+		clock: &databaseClock{base: machine}, announcer: newAnnouncer(cfg, machine, o.Log),
+	}
 	s.q, s.lists = postgresdb.New(s.db), postgresdb.New(s.listDB)
 	s.gather()
 	if err := s.clock.measure(ctx, s.q); err != nil {
-		return nil, errors.Join(classify(ctx, "open PostgreSQL", err), s.db.Close(), s.listDB.Close())
+		return nil, errors.Join(classify(ctx, "open PostgreSQL", err), s.disconnect())
 	}
-	s.stopClock = s.clock.start(s.q, o.Log)
+	running, cancel := context.WithCancel(context.Background())
+	var beside sync.WaitGroup
+	beside.Go(func() { s.clock.run(running, s.q, o.Log) })
+	beside.Go(func() { s.announcer.run(running) })
+	s.stop = func() { cancel(); beside.Wait() }
 	return s, nil
+}
+
+func (s *Store) disconnect() error {
+	return errors.Join(s.db.Close(), s.listDB.Close(), s.announcer.db.Close())
 }
 
 // configure reads the URL and adds what it does not say. What is wrong with it is a *task.InvalidError without its text.
@@ -178,19 +192,13 @@ func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() 
 	return s, done, nil
 }
 
-const (
-	insertsAtOnce = 2
-	claimsAtOnce  = 2
-	endsAtOnce    = 2
-)
-
 // gather sets up what is done in sets.
 func (s *Store) gather() {
-	s.inserts = gatherer[task.Task, int64]{atOnce: insertsAtOnce, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
+	s.inserts = gatherer[task.Task, int64]{one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
 		size: func(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }, most: maxSetBytes}
-	s.claims = gatherer[task.Claim, []task.Task]{atOnce: claimsAtOnce, one: s.claimOne, many: s.claimMany,
+	s.claims = gatherer[task.Claim, []task.Task]{one: s.claimOne, many: s.claimMany,
 		size: func(c task.Claim) int { return c.Max }, most: maxWanted}
-	s.ends = gatherer[end, task.Task]{atOnce: endsAtOnce, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
+	s.ends = gatherer[end, task.Task]{one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
 }
 
 // Ping returns nil when the database answers.
@@ -210,8 +218,8 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.stopClock()
-	return errors.Join(s.db.Close(), s.listDB.Close())
+	s.stop()
+	return s.disconnect()
 }
 
 // maxTries bounds how often an operation is tried that the database gives up.
