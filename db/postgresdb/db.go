@@ -57,6 +57,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
 	}
+	if q.describeSessionStmt, err = db.PrepareContext(ctx, describeSession); err != nil {
+		return nil, fmt.Errorf("error preparing query DescribeSession: %w", err)
+	}
 	if q.endAttemptsStmt, err = db.PrepareContext(ctx, endAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query EndAttempts: %w", err)
 	}
@@ -238,6 +241,11 @@ func (q *Queries) Close() error {
 	if q.deleteWorkerStmt != nil {
 		if cerr := q.deleteWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
+		}
+	}
+	if q.describeSessionStmt != nil {
+		if cerr := q.describeSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing describeSessionStmt: %w", cerr)
 		}
 	}
 	if q.endAttemptsStmt != nil {
@@ -495,6 +503,7 @@ type Queries struct {
 	countTasksStmt           *sql.Stmt
 	deleteTaskStmt           *sql.Stmt
 	deleteWorkerStmt         *sql.Stmt
+	describeSessionStmt      *sql.Stmt
 	endAttemptsStmt          *sql.Stmt
 	expireTasksStmt          *sql.Stmt
 	extendLeaseStmt          *sql.Stmt
@@ -553,6 +562,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countTasksStmt:           q.countTasksStmt,
 		deleteTaskStmt:           q.deleteTaskStmt,
 		deleteWorkerStmt:         q.deleteWorkerStmt,
+		describeSessionStmt:      q.describeSessionStmt,
 		endAttemptsStmt:          q.endAttemptsStmt,
 		expireTasksStmt:          q.expireTasksStmt,
 		extendLeaseStmt:          q.extendLeaseStmt,

@@ -28,6 +28,8 @@ type Querier interface {
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
+	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
+	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
 	// EndAttempts is CompleteTask, FailTask, RetryTask and ReleaseTask for many tasks, each under its own live lease. They must be sorted by id, and
 	// no id may come twice.
 	EndAttempts(ctx context.Context, arg EndAttemptsParams) ([]Task, error)

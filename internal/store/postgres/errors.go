@@ -39,7 +39,7 @@ func classify(ctx context.Context, what string, err error) error {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return task.ErrNotFound
-	case errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrLeaseLost), errors.Is(err, task.ErrConflict), errors.Is(err, task.ErrStopped):
+	case isInvalid(err), errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrLeaseLost), errors.Is(err, task.ErrConflict), errors.Is(err, task.ErrStopped):
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", what, ctx.Err())
@@ -131,4 +131,20 @@ func sqlState(err error) string {
 		return pg.Code
 	}
 	return ""
+}
+
+func isInvalid(err error) bool {
+	_, ok := errors.AsType[*task.InvalidError](err)
+	return ok
+}
+
+// withoutURL returns what is wrong with a URL without repeating it: there may be a password in it.
+func withoutURL(err error) string {
+	const quoted = "`: " // how the error goes on after the URL
+	text := err.Error()
+	at := strings.LastIndex(text, quoted)
+	if at < 0 || strings.Contains(text[at:], "failed to parse as") { // says which part of the URL it could not read
+		return "it must be like postgres://user:password@host:5432/name"
+	}
+	return text[at+len(quoted):]
 }

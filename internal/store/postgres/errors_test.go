@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -62,5 +63,23 @@ func TestClassifyPrefersTheContext(t *testing.T) {
 	cancel()
 	if got := classify(ctx, "try", &pgconn.PgError{Code: "57014"}); !errors.Is(got, context.Canceled) || errors.Is(got, task.ErrBusy) {
 		t.Errorf("got %v, want context.Canceled alone", got)
+	}
+}
+
+func TestConfigureSaysWhatIsWrongWithTheURLAlone(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"postgres://u:opensesame@127.0.0.1/db?sslmode=banana":                        "sslmode is invalid",
+		"postgres://u:opensesame@127.0.0.1/db?connect_timeout=soon":                  "invalid connect_timeout",
+		"postgres://u:opensesame@127.0.0.1/db?target_session_attrs=any&sslmode=more": "sslmode is invalid",
+		"postgres://u:open/sesame@127.0.0.1/db":                                      "invalid port",
+		"postgres://u:open`: sesame@127.0.0.1:port/db":                               "must be like",
+		"host=127.0.0.1 password='opensesame dbname=x":                               "must be like",
+	} {
+		_, err := configure(url)
+		bad, ok := errors.AsType[*task.InvalidError](err)
+		if !ok || bad.Fields[0].Field != "database" || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%s: got %v, want an error of the field database with %q", url, err, want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -157,6 +158,39 @@ func TestOpenIsBusyWithoutAServer(t *testing.T) {
 	if !errors.Is(err, task.ErrBusy) {
 		t.Errorf("got %v, want ErrBusy", err)
 	}
+}
+
+func TestADatabaseThatIsNotInUTF8IsRefused(t *testing.T) {
+	t.Parallel()
+	_, other := open(t, "")
+	name := fmt.Sprintf("thequeue_test_latin1_%x", rand.Uint64())
+	exec(t, other, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+	t.Cleanup(func() {
+		if _, err := other.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(other.Config().ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = name
+	check := func(what string, err error) {
+		bad, ok := errors.AsType[*task.InvalidError](err)
+		if !ok || bad.Fields[0].Field != "database" || !strings.Contains(err.Error(), "LATIN1") {
+			t.Errorf("%s: got %v, want an error that names the setting and the encoding", what, err)
+		}
+	}
+	_, err = postgres.Open(t.Context(), u.String(), postgres.Options{Migrate: true})
+	check("open", err)
+	_, _, err = postgres.OpenSchema(t.Context(), u.String())
+	check("open for migrations", err)
+	conn, err := pgx.Connect(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	await(t, 0, counting(conn, "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"))
 }
 
 func TestManyNodesOpenAndMigrateAtOnce(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -57,11 +56,11 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open connects to the database that the URL names (postgres://… or key=value pairs). Errors do not contain the password. ErrBusy when
-// the server cannot be reached, schema.ErrNewer and schema.ErrOlder as the options say.
+// the server cannot be reached, *task.InvalidError about the field database when the URL or the encoding will not do, schema.ErrNewer and schema.ErrOlder as the options say.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	cfg, err := configure(url)
 	if err != nil {
-		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -94,16 +93,17 @@ func (s *Store) disconnect() error {
 	return errors.Join(s.db.Close(), s.listDB.Close(), s.announcer.db.Close())
 }
 
-// configure reads the URL and adds what it does not say.
+// configure reads the URL and adds what it does not say. What is wrong with it is a *task.InvalidError without its text.
 func configure(url string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, err
+		return nil, task.Invalid("database", "is not the URL of a PostgreSQL database: %s", withoutURL(err))
 	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout
 	}
 	params := cfg.RuntimeParams
+	params["client_encoding"] = "UTF8" // a role may have another one
 	if params["application_name"] == "" {
 		params["application_name"] = "thequeue"
 	}
@@ -161,7 +161,7 @@ func openSchema(ctx context.Context, cfg *pgx.ConnConfig) (*schema.Schema, func(
 		cfg.RuntimeParams[name] = "0"
 	}
 	db := connect(cfg, 2)
-	err := db.PingContext(ctx)
+	err := checkEncoding(ctx, db)
 	if err == nil {
 		var s *schema.Schema
 		if s, err = schema.New(schema.Postgres, db); err == nil {
@@ -171,11 +171,20 @@ func openSchema(ctx context.Context, cfg *pgx.ConnConfig) (*schema.Schema, func(
 	return nil, nil, errors.Join(err, db.Close())
 }
 
+// checkEncoding refuses a database that cannot hold every text, or that would take bytes which are none. It is the first question asked.
+func checkEncoding(ctx context.Context, db *sql.DB) error {
+	session, err := postgresdb.New(db).DescribeSession(ctx)
+	if err == nil && session.Encoding != "UTF8" {
+		err = task.Invalid("database", "has the encoding %s and must have UTF8: make another with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'", session.Encoding)
+	}
+	return err
+}
+
 // OpenSchema opens the database for its migrations alone; done closes it. ErrBusy when the server cannot be reached.
 func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() error, err error) {
 	cfg, err := configure(url)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open PostgreSQL: %w", err)
+		return nil, nil, err
 	}
 	if s, done, err = openSchema(ctx, cfg); err != nil {
 		return nil, nil, classify(ctx, "open PostgreSQL", err)
