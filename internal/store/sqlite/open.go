@@ -198,6 +198,9 @@ func (s *Store) connect(ctx context.Context) error {
 	if s.read, err = sqlitedb.Prepare(ctx, s.readers); err != nil {
 		return err
 	}
+	if s.index, err = os.Open(s.path + "-shm"); err != nil {
+		return err
+	}
 	return s.note()
 }
 
@@ -249,6 +252,9 @@ func (s *Store) giveUp() error {
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
+	}
+	if s.index != nil {
+		errs = append(errs, s.index.Close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())

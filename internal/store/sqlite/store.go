@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
@@ -32,6 +33,10 @@ type Store struct {
 	read    *sqlitedb.Queries
 	files   []named // that must stay where they are
 	closed  atomic.Bool
+
+	index  *os.File // the WAL index
+	counts still[counted]
+	event  still[*time.Time]
 
 	triggers bool // as in Options
 }

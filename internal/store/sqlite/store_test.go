@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
@@ -357,5 +358,38 @@ func TestFullDiskIsSaidAndHeals(t *testing.T) {
 	limit(1 << 30)
 	if _, _, err := st.InsertTask(t.Context(), n); err != nil {
 		t.Fatalf("insert after room was made: %v", err)
+	}
+}
+
+// TestAFileAtRestIsNotAsked counts the statements of readers.
+func TestAFileAtRestIsNotAsked(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "queue.db")
+	st, other := openAt(t, path, Options{Migrate: true}), openAt(t, path, Options{})
+	look := func() (stats task.Stats, event *time.Time) {
+		t.Helper()
+		stats, err := st.Stats(t.Context(), st.Clock().Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if event, err = st.NextEvent(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return stats, event
+	}
+	look()
+	read := st.read
+	st.read = nil // who asks the database now panics
+	for range 3 {
+		look()
+	}
+	st.read = read
+	insert(t, other, "")
+	claimed, err := other.ClaimTasks(t.Context(), task.Claim{WorkerID: "w", Max: 1, Lease: time.Minute, Now: st.Clock().Now(), Secret: "s"})
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("claimed %v, %v", claimed, err)
+	}
+	if stats, event := look(); stats.ProcessingTasks != 1 || event == nil || !event.Equal(*claimed[0].LeaseUntilUTC) {
+		t.Errorf("after another process wrote: %+v, %v", stats, event)
 	}
 }
