@@ -89,7 +89,7 @@ var ruleRows = []string{
 	(3, 1, 'mail', 100, '{}', '{}', 'processing', NULL,        1, 5, :T0, FALSE, 1, 's3', 'w1', 'w1', :T7,  :T1,  :T2,  NULL,        NULL, NULL,   :T0, :T2),
 	(4, 1, 'mail', 100, '{}', '{}', 'completed',  'succeeded', 1, 5, :T0, FALSE, 1, 's4', NULL, 'w1', NULL, NULL, :T2,  'succeeded', :T3,  NULL,   :T0, :T3),
 	(5, 1, 'mail', 100, '{}', '{}', 'failed',     'exhausted', 1, 1, :T0, FALSE, 1, 's5', NULL, 'w1', NULL, NULL, :T2,  'failed',    :T3,  'boom', :T0, :T3),
-	(6, 1, 'mail', 100, '{}', '{}', 'processing', NULL,        1, 1, :T0, FALSE, 1, 's6', 'w1', 'w1', :T7,  :T1,  NULL, NULL,        NULL, NULL,   :T0, :T1)`,
+	(6, 1, 'mail', 100, '{}', '{}', 'processing', NULL,        1, 1, :T0, FALSE, 1, 's6', 'w1', 'w0', :T7,  :T1,  NULL, NULL,        NULL, NULL,   :T0, :T1)`,
 	`INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message) VALUES (5, 1, 1, 'w1', :T2, :T3, 'failed', 'boom')`,
 	`INSERT INTO task_logs (task_id, at_utc, level, message) VALUES (5, :T2, 'info', 'half way')`,
 }
