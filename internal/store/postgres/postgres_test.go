@@ -212,6 +212,68 @@ func TestManyNodesOpenAndMigrateAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
+func TestNothingIsTakenBackUnderAnOpenStore(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	insert(t, st, 3, 100)
+	s, done, err := postgres.OpenSchema(t.Context(), other.Config().ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { done() })
+	for name, change := range map[string]func(context.Context) error{
+		"down": s.Down, "redo": s.Redo, "down to": func(ctx context.Context) error { return s.DownTo(ctx, 0) },
+	} {
+		if err := change(t.Context()); !errors.Is(err, schema.ErrInUse) {
+			t.Errorf("%s: got %v, want ErrInUse", name, err)
+		}
+	}
+	if err := s.Up(t.Context()); err != nil {
+		t.Errorf("up: %v", err)
+	}
+	exec(t, other, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+	if stats, err := st.Stats(t.Context(), st.Clock().Now()); err != nil || stats.TotalTasks != 3 {
+		t.Errorf("%d tasks, error %v; want 3", stats.TotalTasks, err)
+	}
+	if err := s.Down(t.Context()); !errors.Is(err, schema.ErrInUse) {
+		t.Errorf("down, after the store has connected again: got %v, want ErrInUse", err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Redo(t.Context()); err != nil {
+		t.Errorf("redo, after the store is closed: %v", err)
+	}
+	if err := s.DownTo(t.Context(), 0); err != nil {
+		t.Errorf("down, after the store is closed: %v", err)
+	}
+}
+
+func TestAStoreOpensAfterAMigrationThatIsBeingTakenBack(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, other, "SELECT pg_advisory_lock($1)", schema.InUseLock)
+	opened := make(chan error, 1)
+	go func() {
+		st, err := postgres.Open(t.Context(), other.Config().ConnString(), postgres.Options{Migrate: true})
+		if err == nil {
+			err = st.Close()
+		}
+		opened <- err
+	}()
+	await(t, 1, counting(other, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"))
+	exec(t, other, "DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)")
+	exec(t, other, "DROP VIEW v_queue_status_summary, v_queue_type_summary, v_worker_status, v_task_performance, v_recent_failures")
+	exec(t, other, "SELECT pg_advisory_unlock($1)", schema.InUseLock)
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+	await(t, 5, counting(other, "SELECT count(*) FROM pg_views WHERE schemaname = 'public'"))
+}
+
 func TestSessionsHaveTimeoutsAndAName(t *testing.T) {
 	t.Parallel()
 	st, _ := open(t, "&statement_timeout=7s")

@@ -68,9 +68,6 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.MaxConns == 0 {
 		o.MaxConns = defaultConns
 	}
-	if err := migrate(ctx, cfg, o.Migrate); err != nil {
-		return nil, classify(ctx, "open PostgreSQL", err)
-	}
 	machine := clock.NewSystem(time.Time{})
 	s := &Store{
 		cfg: cfg, db: connect(lookups(cfg), o.MaxConns), listDB: connect(cfg, listConns),
@@ -78,7 +75,11 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	s.q, s.lists = postgresdb.New(s.db), postgresdb.New(s.listDB)
 	s.gather()
-	if err := s.clock.measure(ctx, s.q); err != nil {
+	err = s.clock.measure(ctx, s.q) // from here on the tables stay
+	if err == nil {
+		err = migrate(ctx, cfg, o.Migrate)
+	}
+	if err != nil {
 		return nil, errors.Join(classify(ctx, "open PostgreSQL", err), s.disconnect())
 	}
 	running, cancel := context.WithCancel(context.Background())
@@ -126,9 +127,16 @@ func lookups(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	return cfg
 }
 
-// connect returns a pool. Nothing is dialled before it is needed.
+// connect returns a pool whose sessions say that the tables are in use, so that nobody takes them away. Nothing is dialled before it is needed.
 func connect(cfg *pgx.ConnConfig, maxConns int) *sql.DB {
-	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(inUTC))
+	return pool(cfg, maxConns, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SELECT pg_advisory_lock_shared($1)", schema.InUseLock)
+		return errors.Join(err, inUTC(ctx, c))
+	})
+}
+
+func pool(cfg *pgx.ConnConfig, maxConns int, prepare func(context.Context, *pgx.Conn) error) *sql.DB {
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(prepare))
 	db.SetMaxOpenConns(maxConns)
 	db.SetMaxIdleConns(maxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
@@ -160,7 +168,7 @@ func openSchema(ctx context.Context, cfg *pgx.ConnConfig) (*schema.Schema, func(
 	for name := range timeouts {
 		cfg.RuntimeParams[name] = "0"
 	}
-	db := connect(cfg, 2)
+	db := pool(cfg, 2, inUTC) // one holds a lock while the other migrates
 	err := checkEncoding(ctx, db)
 	if err == nil {
 		var s *schema.Schema
