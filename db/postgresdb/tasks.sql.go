@@ -8,8 +8,6 @@ package postgresdb
 import (
 	"context"
 	"time"
-
-	"github.com/prismq/thequeue/internal/task"
 )
 
 const cancelTask = `-- name: CancelTask :one
@@ -232,97 +230,12 @@ func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, e
 	return items, nil
 }
 
-const listTasksByStatus = `-- name: ListTasksByStatus :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue
-WHERE status = $1 AND id < $2 AND (CAST($3 AS text) = '' OR type = CAST($3 AS text))
-ORDER BY id DESC
-LIMIT CAST($4 AS bigint)
-`
-
-type ListTasksByStatusParams struct {
-	Status task.Status
-	Before int64
-	Type   string
-	Max    int64
-}
-
-func (q *Queries) ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.listTasksByStatusStmt, listTasksByStatus,
-		arg.Status,
-		arg.Before,
-		arg.Type,
-		arg.Max,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.LaneID,
-			&i.Type,
-			&i.Priority,
-			&i.Payload,
-			&i.Compatibility,
-			&i.Status,
-			&i.Outcome,
-			&i.Attempts,
-			&i.MaxAttempts,
-			&i.RunAfterUTC,
-			&i.DeadlineUTC,
-			&i.TimeoutSeconds,
-			&i.RetryPolicy,
-			&i.Ready,
-			&i.Fence,
-			&i.LeaseSecret,
-			&i.LockedBy,
-			&i.LastWorkerID,
-			&i.LeaseUntilUTC,
-			&i.ReservedAtUTC,
-			&i.ProcessingStartedUTC,
-			&i.AttemptOutcome,
-			&i.FinishedAtUTC,
-			&i.ErrorMessage,
-			&i.Result,
-			&i.Progress,
-			&i.ProgressMessage,
-			&i.IdempotencyKey,
-			&i.CreatedAtUTC,
-			&i.UpdatedAtUTC,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const newestTaskAt = `-- name: NewestTaskAt :one
 SELECT created_at_utc FROM task_queue ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) NewestTaskAt(ctx context.Context) (time.Time, error) {
 	row := q.queryRow(ctx, q.newestTaskAtStmt, newestTaskAt)
-	var created_at_utc time.Time
-	err := row.Scan(&created_at_utc)
-	return created_at_utc, err
-}
-
-const oldestQueuedAt = `-- name: OldestQueuedAt :one
-SELECT created_at_utc FROM task_queue WHERE status = 'queued' ORDER BY id LIMIT 1
-`
-
-func (q *Queries) OldestQueuedAt(ctx context.Context) (time.Time, error) {
-	row := q.queryRow(ctx, q.oldestQueuedAtStmt, oldestQueuedAt)
 	var created_at_utc time.Time
 	err := row.Scan(&created_at_utc)
 	return created_at_utc, err

@@ -39,6 +39,7 @@ var table = []row{
 	{is: context.Canceled, status: http.StatusServiceUnavailable, code: "stopping", title: "Stopping", detail: "The request was given up", retry: true},
 	{is: context.DeadlineExceeded, status: http.StatusServiceUnavailable, code: "busy", title: "Busy", detail: "The store did not answer in time; try again", retry: true},
 	{is: errNotReady, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", detail: "The service is not ready; its log says why", retry: true},
+	{is: task.ErrGone, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", detail: "The file of the database is gone; nothing was kept, and the log has its name", retry: true},
 	{is: task.ErrFull, status: http.StatusInsufficientStorage, code: "disk_full", title: "Disk full", detail: "The disk is full; nothing was changed"},
 	{is: errTooLarge, status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large"},
 	{is: errMediaType, status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type"},

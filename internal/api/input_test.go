@@ -269,6 +269,7 @@ func TestErrorTable(t *testing.T) {
 		{task.ErrStopped, 503, "stopping", "1"},
 		{context.DeadlineExceeded, 503, "busy", "1"},
 		{context.Canceled, 503, "stopping", "1"},
+		{task.ErrGone, 503, "not_ready", "1"},
 		{task.ErrFull, 507, "disk_full", ""},
 		{errors.New("broken"), 500, "internal", ""},
 	} {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,12 +97,22 @@ func (h Handlers) check(bad *task.InvalidError) {
 	}
 }
 
+// connectionString knows the other form in which libpq is told where a database is, or a URL whose slashes are missing. As a path it would show its
+// password; a file that has such a name can be written ./name.
+var connectionString = regexp.MustCompile(`(?i)(?:^|\s)(?:host|hostaddr|port|user|password|passfile|dbname|service|sslmode)\s*=|^postgres(?:ql)?:(?:[^/]|/[^/]|$)`)
+
 // checkDatabase says what is wrong without repeating the text: there may be a password in it.
 func checkDatabase(database string) string {
 	scheme, _, isURL := strings.Cut(database, "://")
 	switch {
 	case strings.ContainsRune(database, 0):
 		return "must not hold NUL"
+	case connectionString.MatchString(database):
+		return "is a connection string: write it as a URL like postgres://user:password@host:5432/name"
+	case strings.HasPrefix(strings.ToLower(database), "file:"):
+		return "must be the plain path of a SQLite file, not a file: URI"
+	case database == ":memory:":
+		return "must be the path of a SQLite file: tasks in memory would be lost with the process"
 	case IsPostgres(database):
 		if u, err := url.Parse(database); err != nil || u.Host == "" && u.Query().Get("host") == "" {
 			return "must be a URL like postgres://user:password@host:5432/name (special characters of a password percent-encoded)"

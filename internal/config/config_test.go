@@ -354,3 +354,24 @@ func TestExamplesLoad(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNoPathIsNotTakenForOne(t *testing.T) {
+	t.Parallel()
+	for _, database := range []string{
+		"host=127.0.0.1 port=5432 password=s3cr3t dbname=q", "dbname=q", "application_name=x password = s3cr3t", "PASSWORD=s3cr3t", "postgres:ada:s3cr3t@h/q", "postgresql:/ada:s3cr3t@h/q",
+		"file:foo.db?mode=ro", "File:foo.db", ":memory:",
+	} {
+		c := config.Default(environment(nil))
+		c.Database = database
+		if got := problems(t, c.Validate()); len(got) != 1 || !strings.HasPrefix(got[0], "database: ") || strings.Contains(got[0], "s3cr3t") {
+			t.Errorf("%s: got %q", database, got)
+		}
+	}
+	for _, path := range []string{"queue.db", "./host=a.db", "/srv/my host/q.db", `C:\q\queue.db`, "postgres.db", "profile:1.db"} {
+		c := config.Default(environment(nil))
+		c.Database = path
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

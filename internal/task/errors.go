@@ -17,6 +17,9 @@ var (
 	ErrBusy = errors.New("the store is busy")
 	// ErrFull: there is no room left on the disk; nothing was changed.
 	ErrFull = errors.New("the disk is full")
+	// ErrGone: the file of the database is no longer where it was opened: somebody has deleted, moved or replaced it. What is written now would
+	// be lost.
+	ErrGone = errors.New("the database file has been deleted, moved or replaced")
 	// ErrStopped: the store or the service has been closed.
 	ErrStopped = errors.New("stopped")
 )

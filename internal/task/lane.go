@@ -36,6 +36,9 @@ func ParseCapabilities(j JSON) (Capabilities, error) {
 
 // ParseRequirements reads a compatibility object. Each value is a scalar, an array of scalars, or an object with min, max or both.
 func ParseRequirements(j JSON) (Requirements, error) {
+	if j == "{}" {
+		return nil, nil
+	}
 	m, err := parseObject(j)
 	if err != nil {
 		return nil, err

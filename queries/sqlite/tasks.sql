@@ -11,12 +11,6 @@ WHERE id < @before AND (CAST(@type AS TEXT) = '' OR type = CAST(@type AS TEXT))
 ORDER BY id DESC
 LIMIT CAST(@max AS INTEGER);
 
--- name: ListTasksByStatus :many
-SELECT * FROM task_queue INDEXED BY task_queue_status
-WHERE status = @status AND id < @before AND (CAST(@type AS TEXT) = '' OR type = CAST(@type AS TEXT))
-ORDER BY id DESC
-LIMIT CAST(@max AS INTEGER);
-
 -- name: CancelTask :one
 UPDATE task_queue SET
     updated_at_utc = @now, finished_at_utc = @now, status = 'failed', outcome = 'cancelled', error_message = 'Cancelled by user', ready = 0,
@@ -36,9 +30,6 @@ RETURNING *;
 
 -- name: DeleteTask :execrows
 DELETE FROM task_queue WHERE id = @id AND status IN ('completed', 'failed');
-
--- name: OldestQueuedAt :one
-SELECT created_at_utc FROM task_queue INDEXED BY task_queue_status WHERE status = 'queued' ORDER BY id LIMIT 1;
 
 -- name: NewestTaskAt :one
 SELECT created_at_utc FROM task_queue ORDER BY id DESC LIMIT 1;

@@ -11,6 +11,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
+	"github.com/prismq/thequeue/internal/task"
 )
 
 // direct runs statements that return no rows on the writer's connection, without database/sql in between, which takes a third of the
@@ -55,6 +56,18 @@ func bind(s *sqlite3.Stmt, i int, arg any) error {
 		return s.BindBool(i, a)
 	case float64:
 		return s.BindFloat(i, a)
+	case int:
+		return s.BindInt(i, a)
+	case task.JSON:
+		return s.BindText(i, string(a))
+	case *string:
+		return bindOptional(s, i, a)
+	case *float64:
+		return bindOptional(s, i, a)
+	case *time.Time:
+		return bindOptional(s, i, a)
+	case *task.JSON:
+		return bindOptional(s, i, a)
 	}
 	v, err := driver.DefaultParameterConverter.ConvertValue(arg)
 	if err != nil {
@@ -65,6 +78,13 @@ func bind(s *sqlite3.Stmt, i int, arg any) error {
 		return bind(s, i, v)
 	}
 	return fmt.Errorf("parameter %d: cannot bind %T", i, arg)
+}
+
+func bindOptional[T any](s *sqlite3.Stmt, i int, v *T) error {
+	if v == nil {
+		return s.BindNull(i)
+	}
+	return bind(s, i, *v)
 }
 
 func (d *direct) close() error {

@@ -1,10 +1,15 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 	"sync"
+	"syscall"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/util/vfsutil"
 	"github.com/ncruces/go-sqlite3/vfs"
 )
@@ -35,7 +40,38 @@ func (g guard) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, er
 
 // OpenFilename is what the driver calls for every file that has a name.
 func (g guard) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	if flags&vfs.OPEN_CREATE != 0 && flags&(vfs.OPEN_WAL|vfs.OPEN_MAIN_JOURNAL) != 0 {
+		if err := asPrivate(name.Database(), name.String()); err != nil {
+			return nil, flags, err
+		}
+	}
 	return g.wrap(vfsutil.WrapOpenFilename(g.VFS, name, flags))
+}
+
+// asPrivate makes a file that holds what the database holds, unless it is there, and lets the same people read it; with a WAL also its
+// index, which is opened later. SQLite does this by itself, but the VFS below leaves it to the umask.
+func asPrivate(database, path string) error {
+	info, err := os.Stat(database)
+	if err != nil {
+		return err
+	}
+	paths := []string{path}
+	if base, isWAL := strings.CutSuffix(path, "-wal"); isWAL {
+		paths = append(paths, base+"-shm")
+	}
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
+			err = errors.Join(f.Chmod(info.Mode().Perm()), f.Close()) // whatever the umask
+		}
+		if err != nil {
+			return full(err)
+		}
+	}
+	return nil
 }
 
 func (g guard) wrap(f vfs.File, flags vfs.OpenFlag, err error) (vfs.File, vfs.OpenFlag, error) {
@@ -59,6 +95,21 @@ func (f guardFile) Sync(flags vfs.SyncFlag) error {
 	return err
 }
 
+func (f guardFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	return n, full(err)
+}
+
+func (f guardFile) Truncate(size int64) error { return full(f.File.Truncate(size)) }
+
+// full makes a full disk known to SQLite as one: the VFS below passes it on as any other error of a write.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return vfs.SystemError(err, sqlite3.FULL)
+	}
+	return err
+}
+
 func (f guardFile) Unwrap() vfs.File                { return f.File }
 func (f guardFile) SharedMemory() vfs.SharedMemory  { return vfsutil.WrapSharedMemory(f.File) }
 func (f guardFile) LockState() vfs.LockLevel        { return vfsutil.WrapLockState(f.File) }
@@ -67,7 +118,7 @@ func (f guardFile) SetPersistWAL(keep bool)         { vfsutil.WrapSetPersistWAL(
 func (f guardFile) PowersafeOverwrite() bool        { return vfsutil.WrapPowersafeOverwrite(f.File) }
 func (f guardFile) SetPowersafeOverwrite(psow bool) { vfsutil.WrapSetPowersafeOverwrite(f.File, psow) }
 func (f guardFile) ChunkSize(size int)              { vfsutil.WrapChunkSize(f.File, size) }
-func (f guardFile) SizeHint(size int64) error       { return vfsutil.WrapSizeHint(f.File, size) }
+func (f guardFile) SizeHint(size int64) error       { return full(vfsutil.WrapSizeHint(f.File, size)) }
 func (f guardFile) HasMoved() (bool, error)         { return vfsutil.WrapHasMoved(f.File) }
 func (f guardFile) Overwrite() error                { return vfsutil.WrapOverwrite(f.File) }
 func (f guardFile) SyncSuper(super string) error    { return vfsutil.WrapSyncSuper(f.File, super) }

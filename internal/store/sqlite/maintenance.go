@@ -92,6 +92,13 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 }
 
 func (s *Store) NextEvent(ctx context.Context) (*time.Time, error) {
+	if err := s.present(); err != nil {
+		return nil, s.classify(ctx, err)
+	}
+	return s.event.get(s.index, func() (*time.Time, error) { return s.nextEvent(ctx) })
+}
+
+func (s *Store) nextEvent(ctx context.Context) (*time.Time, error) {
 	var next *time.Time
 	keep := func(t *time.Time, err error) error {
 		if errors.Is(err, sql.ErrNoRows) {

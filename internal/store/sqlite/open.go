@@ -144,9 +144,9 @@ func migrate(ctx context.Context, path string, up bool) (err error) {
 		return err
 	}
 	if up {
-		return s.Up(ctx)
+		return classify(ctx, s.Up(ctx))
 	}
-	return s.Check(ctx)
+	return classify(ctx, s.Check(ctx))
 }
 
 // OpenSchema opens the file for its migrations alone; done closes it.
@@ -183,7 +183,7 @@ func (s *Store) connect(ctx context.Context) error {
 	if err != nil {
 		return classify(ctx, err)
 	}
-	if s.writer, err = newWriter(ctx, conn, s.triggers, s.log); err != nil {
+	if s.writer, err = newWriter(ctx, conn, s.triggers, s.present, s.log); err != nil {
 		return err
 	}
 	params.Set("mode", "ro")
@@ -195,8 +195,13 @@ func (s *Store) connect(ctx context.Context) error {
 	s.readers.SetMaxOpenConns(maxReaders)
 	s.readers.SetMaxIdleConns(maxReaders)
 	s.readers.SetConnMaxIdleTime(time.Minute)
-	s.read, err = sqlitedb.Prepare(ctx, s.readers)
-	return err
+	if s.read, err = sqlitedb.Prepare(ctx, s.readers); err != nil {
+		return err
+	}
+	if s.index, err = os.Open(s.path + "-shm"); err != nil {
+		return err
+	}
+	return s.note()
 }
 
 // maxReaders is small: each connection has a page cache of its own.
@@ -247,6 +252,9 @@ func (s *Store) giveUp() error {
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
+	}
+	if s.index != nil {
+		errs = append(errs, s.index.Close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())

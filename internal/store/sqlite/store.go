@@ -1,12 +1,17 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
@@ -26,7 +31,12 @@ type Store struct {
 	writer  *writer
 	readers *sql.DB
 	read    *sqlitedb.Queries
+	files   []named // that must stay where they are
 	closed  atomic.Bool
+
+	index  *os.File // the WAL index
+	counts still[counted]
+	event  still[*time.Time]
 
 	triggers bool // as in Options
 }
@@ -39,10 +49,39 @@ func (s *Store) Clock() task.Clock { return s.clock }
 // Path is the absolute path of the file.
 func (s *Store) Path() string { return s.path }
 
-// Ping reads one row.
+// Ping reads one row, and looks whether the file is still there.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := s.read.CountTasks(ctx)
-	return s.classify(ctx, err)
+	return s.classify(ctx, cmp.Or(s.present(), err))
+}
+
+// named is a file as it was when the store was opened.
+type named struct {
+	path string
+	info os.FileInfo
+}
+
+// note remembers the files, all of which exist while a connection is open.
+func (s *Store) note() error {
+	for _, path := range []string{s.path, s.path + "-wal"} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		s.files = append(s.files, named{path, info})
+	}
+	return nil
+}
+
+// present returns ErrGone when a file has been deleted, moved or replaced: the system lets this process go on with the old one, which nobody
+// finds any more. It takes 2 µs.
+func (s *Store) present() error {
+	for _, f := range s.files {
+		if info, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, f.info) {
+			return fmt.Errorf("%w: %s", task.ErrGone, f.path)
+		}
+	}
+	return nil
 }
 
 // Close commits what has been handed in, empties the WAL and closes the file.

@@ -10,7 +10,9 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
@@ -196,6 +198,54 @@ func TestGuardReportsTheFirstFailedSync(t *testing.T) {
 	}
 }
 
+// fullDisk has no room for a write, as package os says it.
+type fullDisk struct{ vfs.File }
+
+func (fullDisk) WriteAt([]byte, int64) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "queue.db-wal", Err: syscall.ENOSPC}
+}
+
+type fullVFS struct{ vfs.VFS }
+
+func (v fullVFS) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	f, flags, err := v.VFS.(vfs.VFSFilename).OpenFilename(name, flags)
+	return fullDisk{f}, flags, err
+}
+
+func TestGuardTellsAFullDisk(t *testing.T) {
+	t.Parallel()
+	vfs.Register("full-under-guard", guard{VFS: fullVFS{vfs.Find("os")}})
+	defer vfs.Unregister("full-under-guard")
+	db, err := driver.Open("file:" + filepath.ToSlash(filepath.Join(t.TempDir(), "x.db")) + "?vfs=full-under-guard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE t (x)"); !errors.Is(classify(t.Context(), err), task.ErrFull) {
+		t.Errorf("got %v, want ErrFull", err)
+	}
+}
+
+func TestEveryFileIsAsPrivateAsTheDatabase(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []os.FileMode{0o600, 0o660} {
+		path := filepath.Join(t.TempDir(), "queue.db")
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
+		if err == nil {
+			err = errors.Join(f.Chmod(mode), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		insert(t, openAt(t, path, Options{Migrate: true}), "")
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if info, err := os.Stat(path + suffix); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != mode {
+				t.Errorf("%s: %v %v, want mode %v", suffix, info.Mode().Perm(), err, mode)
+			}
+		}
+	}
+}
+
 func TestGuardKeepsTheWAL(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "queue.db")
@@ -308,5 +358,38 @@ func TestFullDiskIsSaidAndHeals(t *testing.T) {
 	limit(1 << 30)
 	if _, _, err := st.InsertTask(t.Context(), n); err != nil {
 		t.Fatalf("insert after room was made: %v", err)
+	}
+}
+
+// TestAFileAtRestIsNotAsked counts the statements of readers.
+func TestAFileAtRestIsNotAsked(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "queue.db")
+	st, other := openAt(t, path, Options{Migrate: true}), openAt(t, path, Options{})
+	look := func() (stats task.Stats, event *time.Time) {
+		t.Helper()
+		stats, err := st.Stats(t.Context(), st.Clock().Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if event, err = st.NextEvent(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return stats, event
+	}
+	look()
+	read := st.read
+	st.read = nil // who asks the database now panics
+	for range 3 {
+		look()
+	}
+	st.read = read
+	insert(t, other, "")
+	claimed, err := other.ClaimTasks(t.Context(), task.Claim{WorkerID: "w", Max: 1, Lease: time.Minute, Now: st.Clock().Now(), Secret: "s"})
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("claimed %v, %v", claimed, err)
+	}
+	if stats, event := look(); stats.ProcessingTasks != 1 || event == nil || !event.Equal(*claimed[0].LeaseUntilUTC) {
+		t.Errorf("after another process wrote: %+v, %v", stats, event)
 	}
 }

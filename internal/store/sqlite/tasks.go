@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -32,38 +31,61 @@ func (s *Store) ListTasks(ctx context.Context, f task.Filter) ([]task.Task, erro
 	}
 	var rows []sqlitedb.Task
 	var err error
-	if f.Status == "" {
-		rows, err = s.read.ListTasks(ctx, sqlitedb.ListTasksParams{Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
-	} else {
-		rows, err = s.read.ListTasksByStatus(ctx, sqlitedb.ListTasksByStatusParams{Status: f.Status, Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
+	arg := sqlitedb.ListTasksParams{Before: f.Before, Type: f.Type, Max: int64(f.Limit)}
+	switch f.Status {
+	case task.Queued:
+		rows, err = s.read.ListQueuedTasks(ctx, sqlitedb.ListQueuedTasksParams{Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
+	case task.Processing:
+		rows, err = s.read.ListProcessingTasks(ctx, sqlitedb.ListProcessingTasksParams(arg))
+	case task.Completed:
+		rows, err = s.read.ListCompletedTasks(ctx, sqlitedb.ListCompletedTasksParams(arg))
+	case task.Failed:
+		rows, err = s.read.ListFailedTasks(ctx, sqlitedb.ListFailedTasksParams(arg))
+	default:
+		rows, err = s.read.ListTasks(ctx, arg)
 	}
 	return tasksOf(rows), s.classify(ctx, err)
 }
 
+// counted is what the file holds; oldest is when its oldest queued task was created, nil without one.
+type counted struct {
+	stats  task.Stats
+	oldest *time.Time
+}
+
 func (s *Store) Stats(ctx context.Context, now time.Time) (task.Stats, error) {
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	c, err := s.counts.get(s.index, func() (counted, error) { return s.count(ctx) })
 	if err != nil {
 		return task.Stats{}, s.classify(ctx, err)
+	}
+	if c.oldest != nil {
+		c.stats.OldestQueuedAgeSeconds = new(max(now.Sub(*c.oldest).Seconds(), 0))
+	}
+	return c.stats, nil
+}
+
+func (s *Store) count(ctx context.Context) (counted, error) {
+	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return counted{}, err
 	}
 	defer tx.Rollback() // nothing was changed
 	q := s.read.WithTx(tx)
 	c, err := q.CountTasks(ctx)
 	if err != nil {
-		return task.Stats{}, s.classify(ctx, err)
+		return counted{}, err
 	}
-	stats := task.Stats{
+	out := counted{stats: task.Stats{
 		ReadyTasks: c.Ready, ScheduledTasks: c.Scheduled, QueuedTasks: c.Ready + c.Scheduled, ProcessingTasks: c.Processing,
 		CompletedTasks: c.Completed, FailedTasks: c.Failed, DeletedTasks: c.Purged,
 		TotalTasks: c.Ready + c.Scheduled + c.Processing + c.Completed + c.Failed,
-	}
+	}}
 	oldest, err := q.OldestQueuedAt(ctx)
-	if err == nil {
-		age := max(now.Sub(oldest).Seconds(), 0)
-		stats.OldestQueuedAgeSeconds = &age
-	} else if !errors.Is(err, sql.ErrNoRows) {
-		return task.Stats{}, s.classify(ctx, err)
+	if noRow(err) {
+		return out, nil
 	}
-	return stats, nil
+	out.oldest = &oldest
+	return out, err
 }
 
 // inserted is what an insert came to.

@@ -34,6 +34,8 @@ type writer struct {
 	hot  *sqlitedb.Queries // on direct
 	log  *slog.Logger
 
+	present func() error // an error: what is committed now is lost
+
 	direct *direct
 
 	begin, commit, rollback, save, release, undo, version *sqlite3.Stmt
@@ -60,8 +62,8 @@ type op struct {
 	done   chan struct{}
 }
 
-func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, log *slog.Logger) (*writer, error) {
-	w := &writer{conn: conn, log: log, ops: make(chan *op, 4*maxGroup), done: make(chan struct{}), nextCheck: checkpointPages}
+func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, present func() error, log *slog.Logger) (*writer, error) {
+	w := &writer{conn: conn, present: present, log: log, ops: make(chan *op, 4*maxGroup), done: make(chan struct{}), nextCheck: checkpointPages}
 	w.state = state{triggers: triggers, requires: make(map[int64]task.Requirements), doubt: true}
 	if err := conn.Raw(func(c any) error { w.raw = c.(driver.Conn).Raw(); return nil }); err != nil {
 		return nil, err
@@ -180,6 +182,9 @@ func (w *writer) serve(group []*op) {
 		}
 		if err == nil {
 			err = w.commit.Exec()
+		}
+		if err == nil {
+			err = w.present()
 		}
 		if err != nil {
 			w.giveUp()

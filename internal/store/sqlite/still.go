@@ -1,0 +1,40 @@
+package sqlite
+
+import (
+	"os"
+	"sync"
+)
+
+// indexHeader is the first of the two headers of the WAL index, which every commit of any process changes: https://sqlite.org/walformat.html
+// section 2.1.
+type indexHeader [48]byte
+
+// still remembers an answer for as long as nobody has written to the file, so that a queue at rest asks the database nothing.
+type still[T any] struct {
+	mu     sync.Mutex
+	header indexHeader
+	known  bool
+	answer T
+}
+
+// get returns the answer remembered, or that of ask. The header is read before the database is asked: what is committed in between makes
+// the next call ask again.
+func (c *still[T]) get(index *os.File, ask func() (T, error)) (T, error) {
+	var now indexHeader
+	if _, err := index.ReadAt(now[:], 0); err != nil { // then nothing is remembered
+		return ask()
+	}
+	c.mu.Lock()
+	answer, known := c.answer, c.known && c.header == now
+	c.mu.Unlock()
+	if known {
+		return answer, nil
+	}
+	answer, err := ask()
+	if err == nil {
+		c.mu.Lock()
+		c.header, c.known, c.answer = now, true, answer
+		c.mu.Unlock()
+	}
+	return answer, err
+}

@@ -1,0 +1,84 @@
+package peer
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/vgarvardt/gue/v5"
+	"github.com/vgarvardt/gue/v5/adapter/pgxv5"
+
+	"github.com/prismq/thequeue/tests/bench/trial"
+)
+
+// Gue is gue on a pgx pool, as its README sets it up. It holds a transaction and with it a connection while a job is worked, so the pool
+// has one for each worker and some for producers.
+type Gue struct{}
+
+func (Gue) Name() string { return "gue" }
+
+func (Gue) Modules() []string {
+	return []string{"github.com/vgarvardt/gue/v5", "github.com/jackc/pgx/v5"}
+}
+
+// gueSchema is the file that the module ships beside its code.
+//
+//go:embed gue_schema.sql
+var gueSchema string
+
+func (Gue) Open(ctx context.Context, p Place, s trial.Setting, workers int) (Queue, error) {
+	pool, settings, err := openPool(ctx, p.URL, s, workers+poolConns)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := pool.Exec(ctx, gueSchema); err != nil {
+		return nil, err
+	}
+	client, err := gue.NewClient(pgxv5.NewConnPool(pool))
+	if err != nil {
+		return nil, err
+	}
+	return &gueQueue{pool: pool, client: client, settings: settings}, nil
+}
+
+type gueQueue struct {
+	pool     *pgxpool.Pool
+	client   *gue.Client
+	settings string
+}
+
+func (g *gueQueue) job() *gue.Job { return &gue.Job{Type: "email", Queue: "bench", Args: Payload} }
+
+func (g *gueQueue) Enqueue(ctx context.Context) error { return g.client.Enqueue(ctx, g.job()) }
+
+func (g *gueQueue) EnqueueBatch(ctx context.Context, n int) error {
+	jobs := make([]*gue.Job, n)
+	for i := range jobs {
+		jobs[i] = g.job()
+	}
+	return g.client.EnqueueBatch(ctx, jobs)
+}
+
+// Work locks, deletes and releases jobs by the client's calls: gue's own workers would sleep up to five seconds when they find nothing.
+func (g *gueQueue) Work(ctx context.Context, workers int, done func()) error {
+	return takeAll(ctx, workers, g.Take, done)
+}
+
+func (g *gueQueue) Take(ctx context.Context, _ int) (bool, error) {
+	j, err := g.client.LockJob(ctx, "bench")
+	if err != nil || j == nil {
+		return false, err
+	}
+	if err := j.Delete(ctx); err != nil {
+		return false, errors.Join(err, j.Done(ctx))
+	}
+	return true, j.Done(ctx)
+}
+
+func (g *gueQueue) Settings() string { return g.settings }
+
+func (g *gueQueue) Close() error {
+	g.pool.Close()
+	return nil
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prismq/thequeue/tests/bench/server"
+	"github.com/prismq/thequeue/tests/bench/stat"
+)
+
+// withServer starts a server with data of its own, runs do, and ends it. kind is thequeue, constant or naive.
+func (h *Harness) withServer(ctx context.Context, kind string, do func(s *server.HTTP) error) (err error) {
+	dir, err := os.MkdirTemp(h.dir, kind+"-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	var s *server.HTTP
+	if kind == "thequeue" {
+		s, err = server.StartQueue(ctx, h.program("thequeue"), filepath.Join(dir, "queue.db"), dir)
+	} else {
+		s, err = server.StartBaseline(ctx, h.program("baseline"), kind, dir)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(s), s.Stop())
+}
+
+// httpConns is the number of keep-alive connections of P7.
+const httpConns = 64
+
+// warmUp is how long a server is under load before it is measured.
+const warmUp = 200 * time.Millisecond
+
+// overHTTP is P7.
+func overHTTP(ctx context.Context, h *Harness) error {
+	enqueue := func(l *load) func(int) error { return func(int) error { return l.enqueue(mailBody) } }
+	life := func(l *load) func(int) error { return l.life }
+	subjects := []struct {
+		name, kind string
+		work       func(*load) func(int) error
+	}{{"enqueue", "thequeue", enqueue}, {"constant", "constant", enqueue}, {"life", "thequeue", life}, {"naive life", "naive", life}}
+	for round := 1; round <= h.Rounds; round++ {
+		for _, s := range inOrder(subjects, round) {
+			err := h.withServer(ctx, s.kind, func(srv *server.HTTP) error {
+				do := s.work(newLoad(srv.Addr, httpConns))
+				if _, err := closed(httpConns, warmUp, do); err != nil {
+					return err
+				}
+				rate, err := closed(httpConns, h.loadTime(), do)
+				return errors.Join(err, h.add(Measurement{Goal: "P7", Subject: s.name, Round: round, Values: map[string]float64{perSecond: rate}}))
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if err := h.oldMaximum(ctx, round); err != nil {
+			return err
+		}
+	}
+	h.compare("P7", "enqueue/constant", "enqueue", "constant")
+	h.compare("P7", "life/naive", "life", "naive life")
+	h.judge("P7", "cpu", h.values("P7", "10,000 lives a minute", "% of a core"))
+	h.limit("P7", "POSTs that echo answers with a constant, same load generator", "/s", h.values("P7", "constant", perSecond), h.values("P7", "enqueue", perSecond))
+	return nil
+}
+
+func (h *Harness) loadTime() time.Duration { return time.Duration(h.Load * float64(time.Second)) }
+
+// oldMaximum runs ten times what the old system could at most, 1,000 tasks a minute, and notes the server's processor time.
+func (h *Harness) oldMaximum(ctx context.Context, round int) error {
+	const every = time.Minute / 10_000
+	return h.withServer(ctx, "thequeue", func(srv *server.HTTP) error {
+		l := newLoad(srv.Addr, httpConns)
+		if _, err := closed(1, warmUp, l.life); err != nil {
+			return err
+		}
+		before, err := srv.CPU()
+		if err != nil {
+			return err
+		}
+		begin := time.Now()
+		if _, err := paced(int(2*h.loadTime()/every), every, l.life); err != nil {
+			return err
+		}
+		took := time.Since(begin)
+		after, err := srv.CPU()
+		return errors.Join(err, h.add(Measurement{Goal: "P7", Subject: "10,000 lives a minute", Round: round, Values: map[string]float64{
+			"% of a core": 100 * (after - before).Seconds() / took.Seconds(),
+		}}))
+	})
+}
+
+const (
+	pace      = 2 * time.Millisecond // between two calls of one kind in P8: 500 a second
+	slowPace  = 10 * time.Millisecond
+	waiters   = 8
+	paceConns = 256 // connections enough that none waits for another
+)
+
+// promptly is P8: the latencies of calls at a fixed rate, and how soon a waiting worker has a task.
+func promptly(ctx context.Context, h *Harness) error {
+	for round := 1; round <= h.Rounds; round++ {
+		err := h.withServer(ctx, "thequeue", func(srv *server.HTTP) error { return h.steady(srv, round) })
+		if err == nil {
+			err = h.withServer(ctx, "thequeue", func(srv *server.HTTP) error { return h.started(srv, round) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, row := range []string{"enqueue-p95", "enqueue-p99", "claim-p95", "claim-p99"} {
+		h.judge("P8", row, h.values("P8", "500 a second", strings.ReplaceAll(row, "-", "_")+"_ms"))
+	}
+	h.judge("P8", "start-p95", h.values("P8", "waiting workers", "start_p95_ms"))
+	return nil
+}
+
+// steady sends 500 enqueues a second and 500 claims a second, and completes what it gets at once.
+func (h *Harness) steady(srv *server.HTTP, round int) error {
+	l := newLoad(srv.Addr, paceConns)
+	if _, err := closed(waiters, warmUp, l.life); err != nil {
+		return err
+	}
+	n := int(2 * h.loadTime() / pace)
+	var enqueues, claims []time.Duration
+	var enqueueErr, claimErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { enqueues, enqueueErr = paced(n, pace, func(int) error { return l.enqueue(mailBody) }) })
+	time.Sleep(pace / 2)
+	var completes sync.WaitGroup
+	var failed firstError
+	claims, claimErr = paced(n, pace, func(i int) error {
+		tasks, err := l.claim(i%waiters, 0)
+		for _, c := range tasks {
+			completes.Go(func() { failed.keep(l.complete(c)) }) // the claim has its answer, which is all that it is timed for
+		}
+		return err
+	})
+	wg.Wait()
+	completes.Wait()
+	if err := errors.Join(enqueueErr, claimErr, failed.err); err != nil {
+		return err
+	}
+	return h.add(Measurement{Goal: "P8", Subject: "500 a second", Round: round, Values: map[string]float64{
+		"enqueue_p50_ms": ms(stat.Percentile(enqueues, 50)), "enqueue_p95_ms": ms(stat.Percentile(enqueues, 95)), "enqueue_p99_ms": ms(stat.Percentile(enqueues, 99)),
+		"claim_p50_ms": ms(stat.Percentile(claims, 50)), "claim_p95_ms": ms(stat.Percentile(claims, 95)), "claim_p99_ms": ms(stat.Percentile(claims, 99)),
+	}})
+}
+
+// firstError keeps the first error that it is given.
+type firstError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *firstError) keep(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+// started has 8 workers wait for tasks that come at 100 a second, each of which says when its producer called.
+func (h *Harness) started(srv *server.HTTP, round int) error {
+	l := newLoad(srv.Addr, paceConns)
+	n := int(2 * h.loadTime() / slowPace)
+	var mu sync.Mutex
+	var starts []time.Duration
+	full := make(chan struct{})
+	var failed firstError
+	var wg sync.WaitGroup
+	for i := range waiters {
+		wg.Go(func() {
+			for {
+				tasks, err := l.claim(i, time.Second)
+				for _, c := range tasks {
+					mu.Lock()
+					starts = append(starts, time.Since(time.Unix(0, c.Payload.Sent)))
+					if len(starts) == n {
+						close(full)
+					}
+					mu.Unlock()
+					err = errors.Join(err, l.complete(c))
+				}
+				failed.keep(err)
+				select {
+				case <-full:
+					return
+				default:
+				}
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	_, err := paced(n, slowPace, func(int) error {
+		return l.enqueue(fmt.Appendf(nil, `{"type":"email","payload":{"sent":%d}}`, time.Now().UnixNano()))
+	})
+	wg.Wait()
+	if err := errors.Join(err, failed.err); err != nil {
+		return err
+	}
+	return h.add(Measurement{Goal: "P8", Subject: "waiting workers", Round: round, Values: map[string]float64{
+		"start_p50_ms": ms(stat.Percentile(starts, 50)), "start_p95_ms": ms(stat.Percentile(starts, 95)), "start_p99_ms": ms(stat.Percentile(starts, 99)),
+	}})
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/store/sqlite"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// shelf is a store on SQLite in this process, filled with rows.
+type shelf struct {
+	*queue.Queue
+	store  *sqlite.Store
+	stop   context.CancelFunc
+	upkeep sync.WaitGroup
+}
+
+// openShelf opens or makes the file of that name in the directory of data.
+func (h *Harness) openShelf(ctx context.Context, name string) (*shelf, error) {
+	st, err := sqlite.Open(ctx, h.shelfPath(name), sqlite.Options{Migrate: true})
+	if err != nil {
+		return nil, err
+	}
+	s := &shelf{Queue: queue.New(st, queue.Options{}), store: st}
+	serving, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.upkeep.Go(func() { _ = s.Run(serving) }) // returns nil
+	return s, nil
+}
+
+func (h *Harness) shelfPath(name string) string { return filepath.Join(h.dir, name+".db") }
+
+func (s *shelf) close() error {
+	s.stop()
+	s.upkeep.Wait()
+	return s.store.Close()
+}
+
+// payload has the 200 bytes that every task carries.
+var payload = task.JSON(`{"to":"someone@example.org","subject":"hello","body":"` + strings.Repeat("0", 144) + `"}`)
+
+// priorities are the classes among which tasks are spread.
+var priorities = []int{10, 100, 500}
+
+func anyPriority() *int { return &priorities[rand.IntN(len(priorities))] }
+
+func mail() task.Spec { return task.Spec{Type: "email", Priority: anyPriority(), Payload: payload} }
+
+// put enqueues n tasks in batches.
+func (s *shelf) put(ctx context.Context, n int, spec func() task.Spec) error {
+	for n > 0 {
+		batch := make([]task.Spec, min(n, queue.MaxBatch))
+		for i := range batch {
+			batch[i] = spec()
+		}
+		if _, _, err := s.EnqueueBatch(ctx, batch); err != nil {
+			return err
+		}
+		n -= len(batch)
+	}
+	return nil
+}
+
+// finish claims and completes n of the tasks that are ready, many at a time.
+func (s *shelf) finish(ctx context.Context, n int) error {
+	leases := make(chan task.Lease, 4*task.MaxClaim)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for l := range leases {
+				if _, err := s.Complete(ctx, l.ID, l.LeaseToken, nil); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for n > 0 && ctx.Err() == nil {
+		got, err := s.Claim(ctx, task.Claim{WorkerID: "filler", Max: min(n, task.MaxClaim), Lease: task.MaxLease})
+		if err != nil || len(got) == 0 {
+			cancel(errors.Join(err, errors.New("nothing left to finish")))
+			break
+		}
+		for _, l := range got {
+			leases <- l
+		}
+		n -= len(got)
+	}
+	close(leases)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// fill makes a store of so many queued and as many completed tasks.
+func (s *shelf) fill(ctx context.Context, n int) error {
+	if err := s.put(ctx, 2*n, mail); err != nil {
+		return err
+	}
+	return s.finish(ctx, n)
+}
+
+// hide puts n tasks in front that a worker for "email" without capabilities may not take: of another type, with a requirement that it does not
+// meet, and due in the future. All have the highest priority and are older than what it may take.
+func (s *shelf) hide(ctx context.Context, n int) error {
+	first := 1
+	later := task.Time{Time: time.Now().Add(24 * time.Hour)}
+	for _, spec := range []task.Spec{
+		{Type: "video", Priority: &first, Payload: payload},
+		{Type: "email", Priority: &first, Payload: payload, Compatibility: `{"gpu":true}`},
+		{Type: "email", Priority: &first, Payload: payload, RunAfterUTC: &later},
+	} {
+		if err := s.put(ctx, n/3, func() task.Spec { return spec }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// latencies are what callers met.
+type latencies struct {
+	mu              sync.Mutex
+	enqueue, claims []time.Duration
+	lives           int
+	took            time.Duration
+}
+
+// live has so many callers enqueue, claim by the strategy, and complete, for d. The number of queued tasks stays as it is.
+func (s *shelf) live(ctx context.Context, strategy task.Strategy, callers int, d time.Duration) (*latencies, error) {
+	var l latencies
+	errs := make([]error, callers)
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			c := task.Claim{WorkerID: fmt.Sprint("worker-", i), Types: []string{"email"}, Strategy: strategy}
+			for errs[i] == nil && time.Since(begin) < d {
+				errs[i] = s.life(ctx, c, &l)
+			}
+		})
+	}
+	wg.Wait()
+	l.took = time.Since(begin)
+	return &l, errors.Join(errs...)
+}
+
+func (s *shelf) life(ctx context.Context, c task.Claim, l *latencies) error {
+	begin := time.Now()
+	if _, _, err := s.Enqueue(ctx, mail(), queue.MaxAttempts); err != nil {
+		return err
+	}
+	enqueued := time.Now()
+	leases, err := s.Claim(ctx, c)
+	if err != nil {
+		return err
+	}
+	claimed := time.Now()
+	for _, lease := range leases {
+		if _, err := s.Complete(ctx, lease.ID, lease.LeaseToken, nil); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.enqueue, l.claims = append(l.enqueue, enqueued.Sub(begin)), append(l.claims, claimed.Sub(enqueued))
+	l.lives += len(leases)
+	return nil
+}

@@ -1,0 +1,53 @@
+// Package trial is what the harness and its worker processes say to each other: one trial is one queue, one kind of work and one round, in a
+// process of its own, so that no round inherits another's heap, connections or caches.
+package trial
+
+// Setting chooses how durable a queue is, and whether it is tuned.
+type Setting string
+
+const (
+	Durable Setting = "durable" // recommended setting, and an answered call survives a power cut (synchronous FULL, appendfsync always)
+	Normal  Setting = "normal"  // recommended setting, but the last answered calls may be lost in a power cut (NORMAL, everysec)
+	Default Setting = "default" // what one gets without tuning anything
+)
+
+// Work is what a trial measures.
+type Work string
+
+const (
+	Mixed   Work = "mixed"   // Callers producers enqueue one by one while as many workers take and finish, until all tasks are done
+	Life    Work = "life"    // each of Callers enqueues one, takes one and finishes it, again and again
+	Enqueue Work = "enqueue" // Callers producers enqueue one by one
+	Drain   Work = "drain"   // Callers workers take and finish Tasks tasks that were enqueued before
+	Batch   Work = "batch"   // one producer enqueues BatchSize tasks a call
+	Grouped Work = "grouped" // the bare driver runs lives with GroupSize operations a transaction
+)
+
+const (
+	BatchSize = 1000
+	GroupSize = 64
+)
+
+// Spec asks for a trial.
+type Spec struct {
+	Peer    string  `json:"peer"`
+	Setting Setting `json:"setting"`
+	Work    Work    `json:"work"`
+	Callers int     `json:"callers"`
+	Seconds float64 `json:"seconds"`       // about how long to measure; the number of tasks is chosen by a short run before
+	Tasks   int     `json:"tasks"`         // of Drain, and for all others the most to measure; 0: as many as the time allows
+	Dir     string  `json:"dir,omitempty"` // an empty directory
+	URL     string  `json:"url,omitempty"` // of an empty PostgreSQL database, or the address of a Redis
+}
+
+// Result is what a trial found.
+type Result struct {
+	Tasks      int     `json:"tasks"`
+	Seconds    float64 `json:"seconds"`
+	CPUSeconds float64 `json:"cpu_seconds"` // of the worker process, user and system, while it measured
+	Settings   string  `json:"settings"`
+	Version    string  `json:"version"` // module@version, the queue's first
+}
+
+// PerSecond is the rate of tasks.
+func (r Result) PerSecond() float64 { return float64(r.Tasks) / r.Seconds }
