@@ -20,6 +20,7 @@ import (
 const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	foreignKeyViolation  = "23503"
 	diskFull             = "53100"
 	lockNotAvailable     = "55P03"
 	queryCanceled        = "57014" // by statement_timeout: a context that ends closes the connection instead
@@ -106,10 +107,10 @@ func busy(err error) bool {
 }
 
 // undone reports whether the database gave the operation up, with all it had done, for a reason that need not be there at the next try:
-// so that another one could go on, or because an operator ended the connection.
+// so that another one could go on, because an operator ended the connection, or because a lane that was remembered is gone.
 func undone(err error) bool {
 	code := sqlState(err)
-	return code == deadlockDetected || code == serializationFailure || code == adminShutdown
+	return code == deadlockDetected || code == serializationFailure || code == adminShutdown || code == foreignKeyViolation
 }
 
 // unsettled reports whether the connection broke while the operation ran, so that whether it happened is not known.

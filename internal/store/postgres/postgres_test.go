@@ -274,6 +274,39 @@ func TestAStoreOpensAfterAMigrationThatIsBeingTakenBack(t *testing.T) {
 	await(t, 5, counting(other, "SELECT count(*) FROM pg_views WHERE schemaname = 'public'"))
 }
 
+// Somebody who does not ask for the lock, such as the stock goose command, makes the tables anew under a store that remembers lanes.
+func TestATaskNeverComesIntoALaneOfATableThatIsGone(t *testing.T) {
+	t.Parallel()
+	for name, lanes := range map[string]string{"OtherLane": "INSERT INTO lanes (type, compatibility, priority) VALUES ('other', '{}', 1)", "NoLane": "SELECT 1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, other := open(t, "")
+			insert(t, st, 1, 100)
+			claimOne(t, st)
+			exec(t, other, "TRUNCATE lanes, lane_counts, task_queue RESTART IDENTITY CASCADE")
+			exec(t, other, lanes)
+			if insert(t, st, 1, 100); name == "OtherLane" {
+				exec(t, other, "TRUNCATE lanes, lane_counts, task_queue RESTART IDENTITY CASCADE")
+				exec(t, other, "INSERT INTO lanes (type, compatibility, priority) VALUES ('other', '{}', 1), ('other', '{}', 2)")
+			}
+			now := st.Clock().Now()
+			alone, err := task.Spec{Type: "work"}.Task(now, task.Limits{MaxAttempts: 5, PayloadBytes: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := st.InsertTask(t.Context(), alone); err != nil {
+				t.Fatal(err)
+			}
+			await(t, 0, counting(other, "SELECT count(*) FROM task_queue AS q LEFT JOIN lanes AS l ON l.id = q.lane_id WHERE (l.type = 'work' AND l.priority = 100) IS NOT TRUE"))
+			c := claim(st, task.FIFO, 1)
+			c.Types = []string{"work"}
+			if got, err := st.ClaimTasks(t.Context(), c); err != nil || len(got) != 1 {
+				t.Errorf("claimed %d tasks, error %v; want 1", len(got), err)
+			}
+		})
+	}
+}
+
 func TestSessionsHaveTimeoutsAndAName(t *testing.T) {
 	t.Parallel()
 	st, _ := open(t, "&statement_timeout=7s")

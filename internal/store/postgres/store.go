@@ -250,6 +250,9 @@ func do[T any](ctx context.Context, s *Store, what string, run func() (T, error)
 		if try == maxTries || ctx.Err() != nil || !undone(err) {
 			return none, classify(ctx, what, err)
 		}
+		if sqlState(err) == foreignKeyViolation {
+			s.lanes.forget()
+		}
 	}
 }
 
