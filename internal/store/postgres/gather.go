@@ -89,9 +89,6 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 		g.begin(op)
 	}
 	g.mu.Unlock()
-	if first {
-		runtime.Gosched() // callers that are ready to run come along
-	}
 	done := ctx.Done()
 	for {
 		select {
@@ -113,6 +110,7 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 
 // lead does one set.
 func (g *gatherer[E, V]) lead(ctx context.Context, op *operation[E, V]) {
+	runtime.Gosched() // callers that are ready to run come along
 	if set := g.take(op); len(set) > 0 {
 		g.run(ctx, set)
 	}
