@@ -20,6 +20,8 @@ const (
 	maxAtOnce = 2
 	// setTimeout bounds one set. The server ends a statement earlier; this is for a server that does not answer.
 	setTimeout = 20 * time.Second
+	// firstPause is the time before the server is asked again that could not be asked what became of an operation. It doubles.
+	firstPause = 20 * time.Millisecond
 )
 
 // gatherer lets operations of one kind that come together share one statement and its commit. There is no timer and no goroutine of its
@@ -37,8 +39,8 @@ type gatherer[E, V any] struct {
 	// done alone, unless what failed would fail again.
 	one  func(context.Context, E) (V, error)
 	many func(context.Context, []E) ([]outcome[V], error)
-	// settle finds out what became of an operation during which the connection broke; nil: there is no way to know.
-	settle func(ctx context.Context, in E, broken error) (V, error)
+	// settle finds out what became of an operation during which the connection broke; nil, or errUnknown as the answer: there is no way to know.
+	settle func(context.Context, E) (V, error)
 
 	mu      sync.Mutex
 	waiting []*operation[E, V] // in the order in which they came
@@ -51,8 +53,12 @@ type outcome[V any] struct {
 	err   error
 }
 
-// errAlone is the answer of a set to an operation that must not share it.
-var errAlone = errors.New("to be done alone")
+var (
+	// errAlone is the answer of a set to an operation that must not share it.
+	errAlone = errors.New("to be done alone")
+	// errUnknown: whether an operation happened cannot be found out.
+	errUnknown = errors.New("not known")
+)
 
 type operation[E, V any] struct {
 	in        E
@@ -83,9 +89,6 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 		g.begin(op)
 	}
 	g.mu.Unlock()
-	if first {
-		runtime.Gosched() // callers that are ready to run come along
-	}
 	done := ctx.Done()
 	for {
 		select {
@@ -107,6 +110,7 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 
 // lead does one set.
 func (g *gatherer[E, V]) lead(ctx context.Context, op *operation[E, V]) {
+	runtime.Gosched() // callers that are ready to run come along
 	if set := g.take(op); len(set) > 0 {
 		g.run(ctx, set)
 	}
@@ -220,12 +224,26 @@ func (g *gatherer[E, V]) alone(ctx context.Context, in E) (V, error) {
 	return v, err
 }
 
+// settled finds out what became of an operation, as soon as the server can be asked again; when that takes long, or the caller goes, the answer is
+// that the connection broke.
 func (g *gatherer[E, V]) settled(ctx context.Context, in E, broken error) (V, error) {
+	var none V
 	if g.settle == nil {
-		var none V
 		return none, broken
 	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
-	defer cancel()
-	return g.settle(within, in, broken)
+	for pause := firstPause; pause < setTimeout/2; pause *= 2 {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+		v, err := g.settle(within, in)
+		cancel()
+		if err == errUnknown {
+			break
+		}
+		if !busy(err) && !unsettled(err) {
+			return v, err
+		}
+		if sleep(ctx, pause); ctx.Err() != nil {
+			break
+		}
+	}
+	return none, broken
 }

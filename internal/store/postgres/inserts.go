@@ -103,9 +103,9 @@ func insertParams(ts []task.Task) postgresdb.InsertTasksParams {
 
 // settleInsert finds out by its key what became of an insert during which the connection broke. Trying again waits for what the server
 // may still be doing with it. A task without a key may be stored or not.
-func (s *Store) settleInsert(ctx context.Context, t task.Task, broken error) (int64, error) {
+func (s *Store) settleInsert(ctx context.Context, t task.Task) (int64, error) {
 	if t.IdempotencyKey == nil {
-		return 0, broken
+		return 0, errUnknown
 	}
 	id, err := s.insertOne(ctx, t)
 	if !errors.Is(err, sql.ErrNoRows) {
