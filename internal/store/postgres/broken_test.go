@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,7 @@ type proxy struct {
 	net.Listener
 	server  string
 	swallow atomic.Int64 // so many answers
+	silent  atomic.Bool  // no answer comes any more, and the connections stay
 }
 
 func newProxy(t *testing.T, server string) *proxy {
@@ -51,12 +53,18 @@ func (p *proxy) pass(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	go io.Copy(server, client) // ends with the connection
+	go func() {
+		defer server.Close()
+		_, _ = io.Copy(server, client) // ends with the connection
+	}()
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := server.Read(buf)
 		if err != nil || p.swallow.Add(-1) >= 0 {
 			return
+		}
+		if p.silent.Load() {
+			continue
 		}
 		if _, err := client.Write(buf[:n]); err != nil {
 			return
@@ -168,21 +176,21 @@ func TestAnInsertIsSettledByItsKeyWhenTheConnectionBreaks(t *testing.T) {
 		t.Errorf("the same key: task %d, want %d, created %v, error %v", again.ID, stored.ID, created, err)
 	}
 	p.swallow.Store(1)
-	if _, _, err := insertOne(t, through, nil); err == nil || errors.Is(err, task.ErrBusy) {
-		t.Errorf("without a key: error %v, want a fault that does not promise that nothing was stored", err)
+	if _, _, err := insertOne(t, through, nil); !errors.Is(err, task.ErrUnknown) || errors.Is(err, task.ErrBusy) {
+		t.Errorf("without a key: error %v, want ErrUnknown", err)
 	}
 	if after, err := direct.Stats(t.Context(), direct.Clock().Now()); err != nil || after.TotalTasks != before.TotalTasks+2 {
 		t.Errorf("%d tasks after %d, error %v", after.TotalTasks, before.TotalTasks, err)
 	}
 }
 
-func TestAClaimIsAFaultWhenTheConnectionBreaks(t *testing.T) {
+func TestWhatBecameOfAClaimIsNotKnownWhenTheConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	through, direct, p := openThrough(t)
 	insert(t, direct, 1, 1)
 	p.swallow.Store(2) // of the lanes, and of the claim
-	if got, err := through.ClaimTasks(t.Context(), claim(through, task.FIFO, 1)); err == nil || errors.Is(err, task.ErrBusy) || len(got) > 0 {
-		t.Errorf("claimed %d tasks, error %v", len(got), err)
+	if got, err := through.ClaimTasks(t.Context(), claim(through, task.FIFO, 1)); !errors.Is(err, task.ErrUnknown) || errors.Is(err, task.ErrBusy) || len(got) > 0 {
+		t.Errorf("claimed %d tasks, error %v; want ErrUnknown", len(got), err)
 	}
 }
 
@@ -227,5 +235,101 @@ func TestASetIsSettledOneByOneWhenTheConnectionBreaks(t *testing.T) {
 		if err := complete(h); !errors.Is(err, task.ErrLeaseLost) {
 			t.Errorf("task %d again: %v, want ErrLeaseLost", h.ID, err)
 		}
+	}
+}
+
+func TestWhatIsReadIsReadAgainWhenTheConnectionBreaks(t *testing.T) {
+	t.Parallel()
+	through, direct, p := openThrough(t)
+	stored := insert(t, direct, 1, 1)[0]
+	for name, read := range map[string]func() error{
+		"held task": func() error { _, err := through.HeldTask(t.Context(), stored.ID); return err },
+		"stats":     func() error { _, err := through.Stats(t.Context(), stored.CreatedAtUTC); return err },
+	} {
+		for _, swallowed := range []int64{0, 0, 1} { // the first ones make a connection that knows the statements
+			p.swallow.Store(swallowed)
+			if err := read(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if p.swallow.Load() >= 0 {
+			t.Errorf("%s: nothing was swallowed", name)
+		}
+	}
+}
+
+// A server that is stopped, or behind a network that drops everything, keeps its connections and says nothing.
+func TestAServerThatDoesNotAnswerKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	u, err := url.Parse(testdb.PostgresURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProxy(t, u.Host)
+	u.Host = p.Addr().String()
+	u.RawQuery += "&statement_timeout=1s&connect_timeout=1"
+	st, err := postgres.Open(t.Context(), u.String(), postgres.Options{MaxConns: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	stored := insert(t, st, 2, 1)
+	claimed, tok := claimOne(t, st)
+	key := "k"
+	calls := map[string]func() error{
+		"ping":       func() error { return st.Ping(t.Context()) },
+		"get":        func() error { _, err := st.GetTask(t.Context(), stored[0].ID); return err },
+		"held":       func() error { _, err := st.HeldTask(t.Context(), stored[0].ID); return err },
+		"list":       func() error { _, err := st.ListTasks(t.Context(), task.Filter{Limit: 1}); return err },
+		"stats":      func() error { _, err := st.Stats(t.Context(), stored[0].CreatedAtUTC); return err },
+		"next event": func() error { _, err := st.NextEvent(t.Context()); return err },
+		"cancel": func() error {
+			_, _, err := st.CancelTask(t.Context(), stored[1].ID, stored[1].CreatedAtUTC)
+			return err
+		},
+		"insert":     func() error { _, _, err := insertOne(t, st, nil); return err },
+		"with a key": func() error { _, _, err := insertOne(t, st, &key); return err },
+		"batch":      func() error { return insertKeys(t.Context(), st, "a", "b") },
+		"claim":      func() error { _, err := st.ClaimTasks(t.Context(), claim(st, task.FIFO, 1)); return err },
+		"complete": func() error {
+			_, err := st.CompleteTask(t.Context(), claimed.ID, tok, nil, st.Clock().Now())
+			return err
+		},
+	}
+	reads := []string{"ping", "get", "held", "list", "stats", "next event"}
+	type answer struct {
+		name string
+		err  error
+	}
+	answers := make(chan answer, len(calls))
+	p.silent.Store(true)
+	for name, call := range calls {
+		go func() { answers <- answer{name, call()} }()
+	}
+	late := time.After(20 * time.Second)
+	for range calls {
+		select {
+		case a := <-answers:
+			if !errors.Is(a.err, task.ErrBusy) && (slices.Contains(reads, a.name) || !errors.Is(a.err, task.ErrUnknown)) {
+				t.Errorf("%s: got %v, want ErrBusy, or ErrUnknown of a change", a.name, a.err)
+			}
+		case <-late:
+			t.Fatal("somebody still waits")
+		}
+	}
+	p.silent.Store(false)
+	if _, err := st.GetTask(t.Context(), stored[0].ID); err != nil {
+		t.Errorf("when the server answers again: %v", err)
+	}
+	p.silent.Store(true)
+	closed := make(chan error, 1)
+	go func() { closed <- st.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Errorf("close: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("Close still waits")
 	}
 }

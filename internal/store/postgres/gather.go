@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -18,8 +19,10 @@ const (
 	// faster: two share its cost among half as many.
 	enough    = 16
 	maxAtOnce = 2
-	// setTimeout bounds one set. The server ends a statement earlier; this is for a server that does not answer.
+	// setTimeout bounds one set where the server does not bound a statement.
 	setTimeout = 20 * time.Second
+	// settleFor bounds the attempts to find out what became of an operation.
+	settleFor = 5 * time.Second
 	// firstPause is the time before the server is asked again that could not be asked what became of an operation. It doubles.
 	firstPause = 20 * time.Millisecond
 )
@@ -32,8 +35,9 @@ const (
 // A context that ends before its operation has begun withdraws it. After that the operation is not interrupted and its answer says what
 // happened: the commit is that of others too.
 type gatherer[E, V any] struct {
-	size func(E) int // what an operation adds to its set
-	most int         // the size of a set, unless a single operation is greater
+	longest time.Duration // of one set: the server ends a statement earlier, this is for one that does not answer; 0: setTimeout
+	size    func(E) int   // what an operation adds to its set
+	most    int           // the size of a set, unless a single operation is greater
 
 	// one does a single operation. many does a set and answers each operation by itself; with an error none was answered, and each is
 	// done alone, unless what failed would fail again.
@@ -77,9 +81,9 @@ const (
 
 // do returns when the operation is committed or has failed.
 func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		var none V
-		return none, err
+		return none, notBegun(ctx)
 	}
 	op := &operation[E, V]{in: in, word: make(chan word, 2)}
 	g.mu.Lock()
@@ -101,7 +105,7 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 		case <-done:
 			if g.withdraw(op) {
 				var none V
-				return none, ctx.Err()
+				return none, notBegun(ctx)
 			}
 			done = nil
 		}
@@ -185,7 +189,7 @@ func (g *gatherer[E, V]) run(ctx context.Context, set []*operation[E, V]) {
 	for i, op := range set {
 		ins[i] = op.in
 	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	within, cancel := g.within(ctx)
 	defer cancel()
 	outcomes, err := g.many(within, ins)
 	for i, op := range set {
@@ -214,8 +218,13 @@ func (g *gatherer[E, V]) finish(ctx context.Context, op *operation[E, V]) (V, er
 	return g.alone(ctx, op.in)
 }
 
+// within returns the context of one set: that of one caller without its end.
+func (g *gatherer[E, V]) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(g.longest, setTimeout))
+}
+
 func (g *gatherer[E, V]) alone(ctx context.Context, in E) (V, error) {
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	within, cancel := g.within(ctx)
 	defer cancel()
 	v, err := g.one(within, in)
 	if unsettled(err) {
@@ -231,19 +240,17 @@ func (g *gatherer[E, V]) settled(ctx context.Context, in E, broken error) (V, er
 	if g.settle == nil {
 		return none, broken
 	}
-	for pause := firstPause; pause < setTimeout/2; pause *= 2 {
-		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
+	defer cancel()
+	for pause := firstPause; within.Err() == nil && ctx.Err() != context.Canceled; pause *= 2 {
 		v, err := g.settle(within, in)
-		cancel()
 		if err == errUnknown {
 			break
 		}
 		if !busy(err) && !unsettled(err) {
 			return v, err
 		}
-		if sleep(ctx, pause); ctx.Err() != nil {
-			break
-		}
+		sleep(within, pause)
 	}
 	return none, broken
 }

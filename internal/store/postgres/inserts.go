@@ -14,7 +14,7 @@ import (
 // InsertTask stores a new task, or returns the one that has its key.
 func (s *Store) InsertTask(ctx context.Context, t task.Task) (task.Task, bool, error) {
 	created := false
-	stored, err := do(ctx, s, "insert task", func() (task.Task, error) {
+	stored, err := do(ctx, s, "insert task", func(ctx context.Context) (task.Task, error) {
 		ts, err := s.setLanes(ctx, []task.Task{t})
 		if err != nil {
 			return task.Task{}, err
@@ -121,7 +121,7 @@ func (s *Store) settleInsert(ctx context.Context, t task.Task) (int64, error) {
 // InsertTasks stores many tasks, all or nothing.
 func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, []bool, error) {
 	created := make([]bool, len(ts))
-	stored, err := do(ctx, s, "insert tasks", func() ([]task.Task, error) {
+	stored, err := do(ctx, s, "insert tasks", func(ctx context.Context) ([]task.Task, error) {
 		ts, err := s.setLanes(ctx, ts)
 		if err != nil {
 			return nil, err
