@@ -278,6 +278,8 @@ var sqlAllowed = []struct {
 	{"internal/testdb", regexp.MustCompile(`^(CREATE|DROP) DATABASE `), "tests make and drop whole databases, whose names cannot be parameters"},
 	{"internal/store/sqlite", regexp.MustCompile(`^PRAGMA `), "settings of a connection, whose names cannot be parameters"},
 	{"internal/store/sqlite", regexp.MustCompile(`^(BEGIN IMMEDIATE|COMMIT|ROLLBACK( TO op)?|SAVEPOINT op|RELEASE op)$`), "bounds of a transaction, which touch no table"},
+	{"internal/schema", regexp.MustCompile(`^SELECT pg_(try_advisory_lock|advisory_unlock)\(\$1\)$`), "a lock held by a session, which touches no table"},
+	{"internal/store/postgres", regexp.MustCompile(`^SELECT pg_advisory_lock_shared\(\$1\)$`), "a lock held by a session, taken before there are queries on it"},
 }
 
 // sqlTexts returns the string literals of a file that are SQL.

@@ -422,17 +422,20 @@ func TestTheSchemaCountsStatementsOfManyRows(t *testing.T) {
 			lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, finished_at_utc) VALUES ` + strings.Join(rows, ", ")
 	}
 	const (
-		mail, urgent, unknown = "1, 'mail', 100", "2, 'mail', 5", "99, 'mail', 100"
-		isReady, isScheduled  = "'queued', TRUE, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL", "'queued', FALSE, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
-		isHeld                = "'processing', FALSE, 1, NULL, 's', 'w', 'w', :T8, :T1, NULL"
-		isHeldUnfenced        = "'processing', FALSE, 0, NULL, 's', 'w', 'w', :T8, :T1, NULL"
-		isCompleted, isFailed = "'completed', FALSE, 1, 'succeeded', 's', NULL, 'w', NULL, NULL, :T3", "'failed', FALSE, 1, 'rejected', 's', NULL, 'w', NULL, NULL, :T3"
+		mail, urgent, unknown    = "1, 'mail', 100", "2, 'mail', 5", "99, 'mail', 100"
+		otherType, otherPriority = "1, 'other', 100", "1, 'mail', 5"
+		isReady, isScheduled     = "'queued', TRUE, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL", "'queued', FALSE, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+		isHeld                   = "'processing', FALSE, 1, NULL, 's', 'w', 'w', :T8, :T1, NULL"
+		isHeldUnfenced           = "'processing', FALSE, 0, NULL, 's', 'w', 'w', :T8, :T1, NULL"
+		isCompleted, isFailed    = "'completed', FALSE, 1, 'succeeded', 's', NULL, 'w', NULL, NULL, :T3", "'failed', FALSE, 1, 'rejected', 's', NULL, 'w', NULL, NULL, :T3"
 	)
 	eachConsole(t, func(t *testing.T, c console) {
 		c.check(t, []rule{
 			{name: "insert", statement: insert(row(11, mail, isReady), row(12, urgent, isReady), row(13, urgent, isScheduled), row(14, mail, isHeld), row(15, urgent, isCompleted), row(16, urgent, isFailed), row(17, mail, isFailed)), permitted: 7},
 			{name: "insert without a fence", statement: insert(row(11, mail, isHeldUnfenced))},
 			{name: "insert into no lane", statement: insert(row(11, unknown, isReady))},
+			{name: "insert with the type of another lane", statement: insert(row(11, mail, isReady), row(12, otherType, isReady))},
+			{name: "insert with the priority of another lane", statement: insert(row(11, otherPriority, isReady), row(12, mail, isReady))},
 			{name: "insert one id twice", statement: insert(row(1, mail, isReady))},
 			{name: "promote", statement: "UPDATE task_queue SET ready = TRUE WHERE status = 'queued'", permitted: 2},
 			{name: "put off", statement: "UPDATE task_queue SET ready = FALSE WHERE status = 'queued'", permitted: 2},

@@ -75,7 +75,7 @@ func exitCode(err error) int {
 		return exitNotFound
 	case errors.Is(err, task.ErrConflict):
 		return exitConflict
-	case errors.Is(err, task.ErrBusy), errors.Is(err, task.ErrStopped), errors.Is(err, context.DeadlineExceeded), isNet && dial.Op != "listen", isURL:
+	case errors.Is(err, task.ErrBusy), errors.Is(err, task.ErrUnknown), errors.Is(err, task.ErrStopped), errors.Is(err, context.DeadlineExceeded), isNet && dial.Op != "listen", isURL:
 		return exitUnavailable
 	}
 	return exitFailure

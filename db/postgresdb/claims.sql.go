@@ -11,6 +11,7 @@ import (
 )
 
 const claimInOrder = `-- name: ClaimInOrder :many
+
 WITH picked AS MATERIALIZED (
     SELECT h.id
     FROM json_to_recordset(CAST(CAST($2 AS text) AS json)) AS l(id bigint, n bigint)
@@ -28,7 +29,7 @@ UPDATE task_queue AS t SET
     locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = $1, processing_started_utc = $1,
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
-WHERE t.id = p.id
+WHERE t.id = ANY (ARRAY[p.id])
 RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
 `
 
@@ -41,6 +42,11 @@ type ClaimInOrderParams struct {
 	LeaseUntils string
 }
 
+// A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils, array literals, belongs to the n-th
+// task that it takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
+// task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
+// FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
+// that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
 // ClaimInOrder takes up to @max tasks that nobody else holds: the oldest @n of each lane, lane after lane in the order given. It looks at no
 // more lanes and tasks than it needs.
 func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]Task, error) {
@@ -115,14 +121,11 @@ WITH heads AS MATERIALIZED (
     ORDER BY h.id DESC
     LIMIT CAST($3 AS bigint)
 ), picked AS MATERIALIZED (
-    SELECT c.id
-    FROM heads AS h JOIN task_queue AS c ON c.id = h.id
-    WHERE (c.ready IS NOT DISTINCT FROM true)
-    ORDER BY c.id DESC
+    SELECT f.id
+    FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
     LIMIT CAST($4 AS bigint)
-    FOR UPDATE OF c SKIP LOCKED
 ), numbered AS MATERIALIZED (
-    SELECT p.id, row_number() OVER (ORDER BY p.id DESC) AS n FROM picked AS p
+    SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
     SELECT CAST(CAST($5 AS text) AS text[]) AS secrets, CAST(CAST($6 AS text) AS text[]) AS workers, CAST(CAST($7 AS text) AS timestamptz[]) AS lease_untils
 )
@@ -131,7 +134,7 @@ UPDATE task_queue AS t SET
     locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = $1, processing_started_utc = $1,
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
-WHERE t.id = p.id
+WHERE t.id = ANY (ARRAY[p.id])
 RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
 `
 
@@ -219,14 +222,11 @@ WITH heads AS MATERIALIZED (
     ORDER BY h.id
     LIMIT CAST($3 AS bigint)
 ), picked AS MATERIALIZED (
-    SELECT c.id
-    FROM heads AS h JOIN task_queue AS c ON c.id = h.id
-    WHERE (c.ready IS NOT DISTINCT FROM true)
-    ORDER BY c.id
+    SELECT f.id
+    FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
     LIMIT CAST($4 AS bigint)
-    FOR UPDATE OF c SKIP LOCKED
 ), numbered AS MATERIALIZED (
-    SELECT p.id, row_number() OVER (ORDER BY p.id) AS n FROM picked AS p
+    SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
     SELECT CAST(CAST($5 AS text) AS text[]) AS secrets, CAST(CAST($6 AS text) AS text[]) AS workers, CAST(CAST($7 AS text) AS timestamptz[]) AS lease_untils
 )
@@ -235,7 +235,7 @@ UPDATE task_queue AS t SET
     locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = $1, processing_started_utc = $1,
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
-WHERE t.id = p.id
+WHERE t.id = ANY (ARRAY[p.id])
 RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
 `
 
@@ -384,7 +384,6 @@ func (q *Queries) ListLanes(ctx context.Context, ids string) ([]Lane, error) {
 }
 
 const listLanesWithWork = `-- name: ListLanesWithWork :many
-
 WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready ORDER BY r.lane_id, r.id LIMIT 1) AS lane_id
     UNION ALL
@@ -394,12 +393,6 @@ WITH RECURSIVE heads AS (
 SELECT CAST(h.lane_id AS bigint) AS lane_id FROM heads AS h WHERE h.lane_id IS NOT NULL
 `
 
-// What only PostgreSQL does so: operations that came together are one statement, a set. Sets arrive as JSON; slot n of @secrets, @workers and
-// @lease_untils, array literals, belongs to the n-th task that a claim takes.
-//
-// Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but task_queue_ready gives the
-// order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Conditions that no index shall serve are wrapped
-// in IS TRUE for the same reason.
 // ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
 func (q *Queries) ListLanesWithWork(ctx context.Context) ([]int64, error) {
 	rows, err := q.query(ctx, q.listLanesWithWorkStmt, listLanesWithWork)

@@ -13,6 +13,11 @@ type Querier interface {
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
+	// A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils, array literals, belongs to the n-th
+	// task that it takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
+	// task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
+	// FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
+	// that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
 	// ClaimInOrder takes up to @max tasks that nobody else holds: the oldest @n of each lane, lane after lane in the order given. It looks at no
 	// more lanes and tasks than it needs.
 	ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]Task, error)
@@ -47,22 +52,15 @@ type Querier interface {
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
-	// Operations that came together are one statement, a set. A set arrives as array literals, one for each column: they are read in a third of the time that
-	// JSON takes.
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
+	// A set is what came together, in one statement. It travels as array literals, one for each column: they are read in a third of the time that JSON takes.
 	// InsertTasks inserts tasks, ids growing in the order given; those whose key exists are left out. The ids are given before the rows are
 	// sorted by key: sets that share keys then wait for each other in one order and cannot deadlock.
 	InsertTasks(ctx context.Context, arg InsertTasksParams) ([]InsertTasksRow, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	ListLanes(ctx context.Context, ids string) ([]Lane, error)
-	// What only PostgreSQL does so: operations that came together are one statement, a set. Sets arrive as JSON; slot n of @secrets, @workers and
-	// @lease_untils, array literals, belongs to the n-th task that a claim takes.
-	//
-	// Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but task_queue_ready gives the
-	// order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Conditions that no index shall serve are wrapped
-	// in IS TRUE for the same reason.
 	// ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
 	ListLanesWithWork(ctx context.Context) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.

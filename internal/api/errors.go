@@ -34,6 +34,7 @@ var table = []row{
 	{is: task.ErrNotFound, status: http.StatusNotFound, code: "not_found", title: "Not found"},
 	{is: task.ErrLeaseLost, status: http.StatusConflict, code: "lease_lost", title: "The lease is lost", detail: "The lease is lost: the token is not the one of a live lease; nothing was changed"},
 	{is: task.ErrConflict, status: http.StatusConflict, code: "conflict", title: "Not in this state"},
+	{is: task.ErrUnknown, status: http.StatusServiceUnavailable, code: "result_unknown", title: "Result unknown", detail: "The connection to the database broke, and it is not known whether this was done; try again, and enqueue with the same idempotency key", retry: true},
 	{is: task.ErrBusy, status: http.StatusServiceUnavailable, code: "busy", title: "Busy", detail: "The store is busy; nothing was changed, try again", retry: true},
 	{is: task.ErrStopped, status: http.StatusServiceUnavailable, code: "stopping", title: "Stopping", detail: "The service is stopping; try again", retry: true},
 	{is: context.Canceled, status: http.StatusServiceUnavailable, code: "stopping", title: "Stopping", detail: "The request was given up", retry: true},

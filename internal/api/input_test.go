@@ -266,6 +266,7 @@ func TestErrorTable(t *testing.T) {
 		{task.ErrNotFound, 404, "not_found", ""},
 		{task.ErrLeaseLost, 409, "lease_lost", ""},
 		{task.ErrBusy, 503, "busy", "1"},
+		{fmt.Errorf("%w: %w", task.ErrUnknown, context.DeadlineExceeded), 503, "result_unknown", "1"},
 		{task.ErrStopped, 503, "stopping", "1"},
 		{context.DeadlineExceeded, 503, "busy", "1"},
 		{context.Canceled, 503, "stopping", "1"},

@@ -32,7 +32,7 @@ func (e *Error) Error() string {
 // Unwrap returns the error of package task that the code stands for, nil for none.
 func (e *Error) Unwrap() error {
 	return map[string]error{
-		"not_found": task.ErrNotFound, "lease_lost": task.ErrLeaseLost, "conflict": task.ErrConflict, "busy": task.ErrBusy,
+		"not_found": task.ErrNotFound, "lease_lost": task.ErrLeaseLost, "conflict": task.ErrConflict, "busy": task.ErrBusy, "result_unknown": task.ErrUnknown,
 		"stopping": task.ErrStopped, "not_ready": task.ErrStopped, "disk_full": task.ErrFull,
 	}[e.Code]
 }

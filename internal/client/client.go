@@ -34,8 +34,9 @@ var _ task.Source = (*Client)(nil)
 // *task.InvalidError by errors.As), with the sentence of the server as their text, *Error for other answers, or the error of the connection.
 //
 // A call is tried again when the server could not be reached or said 503: then nothing was changed. When a connection breaks after the request
-// was sent, so that nobody knows whether the server did it, only calls that may be done twice are tried again. For an unclear Complete, Fail or
-// Release the client asks for the history of the task, and returns the task when the attempt ended as it wanted.
+// was sent, or the server has lost its database meanwhile, nobody knows whether it was done, and only calls that may be done twice are tried
+// again. For an unclear Complete, Fail or Release the client asks for the history of the task, and returns the task when the attempt ended as it
+// wanted.
 type Client struct {
 	base string
 	o    Options
@@ -79,7 +80,7 @@ var errUnclear = errors.New("the connection broke after the request was sent")
 func (c *Client) do(ctx context.Context, r call, out any) (unclear bool, err error) {
 	for try := 0; ; try++ {
 		pause, err := c.try(ctx, r, out)
-		broken := errors.Is(err, errUnclear)
+		broken := errors.Is(err, errUnclear) || errors.Is(err, task.ErrUnknown)
 		again := pause >= 0 && (r.twice || !broken)
 		if err == nil || !again || try == c.o.Retries {
 			return unclear, err

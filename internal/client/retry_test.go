@@ -209,6 +209,36 @@ func TestPausesBetweenTries(t *testing.T) {
 	}
 }
 
+func TestAnUnknownResultIsTriedAgainOnlyWhereTwiceIsSafe(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		call func(context.Context, *client.Client) error
+		want int
+	}{
+		"Claim": {func(ctx context.Context, cl *client.Client) error {
+			_, err := cl.Claim(ctx, task.Claim{WorkerID: "w"})
+			return err
+		}, 1},
+		"Enqueue": {func(ctx context.Context, cl *client.Client) error {
+			_, err := cl.Enqueue(ctx, task.Spec{Type: "a"})
+			return err
+		}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := 0
+				cl := connect(t, "http://queue", client.Options{Retries: 2, HTTP: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
+					calls++
+					return reply(503, http.Header{"Retry-After": {"1"}}, `{"error_code":"result_unknown","detail":"It is not known"}`), nil
+				})}})
+				if err := c.call(t.Context(), cl); !errors.Is(err, task.ErrUnknown) || calls != c.want {
+					t.Errorf("%d calls, want %d, error %v", calls, c.want, err)
+				}
+			})
+		})
+	}
+}
+
 func TestContextEndsThePause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -40,7 +40,11 @@ type Migration struct {
 }
 
 // Schema migrates one database.
-type Schema struct{ provider *goose.Provider }
+type Schema struct {
+	engine   Engine
+	db       *sql.DB
+	provider *goose.Provider
+}
 
 // New returns the schema of a database that is open with any driver of its engine. Closing db stays with the caller.
 func New(e Engine, db *sql.DB) (*Schema, error) {
@@ -62,7 +66,7 @@ func New(e Engine, db *sql.DB) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
-	return &Schema{provider: p}, nil
+	return &Schema{engine: e, db: db, provider: p}, nil
 }
 
 // Up applies what is missing. ErrNewer when the database is ahead of this binary: nothing is changed then.
@@ -75,31 +79,40 @@ func (s *Schema) Up(ctx context.Context) error {
 }
 
 // Down takes the newest applied migration back, with the data that only it can hold. Nothing applied is not an error.
+// ErrInUse, here and below, while a process has the PostgreSQL database open; a SQLite file that a server has cannot be opened for this.
 func (s *Schema) Down(ctx context.Context) error {
+	return wrap("migrate down", s.alone(ctx, func() error { return s.down(ctx) }))
+}
+
+func (s *Schema) down(ctx context.Context) error {
 	_, err := s.provider.Down(ctx)
 	if errors.Is(err, goose.ErrNoNextVersion) {
 		return nil
 	}
-	return wrap("migrate down", err)
+	return err
 }
 
 // DownTo takes back every migration above the version.
 func (s *Schema) DownTo(ctx context.Context, version int64) error {
-	_, err := s.provider.DownTo(ctx, version)
-	return wrap("migrate down", err)
+	return wrap("migrate down", s.alone(ctx, func() error {
+		_, err := s.provider.DownTo(ctx, version)
+		return err
+	}))
 }
 
 // Redo takes the newest applied migration back and applies it again.
 func (s *Schema) Redo(ctx context.Context) error {
-	version, err := s.Version(ctx)
-	if err != nil || version == 0 {
+	return wrap("migrate redo", s.alone(ctx, func() error {
+		version, err := s.Version(ctx)
+		if err != nil || version == 0 {
+			return err
+		}
+		if err := s.down(ctx); err != nil {
+			return err
+		}
+		_, err = s.provider.ApplyVersion(ctx, version, true)
 		return err
-	}
-	if err := s.Down(ctx); err != nil {
-		return err
-	}
-	_, err = s.provider.ApplyVersion(ctx, version, true)
-	return wrap("migrate redo", err)
+	}))
 }
 
 // Status lists all migrations of this binary in their order.

@@ -5,7 +5,7 @@
 // Rules that hold for every method:
 //   - It is atomic: it happened as a whole or not at all, and after a nil error it survives a crash of process and machine.
 //   - Times come in as arguments, in UTC and whole microseconds; no method reads a clock.
-//   - Errors are those of package task: ErrNotFound, ErrLeaseLost, ErrConflict, ErrBusy, ErrFull, ErrGone, ErrStopped, or the context's own. Everything else
+//   - Errors are those of package task: ErrNotFound, ErrLeaseLost, ErrConflict, ErrBusy, ErrUnknown, ErrFull, ErrGone, ErrStopped, or the context's own. Everything else
 //     is a fault of the store.
 //   - All are safe for concurrent use.
 package store

@@ -15,6 +15,9 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrBusy: the store could not take the operation in time; nothing was changed, trying again is safe.
 	ErrBusy = errors.New("the store is busy")
+	// ErrUnknown: the store was lost while it worked on the operation, and whether that was done cannot be found out. Trying again is safe where
+	// doing it twice is, as it is under a lease token or with an idempotency key.
+	ErrUnknown = errors.New("it is not known whether this was done: the connection to the database broke")
 	// ErrFull: there is no room left on the disk; nothing was changed.
 	ErrFull = errors.New("the disk is full")
 	// ErrGone: the file of the database is no longer where it was opened: somebody has deleted, moved or replaced it. What is written now would

@@ -149,6 +149,14 @@ END;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+CREATE TRIGGER task_queue_insert BEFORE INSERT ON task_queue
+WHEN NOT EXISTS (SELECT 1 FROM lanes AS l WHERE l.id = NEW.lane_id AND l.type = NEW.type AND l.priority = NEW.priority)
+BEGIN
+    SELECT RAISE(ABORT, 'task_queue: lane_id must be that of a lane with this type and priority');
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 CREATE TRIGGER task_queue_identity BEFORE UPDATE OF id, type, compatibility, priority, lane_id, created_at_utc ON task_queue
 WHEN NEW.id <> OLD.id OR NEW.created_at_utc <> OLD.created_at_utc
   OR (NEW.compatibility <> OLD.compatibility AND NEW.lane_id = OLD.lane_id)

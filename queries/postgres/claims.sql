@@ -1,10 +1,3 @@
--- What only PostgreSQL does so: operations that came together are one statement, a set. Sets arrive as JSON; slot n of @secrets, @workers and
--- @lease_untils, array literals, belongs to the n-th task that a claim takes.
---
--- Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but task_queue_ready gives the
--- order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Conditions that no index shall serve are wrapped
--- in IS TRUE for the same reason.
-
 -- ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
 -- name: ListLanesWithWork :many
 WITH RECURSIVE heads AS (
@@ -26,6 +19,12 @@ FROM lane_counts AS c
 GROUP BY c.lane_id
 HAVING SUM(c.ready) > 0;
 
+-- A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils, array literals, belongs to the n-th
+-- task that it takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
+-- task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
+-- FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
+-- that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
+
 -- ClaimInOrder takes up to @max tasks that nobody else holds: the oldest @n of each lane, lane after lane in the order given. It looks at no
 -- more lanes and tasks than it needs.
 -- name: ClaimInOrder :many
@@ -46,7 +45,7 @@ UPDATE task_queue AS t SET
     locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = @now, processing_started_utc = @now,
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
-WHERE t.id = p.id
+WHERE t.id = ANY (ARRAY[p.id])
 RETURNING t.*;
 
 -- The next two differ in their order alone. They look at the first @width tasks of each lane given and take the first @max of these that nobody else
@@ -62,14 +61,11 @@ WITH heads AS MATERIALIZED (
     ORDER BY h.id
     LIMIT CAST(@width AS bigint)
 ), picked AS MATERIALIZED (
-    SELECT c.id
-    FROM heads AS h JOIN task_queue AS c ON c.id = h.id
-    WHERE (c.ready IS NOT DISTINCT FROM true)
-    ORDER BY c.id
+    SELECT f.id
+    FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
     LIMIT CAST(@max AS bigint)
-    FOR UPDATE OF c SKIP LOCKED
 ), numbered AS MATERIALIZED (
-    SELECT p.id, row_number() OVER (ORDER BY p.id) AS n FROM picked AS p
+    SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
     SELECT CAST(CAST(@secrets AS text) AS text[]) AS secrets, CAST(CAST(@workers AS text) AS text[]) AS workers, CAST(CAST(@lease_untils AS text) AS timestamptz[]) AS lease_untils
 )
@@ -78,7 +74,7 @@ UPDATE task_queue AS t SET
     locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = @now, processing_started_utc = @now,
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
-WHERE t.id = p.id
+WHERE t.id = ANY (ARRAY[p.id])
 RETURNING t.*;
 
 -- name: ClaimNewest :many
@@ -91,14 +87,11 @@ WITH heads AS MATERIALIZED (
     ORDER BY h.id DESC
     LIMIT CAST(@width AS bigint)
 ), picked AS MATERIALIZED (
-    SELECT c.id
-    FROM heads AS h JOIN task_queue AS c ON c.id = h.id
-    WHERE (c.ready IS NOT DISTINCT FROM true)
-    ORDER BY c.id DESC
+    SELECT f.id
+    FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
     LIMIT CAST(@max AS bigint)
-    FOR UPDATE OF c SKIP LOCKED
 ), numbered AS MATERIALIZED (
-    SELECT p.id, row_number() OVER (ORDER BY p.id DESC) AS n FROM picked AS p
+    SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
     SELECT CAST(CAST(@secrets AS text) AS text[]) AS secrets, CAST(CAST(@workers AS text) AS text[]) AS workers, CAST(CAST(@lease_untils AS text) AS timestamptz[]) AS lease_untils
 )
@@ -107,5 +100,5 @@ UPDATE task_queue AS t SET
     locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = @now, processing_started_utc = @now,
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
-WHERE t.id = p.id
+WHERE t.id = ANY (ARRAY[p.id])
 RETURNING t.*;

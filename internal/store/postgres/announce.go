@@ -208,7 +208,7 @@ func (s *Store) heard(ctx context.Context, payload string, woken func([]task.Lan
 	for id := range ready {
 		ids = append(ids, id)
 	}
-	lanes, err := do(ctx, s, "read lanes", func() ([]task.Lane, error) { return s.lanesByID(ctx, ids) })
+	lanes, err := search(ctx, s, "read lanes", func(ctx context.Context) ([]task.Lane, error) { return s.lanesByID(ctx, ids) })
 	if err != nil {
 		return err
 	}

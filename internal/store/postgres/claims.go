@@ -25,7 +25,7 @@ const (
 
 // ClaimTasks moves up to c.Max ready tasks from queued to processing.
 func (s *Store) ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, error) {
-	return do(ctx, s, "claim tasks", func() ([]task.Task, error) { return s.claims.do(ctx, c) })
+	return do(ctx, s, "claim tasks", func(ctx context.Context) ([]task.Task, error) { return s.claims.do(ctx, c) })
 }
 
 func (s *Store) claimOne(ctx context.Context, c task.Claim) ([]task.Task, error) {

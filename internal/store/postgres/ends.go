@@ -130,7 +130,7 @@ func endParams(es []end) postgresdb.EndAttemptsParams {
 
 // settleEnd finds out what became of an end during which the connection broke. Trying again waits for what the server may still be doing with
 // it; when that finds the lease over, the task says whether this end was what ended it.
-func (s *Store) settleEnd(ctx context.Context, e end, _ error) (task.Task, error) {
+func (s *Store) settleEnd(ctx context.Context, e end) (task.Task, error) {
 	t, err := s.endOne(ctx, e)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return t, err

@@ -20,6 +20,7 @@ import (
 const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	foreignKeyViolation  = "23503"
 	diskFull             = "53100"
 	lockNotAvailable     = "55P03"
 	queryCanceled        = "57014" // by statement_timeout: a context that ends closes the connection instead
@@ -32,6 +33,16 @@ const (
 
 // insufficientResources is the class of 53200 (out of memory), 53300 (too many connections) and 53400.
 const insufficientResources = "53"
+
+// errNotBegun: the time of an operation was over before the server heard of it.
+var errNotBegun = errors.New("not begun in time")
+
+func notBegun(ctx context.Context) error {
+	if err := ctx.Err(); err != context.DeadlineExceeded {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errNotBegun, ctx.Err())
+}
 
 // classify returns the error of an operation in the words of package task. Those that answer the caller come bare, faults with
 // what was attempted in front.
@@ -47,6 +58,8 @@ func classify(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w", what, &unreachableError{address: unreachable(err), cause: err})
 	case sqlState(err) == diskFull:
 		return fmt.Errorf("%s: %w: %w", what, task.ErrFull, err)
+	case unsettled(err):
+		return fmt.Errorf("%s: %w: %w", what, task.ErrUnknown, err)
 	case busy(err):
 		return fmt.Errorf("%s: %w: %w", what, task.ErrBusy, err)
 	}
@@ -92,11 +105,14 @@ func unreachable(err error) string {
 	return net.JoinHostPort(host, port)
 }
 
-// busy reports whether the database refused or undid the operation for a reason that passes. A connection that broke while the
+// busy reports whether the operation never reached the database, or the database refused or undid the operation for a reason that passes. A connection that broke while the
 // operation ran is not among them: whether it happened is not known.
 func busy(err error) bool {
+	if errors.Is(err, errNotBegun) {
+		return true
+	}
 	switch code := sqlState(err); code {
-	case serializationFailure, deadlockDetected, lockNotAvailable, queryCanceled, adminShutdown, crashShutdown, cannotConnectNow, idleInTransaction, readOnlyTransaction:
+	case serializationFailure, deadlockDetected, lockNotAvailable, queryCanceled, adminShutdown, cannotConnectNow, idleInTransaction, readOnlyTransaction:
 		return true
 	case "":
 		return unreachable(err) != "" || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
@@ -106,14 +122,17 @@ func busy(err error) bool {
 }
 
 // undone reports whether the database gave the operation up, with all it had done, for a reason that need not be there at the next try:
-// so that another one could go on, or because an operator ended the connection.
+// so that another one could go on, because an operator ended the connection, or because a lane that was remembered is gone.
 func undone(err error) bool {
 	code := sqlState(err)
-	return code == deadlockDetected || code == serializationFailure || code == adminShutdown
+	return code == deadlockDetected || code == serializationFailure || code == adminShutdown || code == foreignKeyViolation
 }
 
 // unsettled reports whether the connection broke while the operation ran, so that whether it happened is not known.
 func unsettled(err error) bool {
+	if sqlState(err) == crashShutdown {
+		return true
+	}
 	if err == nil || sqlState(err) != "" || busy(err) {
 		return false
 	}

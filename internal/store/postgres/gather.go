@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -18,8 +19,12 @@ const (
 	// faster: two share its cost among half as many.
 	enough    = 16
 	maxAtOnce = 2
-	// setTimeout bounds one set. The server ends a statement earlier; this is for a server that does not answer.
+	// setTimeout bounds one set where the server does not bound a statement.
 	setTimeout = 20 * time.Second
+	// settleFor bounds the attempts to find out what became of an operation.
+	settleFor = 5 * time.Second
+	// firstPause is the time before the server is asked again that could not be asked what became of an operation. It doubles.
+	firstPause = 20 * time.Millisecond
 )
 
 // gatherer lets operations of one kind that come together share one statement and its commit. There is no timer and no goroutine of its
@@ -30,15 +35,16 @@ const (
 // A context that ends before its operation has begun withdraws it. After that the operation is not interrupted and its answer says what
 // happened: the commit is that of others too.
 type gatherer[E, V any] struct {
-	size func(E) int // what an operation adds to its set
-	most int         // the size of a set, unless a single operation is greater
+	longest time.Duration // of one set: the server ends a statement earlier, this is for one that does not answer; 0: setTimeout
+	size    func(E) int   // what an operation adds to its set
+	most    int           // the size of a set, unless a single operation is greater
 
 	// one does a single operation. many does a set and answers each operation by itself; with an error none was answered, and each is
 	// done alone, unless what failed would fail again.
 	one  func(context.Context, E) (V, error)
 	many func(context.Context, []E) ([]outcome[V], error)
-	// settle finds out what became of an operation during which the connection broke; nil: there is no way to know.
-	settle func(ctx context.Context, in E, broken error) (V, error)
+	// settle finds out what became of an operation during which the connection broke; nil, or errUnknown as the answer: there is no way to know.
+	settle func(context.Context, E) (V, error)
 
 	mu      sync.Mutex
 	waiting []*operation[E, V] // in the order in which they came
@@ -51,8 +57,12 @@ type outcome[V any] struct {
 	err   error
 }
 
-// errAlone is the answer of a set to an operation that must not share it.
-var errAlone = errors.New("to be done alone")
+var (
+	// errAlone is the answer of a set to an operation that must not share it.
+	errAlone = errors.New("to be done alone")
+	// errUnknown: whether an operation happened cannot be found out.
+	errUnknown = errors.New("not known")
+)
 
 type operation[E, V any] struct {
 	in        E
@@ -71,9 +81,9 @@ const (
 
 // do returns when the operation is committed or has failed.
 func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		var none V
-		return none, err
+		return none, notBegun(ctx)
 	}
 	op := &operation[E, V]{in: in, word: make(chan word, 2)}
 	g.mu.Lock()
@@ -83,9 +93,6 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 		g.begin(op)
 	}
 	g.mu.Unlock()
-	if first {
-		runtime.Gosched() // callers that are ready to run come along
-	}
 	done := ctx.Done()
 	for {
 		select {
@@ -98,7 +105,7 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 		case <-done:
 			if g.withdraw(op) {
 				var none V
-				return none, ctx.Err()
+				return none, notBegun(ctx)
 			}
 			done = nil
 		}
@@ -107,6 +114,7 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 
 // lead does one set.
 func (g *gatherer[E, V]) lead(ctx context.Context, op *operation[E, V]) {
+	runtime.Gosched() // callers that are ready to run come along
 	if set := g.take(op); len(set) > 0 {
 		g.run(ctx, set)
 	}
@@ -181,7 +189,7 @@ func (g *gatherer[E, V]) run(ctx context.Context, set []*operation[E, V]) {
 	for i, op := range set {
 		ins[i] = op.in
 	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	within, cancel := g.within(ctx)
 	defer cancel()
 	outcomes, err := g.many(within, ins)
 	for i, op := range set {
@@ -210,8 +218,13 @@ func (g *gatherer[E, V]) finish(ctx context.Context, op *operation[E, V]) (V, er
 	return g.alone(ctx, op.in)
 }
 
+// within returns the context of one set: that of one caller without its end.
+func (g *gatherer[E, V]) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(g.longest, setTimeout))
+}
+
 func (g *gatherer[E, V]) alone(ctx context.Context, in E) (V, error) {
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	within, cancel := g.within(ctx)
 	defer cancel()
 	v, err := g.one(within, in)
 	if unsettled(err) {
@@ -220,12 +233,24 @@ func (g *gatherer[E, V]) alone(ctx context.Context, in E) (V, error) {
 	return v, err
 }
 
+// settled finds out what became of an operation, as soon as the server can be asked again; when that takes long, or the caller goes, the answer is
+// that the connection broke.
 func (g *gatherer[E, V]) settled(ctx context.Context, in E, broken error) (V, error) {
+	var none V
 	if g.settle == nil {
-		var none V
 		return none, broken
 	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleFor)
 	defer cancel()
-	return g.settle(within, in, broken)
+	for pause := firstPause; within.Err() == nil && ctx.Err() != context.Canceled; pause *= 2 {
+		v, err := g.settle(within, in)
+		if err == errUnknown {
+			break
+		}
+		if !busy(err) && !unsettled(err) {
+			return v, err
+		}
+		sleep(within, pause)
+	}
+	return none, broken
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -51,7 +52,7 @@ func newTrial() *trial {
 			}
 			return out, t.breaks
 		},
-		settle: func(_ context.Context, n int, _ error) (int, error) {
+		settle: func(_ context.Context, n int) (int, error) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			t.settled = append(t.settled, n)
@@ -198,9 +199,25 @@ func TestASetDuringWhichTheConnectionBrokeIsSettledOneByOne(t *testing.T) {
 	})
 }
 
+func TestASettlementWaitsForTheServer(t *testing.T) {
+	gatherIn(t, func(t *testing.T, g *trial, a *answers) {
+		var asked atomic.Int64
+		g.settle = func(_ context.Context, n int) (int, error) {
+			if asked.Add(1) < 5 {
+				return 0, &pgconn.PgError{Code: cannotConnectNow}
+			}
+			return 2 * n, nil
+		}
+		g.breaks = io.ErrUnexpectedEOF
+		g.call(t.Context(), a, 1, 2, 3)
+		close(g.release)
+		a.allWell(t)
+	})
+}
+
 func TestWhatCannotBeSettledIsAFault(t *testing.T) {
 	gatherIn(t, func(t *testing.T, g *trial, a *answers) {
-		g.breaks, g.settle = io.ErrUnexpectedEOF, nil
+		g.breaks, g.settle = io.ErrUnexpectedEOF, func(context.Context, int) (int, error) { return 0, errUnknown }
 		g.call(t.Context(), a, 1, 2, 3)
 		close(g.release)
 		a.Wait()

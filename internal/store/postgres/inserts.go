@@ -14,7 +14,7 @@ import (
 // InsertTask stores a new task, or returns the one that has its key.
 func (s *Store) InsertTask(ctx context.Context, t task.Task) (task.Task, bool, error) {
 	created := false
-	stored, err := do(ctx, s, "insert task", func() (task.Task, error) {
+	stored, err := do(ctx, s, "insert task", func(ctx context.Context) (task.Task, error) {
 		ts, err := s.setLanes(ctx, []task.Task{t})
 		if err != nil {
 			return task.Task{}, err
@@ -103,9 +103,9 @@ func insertParams(ts []task.Task) postgresdb.InsertTasksParams {
 
 // settleInsert finds out by its key what became of an insert during which the connection broke. Trying again waits for what the server
 // may still be doing with it. A task without a key may be stored or not.
-func (s *Store) settleInsert(ctx context.Context, t task.Task, broken error) (int64, error) {
+func (s *Store) settleInsert(ctx context.Context, t task.Task) (int64, error) {
 	if t.IdempotencyKey == nil {
-		return 0, broken
+		return 0, errUnknown
 	}
 	id, err := s.insertOne(ctx, t)
 	if !errors.Is(err, sql.ErrNoRows) {
@@ -121,7 +121,7 @@ func (s *Store) settleInsert(ctx context.Context, t task.Task, broken error) (in
 // InsertTasks stores many tasks, all or nothing.
 func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, []bool, error) {
 	created := make([]bool, len(ts))
-	stored, err := do(ctx, s, "insert tasks", func() ([]task.Task, error) {
+	stored, err := do(ctx, s, "insert tasks", func(ctx context.Context) ([]task.Task, error) {
 		ts, err := s.setLanes(ctx, ts)
 		if err != nil {
 			return nil, err

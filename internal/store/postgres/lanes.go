@@ -17,7 +17,7 @@ import (
 // maxLanes bounds what is remembered of lanes; beyond, all is forgotten and read again.
 const maxLanes = 10_000
 
-// lanes remembers rows of the table lanes, which never change.
+// lanes remembers rows of the table lanes, which never change, unless somebody makes the tables anew under this process.
 type lanes struct {
 	mu   sync.Mutex
 	ids  map[postgresdb.GetLaneParams]int64
@@ -61,6 +61,13 @@ func (l *lanes) keep(lane task.Lane) {
 		l.byID = make(map[int64]task.Lane)
 	}
 	l.byID[lane.ID] = lane
+}
+
+// forget makes everything be read again.
+func (l *lanes) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ids, l.byID = nil, nil
 }
 
 // laneKey is what tells the lane of a task from others.

@@ -13,7 +13,7 @@ import (
 
 // HeldTask returns a task by way of the pool that lists do not use.
 func (s *Store) HeldTask(ctx context.Context, id int64) (task.Task, error) {
-	return do(ctx, s, "get held task", func() (task.Task, error) {
+	return look(ctx, s, "get held task", func(ctx context.Context) (task.Task, error) {
 		row, err := s.q.GetTask(ctx, id)
 		return task.Task(row), err
 	})
@@ -21,16 +21,16 @@ func (s *Store) HeldTask(ctx context.Context, id int64) (task.Task, error) {
 
 // StartTask notes that the attempt begins now.
 func (s *Store) StartTask(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error) {
-	return s.held(ctx, "start task", id, func() (task.Task, error) {
+	return s.held(ctx, "start task", id, func(ctx context.Context) (task.Task, error) {
 		row, err := s.q.StartTask(ctx, postgresdb.StartTaskParams{Now: now, ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret})
 		return task.Task(row), err
 	})
 }
 
 // held runs an update that matches the task only under its live lease.
-func (s *Store) held(ctx context.Context, what string, id int64, update func() (task.Task, error)) (task.Task, error) {
-	return do(ctx, s, what, func() (task.Task, error) {
-		t, err := update()
+func (s *Store) held(ctx context.Context, what string, id int64, update func(context.Context) (task.Task, error)) (task.Task, error) {
+	return do(ctx, s, what, func(ctx context.Context) (task.Task, error) {
+		t, err := update(ctx)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = s.lost(ctx, id)
 		}
@@ -55,7 +55,7 @@ func (s *Store) ExtendLease(ctx context.Context, id int64, tok task.Token, b tas
 	if b.Message != nil {
 		p.ProgressMessage = *b.Message
 	}
-	return do(ctx, s, "extend lease", func() (task.Task, error) {
+	return do(ctx, s, "extend lease", func(ctx context.Context) (task.Task, error) {
 		row, err := s.q.ExtendLease(ctx, p)
 		if unsettled(err) && ctx.Err() == nil {
 			row, err = s.q.ExtendLease(ctx, p) // twice is as good as once
@@ -87,7 +87,7 @@ func (s *Store) ReleaseTask(ctx context.Context, id int64, tok task.Token, runAf
 }
 
 func (s *Store) end(ctx context.Context, what string, e end) (task.Task, error) {
-	t, err := s.held(ctx, what, e.id, func() (task.Task, error) { return s.ends.do(ctx, e) })
+	t, err := s.held(ctx, what, e.id, func(ctx context.Context) (task.Task, error) { return s.ends.do(ctx, e) })
 	s.announce(t)
 	return t, err
 }

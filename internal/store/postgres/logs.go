@@ -11,7 +11,7 @@ import (
 
 // AppendLog adds a line to the log of the task under its live lease.
 func (s *Store) AppendLog(ctx context.Context, tok task.Token, l task.Log) (task.Log, error) {
-	return do(ctx, s, "append log", func() (task.Log, error) {
+	return do(ctx, s, "append log", func(ctx context.Context) (task.Log, error) {
 		line, err := inTx(ctx, s.db, nil, func(q *postgresdb.Queries) (task.Log, error) {
 			if _, err := q.HoldsLease(ctx, postgresdb.HoldsLeaseParams{ID: l.TaskID, Fence: tok.Fence, LeaseSecret: tok.Secret}); err != nil {
 				return task.Log{}, err
@@ -28,7 +28,7 @@ func (s *Store) AppendLog(ctx context.Context, tok task.Token, l task.Log) (task
 
 // ListLogs returns the log of a task, oldest first.
 func (s *Store) ListLogs(ctx context.Context, f task.LogFilter) ([]task.Log, error) {
-	return do(ctx, s, "list logs", func() ([]task.Log, error) {
+	return search(ctx, s, "list logs", func(ctx context.Context) ([]task.Log, error) {
 		rows, err := s.lists.ListLogs(ctx, postgresdb.ListLogsParams{TaskID: f.TaskID, After: f.After, Level: string(f.Level), Max: int64(f.Limit)})
 		if err == nil && len(rows) == 0 {
 			_, err = s.lists.GetTask(ctx, f.TaskID)
@@ -43,7 +43,7 @@ func (s *Store) ListLogs(ctx context.Context, f task.LogFilter) ([]task.Log, err
 
 // ListAttempts returns the attempts of a task, oldest first, with the one that runs now last.
 func (s *Store) ListAttempts(ctx context.Context, id int64) ([]task.Attempt, error) {
-	return do(ctx, s, "list attempts", func() ([]task.Attempt, error) {
+	return search(ctx, s, "list attempts", func(ctx context.Context) ([]task.Attempt, error) {
 		return inTx(ctx, s.listDB, snapshot, func(q *postgresdb.Queries) ([]task.Attempt, error) {
 			t, err := q.GetTask(ctx, id)
 			if err != nil {

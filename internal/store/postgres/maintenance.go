@@ -12,7 +12,7 @@ import (
 
 // ReapExpiredLeases takes back leases whose time was over at now.
 func (s *Store) ReapExpiredLeases(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return s.announced(do(ctx, s, "reap leases", func() ([]task.Task, error) {
+	return s.announced(do(ctx, s, "reap leases", func(ctx context.Context) ([]task.Task, error) {
 		return inTx(ctx, s.db, nil, func(q *postgresdb.Queries) ([]task.Task, error) {
 			requeued, err := q.RequeueExpiredLeases(ctx, postgresdb.RequeueExpiredLeasesParams{Now: now, Max: int64(max)})
 			if err != nil || len(requeued) == max {
@@ -32,7 +32,7 @@ func (s *Store) announced(ts []task.Task, err error) ([]task.Task, error) {
 
 // PromoteDue makes queued tasks ready whose time has come.
 func (s *Store) PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return s.announced(do(ctx, s, "promote tasks", func() ([]task.Task, error) {
+	return s.announced(do(ctx, s, "promote tasks", func(ctx context.Context) ([]task.Task, error) {
 		rows, err := s.q.PromoteDue(ctx, postgresdb.PromoteDueParams{Now: now, Max: int64(max)})
 		return tasks(rows), err
 	}))
@@ -40,7 +40,7 @@ func (s *Store) PromoteDue(ctx context.Context, now time.Time, max int) ([]task.
 
 // ExpireTasks ends queued tasks whose deadline has come.
 func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return do(ctx, s, "expire tasks", func() ([]task.Task, error) {
+	return do(ctx, s, "expire tasks", func(ctx context.Context) ([]task.Task, error) {
 		rows, err := s.q.ExpireTasks(ctx, postgresdb.ExpireTasksParams{Now: now, Max: int64(max)})
 		return tasks(rows), err
 	})
@@ -48,7 +48,7 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 
 // NextEvent returns the earliest instant at which a task falls due, a lease ends or a deadline comes.
 func (s *Store) NextEvent(ctx context.Context) (*time.Time, error) {
-	return do(ctx, s, "find next event", func() (*time.Time, error) {
+	return search(ctx, s, "find next event", func(ctx context.Context) (*time.Time, error) {
 		var next *time.Time
 		for _, find := range []func(context.Context) (*time.Time, error){s.nextRunAfter, s.q.NextLeaseEnd, s.q.NextDeadline} {
 			at, err := find(ctx)

@@ -212,6 +212,101 @@ func TestManyNodesOpenAndMigrateAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
+func TestNothingIsTakenBackUnderAnOpenStore(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	insert(t, st, 3, 100)
+	s, done, err := postgres.OpenSchema(t.Context(), other.Config().ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { done() })
+	for name, change := range map[string]func(context.Context) error{
+		"down": s.Down, "redo": s.Redo, "down to": func(ctx context.Context) error { return s.DownTo(ctx, 0) },
+	} {
+		if err := change(t.Context()); !errors.Is(err, schema.ErrInUse) {
+			t.Errorf("%s: got %v, want ErrInUse", name, err)
+		}
+	}
+	if err := s.Up(t.Context()); err != nil {
+		t.Errorf("up: %v", err)
+	}
+	exec(t, other, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+	if stats, err := st.Stats(t.Context(), st.Clock().Now()); err != nil || stats.TotalTasks != 3 {
+		t.Errorf("%d tasks, error %v; want 3", stats.TotalTasks, err)
+	}
+	if err := s.Down(t.Context()); !errors.Is(err, schema.ErrInUse) {
+		t.Errorf("down, after the store has connected again: got %v, want ErrInUse", err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Redo(t.Context()); err != nil {
+		t.Errorf("redo, after the store is closed: %v", err)
+	}
+	if err := s.DownTo(t.Context(), 0); err != nil {
+		t.Errorf("down, after the store is closed: %v", err)
+	}
+}
+
+func TestAStoreOpensAfterAMigrationThatIsBeingTakenBack(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, other, "SELECT pg_advisory_lock($1)", schema.InUseLock)
+	opened := make(chan error, 1)
+	go func() {
+		st, err := postgres.Open(t.Context(), other.Config().ConnString(), postgres.Options{Migrate: true})
+		if err == nil {
+			err = st.Close()
+		}
+		opened <- err
+	}()
+	await(t, 1, counting(other, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"))
+	exec(t, other, "DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)")
+	exec(t, other, "DROP VIEW v_queue_status_summary, v_queue_type_summary, v_worker_status, v_task_performance, v_recent_failures")
+	exec(t, other, "SELECT pg_advisory_unlock($1)", schema.InUseLock)
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+	await(t, 5, counting(other, "SELECT count(*) FROM pg_views WHERE schemaname = 'public'"))
+}
+
+// Somebody who does not ask for the lock, such as the stock goose command, makes the tables anew under a store that remembers lanes.
+func TestATaskNeverComesIntoALaneOfATableThatIsGone(t *testing.T) {
+	t.Parallel()
+	for name, lanes := range map[string]string{"OtherLane": "INSERT INTO lanes (type, compatibility, priority) VALUES ('other', '{}', 1)", "NoLane": "SELECT 1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, other := open(t, "")
+			insert(t, st, 1, 100)
+			claimOne(t, st)
+			exec(t, other, "TRUNCATE lanes, lane_counts, task_queue RESTART IDENTITY CASCADE")
+			exec(t, other, lanes)
+			if insert(t, st, 1, 100); name == "OtherLane" {
+				exec(t, other, "TRUNCATE lanes, lane_counts, task_queue RESTART IDENTITY CASCADE")
+				exec(t, other, "INSERT INTO lanes (type, compatibility, priority) VALUES ('other', '{}', 1), ('other', '{}', 2)")
+			}
+			now := st.Clock().Now()
+			alone, err := task.Spec{Type: "work"}.Task(now, task.Limits{MaxAttempts: 5, PayloadBytes: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := st.InsertTask(t.Context(), alone); err != nil {
+				t.Fatal(err)
+			}
+			await(t, 0, counting(other, "SELECT count(*) FROM task_queue AS q LEFT JOIN lanes AS l ON l.id = q.lane_id WHERE (l.type = 'work' AND l.priority = 100) IS NOT TRUE"))
+			c := claim(st, task.FIFO, 1)
+			c.Types = []string{"work"}
+			if got, err := st.ClaimTasks(t.Context(), c); err != nil || len(got) != 1 {
+				t.Errorf("claimed %d tasks, error %v; want 1", len(got), err)
+			}
+		})
+	}
+}
+
 func TestSessionsHaveTimeoutsAndAName(t *testing.T) {
 	t.Parallel()
 	st, _ := open(t, "&statement_timeout=7s")

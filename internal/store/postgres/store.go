@@ -1,14 +1,18 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -29,9 +33,15 @@ type Options struct {
 const (
 	defaultConns = 16
 	listConns    = 4
+	// lookTimeout bounds the reading of one row, for a server that does not answer. What may take longer has the time of a statement and answerTime.
+	lookTimeout = 5 * time.Second
+	answerTime  = 2 * time.Second
 	// connectTimeout bounds one attempt to connect, unless the URL says connect_timeout.
 	connectTimeout = 5 * time.Second
 )
+
+// keepAlive finds within a minute that the machine of the server is gone, also where this side has nothing to send.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
 // timeouts are what the server enforces on each session, unless the URL says otherwise. A statement that meets one of them has changed nothing.
 var timeouts = map[string]string{"statement_timeout": "15s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
@@ -40,6 +50,7 @@ var timeouts = map[string]string{"statement_timeout": "15s", "lock_timeout": "5s
 type Store struct {
 	db, listDB *sql.DB
 	q, lists   *postgresdb.Queries // on db and listDB
+	patience   time.Duration       // how long one operation may take; 0: there is no limit
 	clock      *databaseClock
 	lanes      lanes
 	inserts    gatherer[task.Task, int64]
@@ -68,19 +79,23 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.MaxConns == 0 {
 		o.MaxConns = defaultConns
 	}
-	if err := migrate(ctx, cfg, o.Migrate); err != nil {
-		return nil, classify(ctx, "open PostgreSQL", err)
-	}
 	machine := clock.NewSystem(time.Time{})
 	s := &Store{
 		cfg: cfg, db: connect(lookups(cfg), o.MaxConns), listDB: connect(cfg, listConns),
 		clock: &databaseClock{base: machine}, announcer: newAnnouncer(cfg, machine, o.Log),
 	}
 	s.q, s.lists = postgresdb.New(s.db), postgresdb.New(s.listDB)
-	s.gather()
-	if err := s.clock.measure(ctx, s.q); err != nil {
+	err = s.clock.measure(ctx, s.q) // from here on the tables stay
+	if err == nil {
+		err = s.describe(ctx)
+	}
+	if err == nil {
+		err = migrate(ctx, cfg, o.Migrate)
+	}
+	if err != nil {
 		return nil, errors.Join(classify(ctx, "open PostgreSQL", err), s.disconnect())
 	}
+	s.gather()
 	running, cancel := context.WithCancel(context.Background())
 	var beside sync.WaitGroup
 	beside.Go(func() { s.clock.run(running, s.q, o.Log) })
@@ -89,8 +104,26 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// describe asks how long the server lets a statement take.
+func (s *Store) describe(ctx context.Context) error {
+	session, err := s.q.DescribeSession(ctx)
+	if session.StatementTimeoutMs > 0 {
+		s.patience = time.Duration(session.StatementTimeoutMs)*time.Millisecond + answerTime
+	}
+	return err
+}
+
+// disconnect closes the connections. Each says goodbye and waits for the answer of the server, one after the other; where none comes they are
+// left to the end of the process.
 func (s *Store) disconnect() error {
-	return errors.Join(s.db.Close(), s.listDB.Close(), s.announcer.db.Close())
+	closed := make(chan error, 1)
+	go func() { closed <- errors.Join(s.db.Close(), s.listDB.Close(), s.announcer.db.Close()) }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(lookTimeout):
+		return nil
+	}
 }
 
 // configure reads the URL and adds what it does not say. What is wrong with it is a *task.InvalidError without its text.
@@ -102,6 +135,7 @@ func configure(url string) (*pgx.ConnConfig, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout
 	}
+	cfg.DialFunc = (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext
 	params := cfg.RuntimeParams
 	params["client_encoding"] = "UTF8" // a role may have another one
 	if params["application_name"] == "" {
@@ -126,9 +160,16 @@ func lookups(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	return cfg
 }
 
-// connect returns a pool. Nothing is dialled before it is needed.
+// connect returns a pool whose sessions say that the tables are in use, so that nobody takes them away. Nothing is dialled before it is needed.
 func connect(cfg *pgx.ConnConfig, maxConns int) *sql.DB {
-	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(inUTC))
+	return pool(cfg, maxConns, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SELECT pg_advisory_lock_shared($1)", schema.InUseLock)
+		return errors.Join(err, inUTC(ctx, c))
+	})
+}
+
+func pool(cfg *pgx.ConnConfig, maxConns int, prepare func(context.Context, *pgx.Conn) error) *sql.DB {
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(prepare))
 	db.SetMaxOpenConns(maxConns)
 	db.SetMaxIdleConns(maxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
@@ -160,7 +201,7 @@ func openSchema(ctx context.Context, cfg *pgx.ConnConfig) (*schema.Schema, func(
 	for name := range timeouts {
 		cfg.RuntimeParams[name] = "0"
 	}
-	db := connect(cfg, 2)
+	db := pool(cfg, 2, inUTC) // one holds a lock while the other migrates
 	err := checkEncoding(ctx, db)
 	if err == nil {
 		var s *schema.Schema
@@ -194,16 +235,17 @@ func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() 
 
 // gather sets up what is done in sets.
 func (s *Store) gather() {
-	s.inserts = gatherer[task.Task, int64]{one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
+	longest := cmp.Or(s.patience, setTimeout)
+	s.inserts = gatherer[task.Task, int64]{longest: longest, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
 		size: func(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }, most: maxSetBytes}
-	s.claims = gatherer[task.Claim, []task.Task]{one: s.claimOne, many: s.claimMany,
+	s.claims = gatherer[task.Claim, []task.Task]{longest: longest, one: s.claimOne, many: s.claimMany,
 		size: func(c task.Claim) int { return c.Max }, most: maxWanted}
-	s.ends = gatherer[end, task.Task]{one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
+	s.ends = gatherer[end, task.Task]{longest: longest, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
 }
 
-// Ping returns nil when the database answers.
+// Ping returns nil when the database answers, within lookTimeout.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := do(ctx, s, "ping", func() (struct{}, error) { return struct{}{}, s.db.PingContext(ctx) })
+	_, err := look(ctx, s, "ping", func(ctx context.Context) (struct{}, error) { return struct{}{}, s.db.PingContext(ctx) })
 	return err
 }
 
@@ -225,24 +267,62 @@ func (s *Store) Close() error {
 // maxTries bounds how often an operation is tried that the database gives up.
 const maxTries = 5
 
-// do runs one operation while the store is open and gives its error the words of package task. What the database gave up and undid for a
-// reason that passes is tried again.
-func do[T any](ctx context.Context, s *Store, what string, run func() (T, error)) (T, error) {
+// do runs one change while the store is open and gives its error the words of package task. What the database gave up and undid for a reason
+// that passes is tried again. ErrUnknown when the answer did not come.
+func do[T any](ctx context.Context, s *Store, what string, run func(context.Context) (T, error)) (T, error) {
+	return operate(ctx, s, kind{what: what, longest: s.patience}, run)
+}
+
+// look is do for one row that is read: it must come soon, and may be asked for again when the answer did not come.
+func look[T any](ctx context.Context, s *Store, what string, run func(context.Context) (T, error)) (T, error) {
+	return operate(ctx, s, kind{what: what, reads: true, longest: lookTimeout}, run)
+}
+
+// search is look for what may take as long as a statement may.
+func search[T any](ctx context.Context, s *Store, what string, run func(context.Context) (T, error)) (T, error) {
+	return operate(ctx, s, kind{what: what, reads: true, longest: s.patience}, run)
+}
+
+// kind of operation.
+type kind struct {
+	what    string
+	reads   bool
+	longest time.Duration // 0: there is no limit
+}
+
+func operate[T any](ctx context.Context, s *Store, k kind, run func(context.Context) (T, error)) (T, error) {
 	var none T
 	s.open.RLock()
 	defer s.open.RUnlock()
 	if s.closed {
 		return none, task.ErrStopped
 	}
+	within, cancel := limit(ctx, k.longest)
+	defer cancel()
 	for try := 1; ; try++ {
-		v, err := run()
+		v, err := run(within)
 		if err == nil {
 			return v, nil
 		}
-		if try == maxTries || ctx.Err() != nil || !undone(err) {
-			return none, classify(ctx, what, err)
+		unread := k.reads && (unsettled(err) || pgconn.SafeToRetry(err) && unreachable(err) == "")
+		if try == maxTries || within.Err() != nil || !undone(err) && !unread {
+			if unread && ctx.Err() == nil {
+				return none, fmt.Errorf("%s: %w: %w", k.what, task.ErrBusy, err)
+			}
+			return none, classify(ctx, k.what, err)
+		}
+		if sqlState(err) == foreignKeyViolation {
+			s.lanes.forget()
 		}
 	}
+}
+
+// limit returns a context that ends after d, if d is not 0.
+func limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
 }
 
 // inTx runs fn in one transaction, which is committed unless fn fails.

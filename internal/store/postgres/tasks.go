@@ -14,7 +14,7 @@ import (
 
 // GetTask returns ErrNotFound when no task has this id.
 func (s *Store) GetTask(ctx context.Context, id int64) (task.Task, error) {
-	return do(ctx, s, "get task", func() (task.Task, error) {
+	return look(ctx, s, "get task", func(ctx context.Context) (task.Task, error) {
 		row, err := s.lists.GetTask(ctx, id)
 		return task.Task(row), err
 	})
@@ -25,7 +25,7 @@ func (s *Store) ListTasks(ctx context.Context, f task.Filter) ([]task.Task, erro
 	if f.Before == 0 {
 		f.Before = math.MaxInt64
 	}
-	return do(ctx, s, "list tasks", func() ([]task.Task, error) {
+	return search(ctx, s, "list tasks", func(ctx context.Context) ([]task.Task, error) {
 		var rows []postgresdb.Task
 		var err error
 		if f.Status == "" {
@@ -43,7 +43,7 @@ func (s *Store) ListTasks(ctx context.Context, f task.Filter) ([]task.Task, erro
 
 // Stats counts all tasks in one snapshot.
 func (s *Store) Stats(ctx context.Context, now time.Time) (task.Stats, error) {
-	return do(ctx, s, "count tasks", func() (task.Stats, error) {
+	return search(ctx, s, "count tasks", func(ctx context.Context) (task.Stats, error) {
 		return inTx(ctx, s.listDB, snapshot, func(q *postgresdb.Queries) (task.Stats, error) {
 			n, err := q.CountTasks(ctx)
 			if err != nil {
@@ -68,7 +68,7 @@ func (s *Store) Stats(ctx context.Context, now time.Time) (task.Stats, error) {
 // CancelTask ends a live task as failed/cancelled.
 func (s *Store) CancelTask(ctx context.Context, id int64, now time.Time) (task.Task, bool, error) {
 	changed := false
-	t, err := do(ctx, s, "cancel task", func() (task.Task, error) {
+	t, err := do(ctx, s, "cancel task", func(ctx context.Context) (task.Task, error) {
 		for {
 			row, err := s.q.CancelTask(ctx, postgresdb.CancelTaskParams{Now: now, ID: id})
 			if changed = err == nil; changed || !errors.Is(err, sql.ErrNoRows) {
@@ -85,7 +85,7 @@ func (s *Store) CancelTask(ctx context.Context, id int64, now time.Time) (task.T
 
 // RequeueTask makes a failed task queued and due again.
 func (s *Store) RequeueTask(ctx context.Context, id int64, now time.Time) (task.Task, error) {
-	t, err := do(ctx, s, "requeue task", func() (task.Task, error) {
+	t, err := do(ctx, s, "requeue task", func(ctx context.Context) (task.Task, error) {
 		row, err := s.q.RequeueTask(ctx, postgresdb.RequeueTaskParams{Now: now, ID: id})
 		if errors.Is(err, sql.ErrNoRows) {
 			err = s.conflict(ctx, id, "requeued")
@@ -98,7 +98,7 @@ func (s *Store) RequeueTask(ctx context.Context, id int64, now time.Time) (task.
 
 // DeleteTask removes an ended task with its log and history.
 func (s *Store) DeleteTask(ctx context.Context, id int64) error {
-	_, err := do(ctx, s, "delete task", func() (int64, error) {
+	_, err := do(ctx, s, "delete task", func(ctx context.Context) (int64, error) {
 		n, err := s.q.DeleteTask(ctx, id)
 		if err == nil && n == 0 {
 			err = s.conflict(ctx, id, "deleted")

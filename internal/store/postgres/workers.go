@@ -10,7 +10,7 @@ import (
 
 // UpsertWorker registers a worker or renews its entry.
 func (s *Store) UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error) {
-	return do(ctx, s, "register worker", func() (task.Worker, error) {
+	return do(ctx, s, "register worker", func(ctx context.Context) (task.Worker, error) {
 		row, err := s.q.UpsertWorker(ctx, postgresdb.UpsertWorkerParams{WorkerID: w.WorkerID, Capabilities: w.Capabilities, Types: w.Types, Now: w.HeartbeatUTC})
 		return task.Worker(row), err
 	})
@@ -18,7 +18,7 @@ func (s *Store) UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, e
 
 // TouchWorker returns ErrNotFound when no worker of this id is registered.
 func (s *Store) TouchWorker(ctx context.Context, workerID string, now time.Time) (task.Worker, error) {
-	return do(ctx, s, "touch worker", func() (task.Worker, error) {
+	return do(ctx, s, "touch worker", func(ctx context.Context) (task.Worker, error) {
 		row, err := s.q.TouchWorker(ctx, postgresdb.TouchWorkerParams{WorkerID: workerID, Now: now})
 		return task.Worker(row), err
 	})
@@ -26,7 +26,7 @@ func (s *Store) TouchWorker(ctx context.Context, workerID string, now time.Time)
 
 // GetWorker returns ErrNotFound when no worker of this id is registered.
 func (s *Store) GetWorker(ctx context.Context, workerID string) (task.Worker, error) {
-	return do(ctx, s, "get worker", func() (task.Worker, error) {
+	return look(ctx, s, "get worker", func(ctx context.Context) (task.Worker, error) {
 		row, err := s.q.GetWorker(ctx, workerID)
 		return task.Worker(row), err
 	})
@@ -34,7 +34,7 @@ func (s *Store) GetWorker(ctx context.Context, workerID string) (task.Worker, er
 
 // ListWorkers returns the registry, ordered by id.
 func (s *Store) ListWorkers(ctx context.Context) ([]task.Worker, error) {
-	return do(ctx, s, "list workers", func() ([]task.Worker, error) {
+	return search(ctx, s, "list workers", func(ctx context.Context) ([]task.Worker, error) {
 		rows, err := s.lists.ListWorkers(ctx)
 		out := make([]task.Worker, len(rows))
 		for i, r := range rows {
@@ -46,7 +46,7 @@ func (s *Store) ListWorkers(ctx context.Context) ([]task.Worker, error) {
 
 // DeleteWorker returns ErrNotFound when there is no such entry.
 func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
-	_, err := do(ctx, s, "delete worker", func() (int64, error) {
+	_, err := do(ctx, s, "delete worker", func(ctx context.Context) (int64, error) {
 		n, err := s.q.DeleteWorker(ctx, workerID)
 		if err == nil && n == 0 {
 			err = task.ErrNotFound

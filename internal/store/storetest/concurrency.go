@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -18,6 +20,8 @@ var concurrencyBehaviours = []behaviour{
 	{"EndsATaskOnce", endsOnce},
 	{"LetsOneOfCompleteCancelAndReapWin", oneEndWins},
 	{"SharesUpkeepAmongProcesses", sharesUpkeep},
+	{"GivesEachOfManyClaimersItsOwnLease", givesOwnLeases},
+	{"AnswersEachOfManyEndsByItself", answersEndsAlone},
 	{"UndoesABadInsertAloneAmongGoodOnes", undoesBadAlone},
 	{"StoresANewTypeFromManyCallers", storesNewTypeFromMany},
 	{"RegistersOneWorkerFromManyCallers", registersFromMany},
@@ -78,6 +82,92 @@ func claimsEachOnce(r *rig) {
 		}
 		if i%100 == 0 {
 			r.equal("worker", fmt.Sprint("w", by), r.attemptOf(t.ID))
+		}
+	}
+}
+
+// givesOwnLeases lets 64 claimers of two sorts claim at once, each under a name and a secret of its own. There is enough for all but the last.
+func givesOwnLeases(r *rig) {
+	const claimers, each = 64, 2
+	for _, kind := range []string{"a", "b"} {
+		for _, priority := range []int{1, 5, 5} {
+			r.insertMany(21, task.Spec{Type: kind, Priority: &priority})
+		}
+	}
+	var mu sync.Mutex
+	taken := make(map[int64]bool)
+	r.together(claimers, func(i int) error {
+		c := r.ask(task.Claim{
+			WorkerID: fmt.Sprintf(`worker "%d\`, i), Secret: scramble(uint64(i)), Types: []string{string(rune('a' + i%2))}, Max: each,
+			Strategy: task.Strategies[i/2%4], Lease: time.Duration(i+1) * time.Minute,
+		})
+		c.Seed = uint64(i)
+		got, err := r.st.ClaimTasks(r.Context(), c)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, t := range got {
+			if taken[t.ID] || t.Type != c.Types[0] || *t.LockedBy != c.WorkerID || *t.LeaseSecret != c.Secret || !t.LeaseUntilUTC.Equal(start.Add(c.Lease)) {
+				return fmt.Errorf("claimer %d was given %+v", i, t)
+			}
+			taken[t.ID] = true
+		}
+		if len(got) > each {
+			return fmt.Errorf("claimer %d was given %d tasks", i, len(got))
+		}
+		return err
+	})
+	r.equal("taken", 126, len(taken))
+}
+
+// answersEndsAlone lets 64 workers end their attempts at once, in four ways, every third with a token that is not the live one.
+func answersEndsAlone(r *rig) {
+	const n = 64
+	r.insertMany(n, task.Spec{})
+	held := r.claim(task.Claim{Max: n})
+	r.equal("held", n, len(held))
+	want := []task.Status{task.Completed, task.Queued, task.Failed, task.Queued}
+	r.together(n, func(i int) error {
+		t, tok := held[i], token(held[i])
+		if i%3 == 0 {
+			tok.Secret = scramble(uint64(i))
+		}
+		var got task.Task
+		var err error
+		switch message := fmt.Sprintf("error \"%d\"\n\\", i); i % 4 {
+		case 0:
+			got, err = r.st.CompleteTask(r.Context(), t.ID, tok, ptr(task.JSON(fmt.Sprintf(`{"n": "\"%d\\"}`, i))), at(float64(i)))
+		case 1:
+			got, err = r.st.FailTask(r.Context(), t.ID, tok, store.Verdict{Message: message, RetryAt: ptr(at(500))}, at(float64(i)))
+		case 2:
+			got, err = r.st.FailTask(r.Context(), t.ID, tok, store.Verdict{Message: message, Outcome: task.Rejected}, at(float64(i)))
+		case 3:
+			got, err = r.st.ReleaseTask(r.Context(), t.ID, tok, at(0), at(float64(i)))
+		}
+		if i%3 == 0 {
+			if !errors.Is(err, task.ErrLeaseLost) {
+				return fmt.Errorf("caller %d with a foreign token: %w", i, errors.Join(err, errors.New("want ErrLeaseLost")))
+			}
+			return nil
+		}
+		if err != nil || got.ID != t.ID || got.Status != want[i%4] || !got.UpdatedAtUTC.Equal(at(float64(i))) {
+			return fmt.Errorf("caller %d: %+v, error %w", i, got, err)
+		}
+		r.equal("stored", r.get(t.ID), got)
+		return nil
+	})
+	for i, t := range held {
+		got := r.get(t.ID)
+		switch {
+		case i%3 == 0:
+			r.equal("untouched", t, got)
+		case i%4 == 0:
+			r.equal("result", fmt.Sprintf(`{"n": "\"%d\\"}`, i), string(*got.Result))
+		case i%4 == 3:
+			r.equal("attempts", 0, got.Attempts)
+			r.equal("ready", true, got.Ready)
+		default:
+			r.equal("error", fmt.Sprintf("error \"%d\"\n\\", i), *got.ErrorMessage)
+			r.equal("attempts", 1, len(r.attempts(t.ID)))
 		}
 	}
 }
