@@ -17,13 +17,21 @@ import (
 	"github.com/prismq/thequeue/internal/testdb"
 )
 
-// proxy stands between a store and its server. While it is to swallow, it waits for the next answer of the server and ends the connection
-// instead of passing it on: the server has done what it was told, and nobody knows.
+// proxy stands between a store and its server. Armed, it waits for the next answer of the server on a connection that is not new and ends it
+// instead of passing the answer on: the server has done what it was told, and nobody knows.
 type proxy struct {
 	net.Listener
-	server  string
-	swallow atomic.Int64 // so many answers
-	silent  atomic.Bool  // no answer comes any more, and the connections stay
+	server string
+	armed  atomic.Bool
+	silent atomic.Bool // no answer comes any more, and the connections stay
+}
+
+const newFor = 200 * time.Millisecond
+
+// arm returns when all connections are old enough.
+func (p *proxy) arm() {
+	time.Sleep(newFor)
+	p.armed.Store(true)
 }
 
 func newProxy(t *testing.T, server string) *proxy {
@@ -53,14 +61,11 @@ func (p *proxy) pass(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	go func() {
-		defer server.Close()
-		_, _ = io.Copy(server, client) // ends with the connection
-	}()
-	buf := make([]byte, 1<<16)
+	go io.Copy(server, client) // ends with the connection
+	buf, begin := make([]byte, 1<<16), time.Now()
 	for {
 		n, err := server.Read(buf)
-		if err != nil || p.swallow.Add(-1) >= 0 {
+		if err != nil || time.Since(begin) > newFor && p.armed.Swap(false) {
 			return
 		}
 		if p.silent.Load() {
@@ -72,7 +77,7 @@ func (p *proxy) pass(client net.Conn) {
 	}
 }
 
-// openThrough returns a store that reaches its database through a proxy, with every statement known to its connection, and another one that does not.
+// openThrough returns a store that reaches its database through a proxy, and another one that does not.
 func openThrough(t *testing.T) (through, direct *postgres.Store, p *proxy) {
 	t.Helper()
 	u, err := url.Parse(testdb.PostgresURL(t))
@@ -90,24 +95,7 @@ func openThrough(t *testing.T) (through, direct *postgres.Store, p *proxy) {
 	direct = open(u.String())
 	p = newProxy(t, u.Host)
 	u.Host = p.Addr().String()
-	through = open(u.String())
-	for range 2 { // the second time no statement needs to be prepared, so that one answer is the whole answer
-		insert(t, through, 1, 1)
-		claimed, tok := claimOne(t, through)
-		if _, err := through.CompleteTask(t.Context(), claimed.ID, tok, nil, through.Clock().Now()); err != nil {
-			t.Fatal(err)
-		}
-		insertOne(t, through, nil)
-		claimed, tok = claimOne(t, through)
-		if _, err := through.ReleaseTask(t.Context(), claimed.ID, tok, through.Clock().Now(), through.Clock().Now()); err != nil {
-			t.Fatal(err)
-		}
-		claimed, tok = claimOne(t, through)
-		if _, err := through.FailTask(t.Context(), claimed.ID, tok, store.Verdict{Message: "warm", Outcome: task.Rejected}, through.Clock().Now()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return through, direct, p
+	return open(u.String()), direct, p
 }
 
 func insertOne(t *testing.T, st *postgres.Store, key *string) (task.Task, bool, error) {
@@ -140,7 +128,12 @@ func TestTheEndOfAnAttemptIsSettledByItsTokenWhenTheConnectionBreaks(t *testing.
 	for name, end := range ends {
 		insert(t, direct, 1, 1)
 		claimed, tok := claimOne(t, direct)
-		p.swallow.Store(1)
+		if _, err := end(claimed.ID, tok); err != nil { // from now on the connection knows the statement, and one answer is the whole answer
+			t.Fatalf("%s: %v", name, err)
+		}
+		insert(t, direct, 1, 1)
+		claimed, tok = claimOne(t, direct)
+		p.arm()
 		got, err := end(claimed.ID, tok)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -148,8 +141,8 @@ func TestTheEndOfAnAttemptIsSettledByItsTokenWhenTheConnectionBreaks(t *testing.
 		if now, err := direct.GetTask(t.Context(), claimed.ID); err != nil || now.Status == task.Processing || now.Status != got.Status || !now.UpdatedAtUTC.Equal(got.UpdatedAtUTC) {
 			t.Errorf("%s: answered %s, stored %s, error %v", name, got.Status, now.Status, err)
 		}
-		if p.swallow.Load() >= 0 {
-			t.Errorf("%s: nothing was swallowed", name)
+		if p.armed.Load() {
+			t.Errorf("%s: no connection was broken", name)
 		}
 		// A second time it is not this call that ended it.
 		if _, err := end(claimed.ID, tok); !errors.Is(err, task.ErrLeaseLost) {
@@ -161,34 +154,32 @@ func TestTheEndOfAnAttemptIsSettledByItsTokenWhenTheConnectionBreaks(t *testing.
 func TestAnInsertIsSettledByItsKeyWhenTheConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	through, direct, p := openThrough(t)
-	before, err := direct.Stats(t.Context(), direct.Clock().Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	insertOne(t, through, nil) // makes the statement known
 	key := "once"
-	p.swallow.Store(1)
+	p.arm()
 	stored, created, err := insertOne(t, through, &key)
-	if err != nil || !created {
-		t.Errorf("with a key: created %v, error %v", created, err)
+	if err != nil || !created || p.armed.Load() {
+		t.Errorf("with a key: created %v, error %v, still armed %v", created, err, p.armed.Load())
 	}
-	again, created, err := insertOne(t, through, &key)
+	again, created, err := insertOne(t, through, &key) // and known again
 	if err != nil || created || again.ID != stored.ID {
 		t.Errorf("the same key: task %d, want %d, created %v, error %v", again.ID, stored.ID, created, err)
 	}
-	p.swallow.Store(1)
+	p.arm()
 	if _, _, err := insertOne(t, through, nil); !errors.Is(err, task.ErrUnknown) || errors.Is(err, task.ErrBusy) {
 		t.Errorf("without a key: error %v, want ErrUnknown", err)
 	}
-	if after, err := direct.Stats(t.Context(), direct.Clock().Now()); err != nil || after.TotalTasks != before.TotalTasks+2 {
-		t.Errorf("%d tasks after %d, error %v", after.TotalTasks, before.TotalTasks, err)
+	if stats, err := direct.Stats(t.Context(), direct.Clock().Now()); err != nil || stats.TotalTasks != 3 {
+		t.Errorf("%d tasks, error %v, want 3", stats.TotalTasks, err)
 	}
 }
 
 func TestWhatBecameOfAClaimIsNotKnownWhenTheConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	through, direct, p := openThrough(t)
-	insert(t, direct, 1, 1)
-	p.swallow.Store(2) // of the lanes, and of the claim
+	insert(t, direct, 2, 1)
+	claimOne(t, through)
+	p.arm()
 	if got, err := through.ClaimTasks(t.Context(), claim(through, task.FIFO, 1)); !errors.Is(err, task.ErrUnknown) || errors.Is(err, task.ErrBusy) || len(got) > 0 {
 		t.Errorf("claimed %d tasks, error %v; want ErrUnknown", len(got), err)
 	}
@@ -198,42 +189,37 @@ func TestASetIsSettledOneByOneWhenTheConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	through, direct, p := openThrough(t)
 	const n = 8
-	insert(t, direct, n, 1)
-	held, err := direct.ClaimTasks(t.Context(), claim(direct, task.FIFO, n))
-	if err != nil || len(held) != n {
-		t.Fatalf("claimed %d tasks, error %v", len(held), err)
-	}
 	complete := func(h task.Task) error {
 		_, err := through.CompleteTask(t.Context(), h.ID, task.Token{Fence: h.Fence, Secret: *h.LeaseSecret}, nil, through.Clock().Now())
 		return err
 	}
-	tx, err := direct.DB().BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.ExecContext(t.Context(), "SELECT id FROM task_queue WHERE id = $1 FOR UPDATE", held[0].ID); err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	for i, h := range held {
-		wg.Go(func() {
-			if err := complete(h); err != nil {
-				t.Errorf("task %d: %v", h.ID, err)
-			}
-		})
-		if i == 0 { // the others gather behind it
-			time.Sleep(100 * time.Millisecond)
+	for _, broken := range []bool{false, true} { // the first set makes the statement known
+		insert(t, direct, n, 1)
+		held, err := direct.ClaimTasks(t.Context(), claim(direct, task.FIFO, n))
+		if err != nil || len(held) != n {
+			t.Fatalf("claimed %d tasks, error %v", len(held), err)
 		}
-	}
-	time.Sleep(100 * time.Millisecond)
-	p.swallow.Store(2) // the answer to the first, and to the set
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	wg.Wait()
-	for _, h := range held {
-		if err := complete(h); !errors.Is(err, task.ErrLeaseLost) {
-			t.Errorf("task %d again: %v, want ErrLeaseLost", h.ID, err)
+		release := through.HoldSets()
+		var wg sync.WaitGroup
+		for _, h := range held {
+			wg.Go(func() {
+				if err := complete(h); err != nil {
+					t.Errorf("task %d: %v", h.ID, err)
+				}
+			})
+		}
+		if time.Sleep(newFor); broken { // all are waiting
+			p.arm()
+		}
+		release()
+		wg.Wait()
+		if p.armed.Load() {
+			t.Error("no connection was broken")
+		}
+		for _, h := range held {
+			if err := complete(h); !errors.Is(err, task.ErrLeaseLost) {
+				t.Errorf("task %d again: %v, want ErrLeaseLost", h.ID, err)
+			}
 		}
 	}
 }
@@ -246,14 +232,16 @@ func TestWhatIsReadIsReadAgainWhenTheConnectionBreaks(t *testing.T) {
 		"held task": func() error { _, err := through.HeldTask(t.Context(), stored.ID); return err },
 		"stats":     func() error { _, err := through.Stats(t.Context(), stored.CreatedAtUTC); return err },
 	} {
-		for _, swallowed := range []int64{0, 0, 1} { // the first ones make a connection that knows the statements
-			p.swallow.Store(swallowed)
+		for round := range 3 { // the first ones make a connection that knows the statements
+			if round == 2 {
+				p.arm()
+			}
 			if err := read(); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if p.swallow.Load() >= 0 {
-			t.Errorf("%s: nothing was swallowed", name)
+		if p.armed.Load() {
+			t.Errorf("%s: no connection was broken", name)
 		}
 	}
 }

@@ -28,8 +28,8 @@ func (s *Store) ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, erro
 	return do(ctx, s, "claim tasks", func(ctx context.Context) ([]task.Task, error) { return s.claims.do(ctx, c) })
 }
 
-func (s *Store) claimOne(ctx context.Context, c task.Claim) ([]task.Task, error) {
-	out := s.claimAlike(ctx, []task.Claim{c})
+func (s *Store) claimOne(ctx context.Context, c task.Claim, haste bool) ([]task.Task, error) {
+	out := s.claimAlike(ctx, s.queries(haste), []task.Claim{c})
 	return out[0].value, out[0].err
 }
 
@@ -41,7 +41,7 @@ func (s *Store) claimMany(ctx context.Context, cs []task.Claim) ([]outcome[[]tas
 		for i, at := range group {
 			same[i] = cs[at]
 		}
-		for i, o := range s.claimAlike(ctx, same) {
+		for i, o := range s.claimAlike(ctx, s.sets, same) {
 			out[group[i]] = o
 		}
 	}
@@ -68,15 +68,15 @@ func alike(cs []task.Claim) [][]int {
 
 // claimAlike returns what each of the claims takes, the first served first. They happen at one instant, the latest of theirs. While one has
 // nothing and there is work, others hold what was looked at, and the next look goes wider.
-func (s *Store) claimAlike(ctx context.Context, cs []task.Claim) []outcome[[]task.Task] {
-	t := taking{q: s.q, claims: cs, now: latest(cs), got: make([][]task.Task, len(cs))}
+func (s *Store) claimAlike(ctx context.Context, q *postgresdb.Queries, cs []task.Claim) []outcome[[]task.Task] {
+	t := taking{q: q, claims: cs, now: latest(cs), got: make([][]task.Task, len(cs))}
 	var err error
 	for t.spare = spareWidth; err == nil && t.spare <= maxWidth; t.spare *= 16 {
 		if t.want(); len(t.wanted) == 0 {
 			break
 		}
 		var lanes []task.Lane
-		if lanes, err = s.lanesWithWork(ctx, cs[0].Strategy == task.WeightedRandom); err != nil {
+		if lanes, err = s.lanesWithWork(ctx, q, cs[0].Strategy == task.WeightedRandom); err != nil {
 			break
 		}
 		if lanes = cs[0].Eligible(lanes); len(lanes) == 0 {
@@ -123,13 +123,13 @@ func (t *taking) take(ctx context.Context, lanes []task.Lane) error {
 	var err error
 	switch strategy := t.claims[0].Strategy; {
 	case strategy == task.LIFO:
-		_, err = t.newest(ctx, lanes)
+		err = t.newest(ctx, lanes)
 	case strategy == task.WeightedRandom:
 		err = t.drawn(ctx, lanes)
 	case len(lanes) == 1:
 		_, err = t.laneByLane(ctx, lanes, t.wanted)
 	case strategy == task.FIFO:
-		_, err = t.oldest(ctx, lanes, t.spare)
+		err = t.oldest(ctx, lanes, t.spare)
 	default:
 		err = t.byPriority(ctx, lanes)
 	}
@@ -156,7 +156,7 @@ func (t *taking) byPriority(ctx context.Context, lanes []task.Lane) error {
 			shared++
 		}
 		for spare := t.spare; len(t.wanted) > 0 && spare <= maxWidth; spare *= 256 {
-			if _, err := t.oldest(ctx, lanes[:shared], spare); err != nil {
+			if err := t.oldest(ctx, lanes[:shared], spare); err != nil {
 				return err
 			}
 		}
@@ -224,20 +224,20 @@ func (t *taking) laneByLane(ctx context.Context, lanes []task.Lane, wanted []int
 	return given, err
 }
 
-func (t *taking) oldest(ctx context.Context, lanes []task.Lane, spare int) (int, error) {
+func (t *taking) oldest(ctx context.Context, lanes []task.Lane, spare int) error {
 	p := t.params(t.wanted)
 	p.Lanes, p.Width = encodeLanes(lanes, 0), p.Max+int64(spare)
 	rows, err := t.q.ClaimOldest(ctx, p)
 	t.give(rows)
-	return len(rows), err
+	return err
 }
 
-func (t *taking) newest(ctx context.Context, lanes []task.Lane) (int, error) {
+func (t *taking) newest(ctx context.Context, lanes []task.Lane) error {
 	p := t.params(t.wanted)
 	p.Lanes, p.Width = encodeLanes(lanes, 0), p.Max+int64(t.spare)
 	rows, err := t.q.ClaimNewest(ctx, postgresdb.ClaimNewestParams(p))
 	t.give(rows)
-	return len(rows), err
+	return err
 }
 
 // params says who gets the first task taken, the second, and so on.

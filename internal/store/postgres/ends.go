@@ -58,22 +58,23 @@ func (e end) taskOutcome() *task.Outcome {
 func (e end) ready() bool { return e.runAfter != nil && !e.runAfter.After(e.now) }
 
 // endOne returns sql.ErrNoRows when the task is not held under the token.
-func (s *Store) endOne(ctx context.Context, e end) (task.Task, error) {
+func (s *Store) endOne(ctx context.Context, e end, haste bool) (task.Task, error) {
+	q := s.queries(haste)
 	var row postgresdb.Task
 	var err error
 	switch {
 	case e.as == task.AttemptSucceeded:
-		row, err = s.q.CompleteTask(ctx, postgresdb.CompleteTaskParams{Now: e.now, Result: e.result, ID: e.id, Fence: e.tok.Fence, LeaseSecret: e.tok.Secret})
+		row, err = q.CompleteTask(ctx, postgresdb.CompleteTaskParams{Now: e.now, Result: e.result, ID: e.id, Fence: e.tok.Fence, LeaseSecret: e.tok.Secret})
 	case e.as == task.AttemptReleased:
-		row, err = s.q.ReleaseTask(ctx, postgresdb.ReleaseTaskParams{
+		row, err = q.ReleaseTask(ctx, postgresdb.ReleaseTaskParams{
 			Now: e.now, RunAfterUTC: *e.runAfter, Ready: e.ready(), ID: e.id, Fence: e.tok.Fence, LeaseSecret: e.tok.Secret,
 		})
 	case e.runAfter != nil:
-		row, err = s.q.RetryTask(ctx, postgresdb.RetryTaskParams{
+		row, err = q.RetryTask(ctx, postgresdb.RetryTaskParams{
 			Now: e.now, RunAfterUTC: *e.runAfter, Ready: e.ready(), ErrorMessage: e.message, ID: e.id, Fence: e.tok.Fence, LeaseSecret: e.tok.Secret,
 		})
 	default:
-		row, err = s.q.FailTask(ctx, postgresdb.FailTaskParams{
+		row, err = q.FailTask(ctx, postgresdb.FailTaskParams{
 			Now: e.now, Outcome: &e.outcome, AttemptOutcome: &e.as, ErrorMessage: e.message, ID: e.id, Fence: e.tok.Fence, LeaseSecret: e.tok.Secret,
 		})
 	}
@@ -94,7 +95,7 @@ func (s *Store) endMany(ctx context.Context, es []end) ([]outcome[task.Task], er
 		set = append(set, e)
 	}
 	slices.SortFunc(set, func(a, b end) int { return cmp.Compare(a.id, b.id) })
-	rows, err := s.q.EndAttempts(ctx, endParams(set))
+	rows, err := s.sets.EndAttempts(ctx, endParams(set))
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func endParams(es []end) postgresdb.EndAttemptsParams {
 // settleEnd finds out what became of an end during which the connection broke. Trying again waits for what the server may still be doing with
 // it; when that finds the lease over, the task says whether this end was what ended it.
 func (s *Store) settleEnd(ctx context.Context, e end) (task.Task, error) {
-	t, err := s.endOne(ctx, e)
+	t, err := s.endOne(ctx, e, false)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return t, err
 	}

@@ -128,6 +128,9 @@ func undone(err error) bool {
 	return code == deadlockDetected || code == serializationFailure || code == adminShutdown || code == foreignKeyViolation
 }
 
+// locked reports whether the operation did not get a lock in time.
+func locked(err error) bool { return sqlState(err) == lockNotAvailable }
+
 // unsettled reports whether the connection broke while the operation ran, so that whether it happened is not known.
 func unsettled(err error) bool {
 	if sqlState(err) == crashShutdown {

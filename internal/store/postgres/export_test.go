@@ -11,6 +11,18 @@ import (
 // DB is the pool of everything but lists.
 func (s *Store) DB() *sql.DB { return s.db }
 
+// HoldSets lets no set begin until release is called.
+func (s *Store) HoldSets() (release func()) {
+	for range setsAtOnce {
+		s.ends.gate <- struct{}{}
+	}
+	return func() {
+		for range setsAtOnce {
+			<-s.ends.gate
+		}
+	}
+}
+
 // MeasureFrom returns a clock of the database as seen from a machine with the clock given, and a function that measures again.
 func (s *Store) MeasureFrom(base task.Clock) (task.Clock, func(context.Context) error) {
 	c := &databaseClock{base: base}

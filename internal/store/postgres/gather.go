@@ -15,10 +15,12 @@ const (
 	maxSet = 512
 	// maxSetBytes bounds the payloads and results of one set.
 	maxSetBytes = 4 << 20
-	// enough operations begin a set beside another one, of which there are maxAtOnce at most. With fewer callers one set at a time is
-	// faster: two share its cost among half as many.
-	enough    = 16
-	maxAtOnce = 2
+	// setsAtOnce is how many sets are under way at most: the server works on one while this process makes up the other. With one for each kind
+	// of operation sets are smaller, and what each costs beside its operations weighs more.
+	setsAtOnce = 2
+	// hastyLock is how long a set waits for a lock. Then its operations go on by themselves, so that one task that somebody has locked keeps
+	// no others waiting.
+	hastyLock = "200ms"
 	// setTimeout bounds one set where the server does not bound a statement.
 	setTimeout = 20 * time.Second
 	// settleFor bounds the attempts to find out what became of an operation.
@@ -29,27 +31,28 @@ const (
 
 // gatherer lets operations of one kind that come together share one statement and its commit. There is no timer and no goroutine of its
 // own: a caller that finds no set under way does its operation at once; else it waits, and when a set ends the first that waits takes all that
-// have gathered. So a lone caller pays nothing, and sets grow with the load. When enough have gathered another set begins beside the first: the
-// server then works on one while this process makes up the other.
+// have gathered. So a lone caller pays nothing, and sets grow with the load. Gatherers share a gate: what waits for it gathers too.
 //
 // A context that ends before its operation has begun withdraws it. After that the operation is not interrupted and its answer says what
 // happened: the commit is that of others too.
 type gatherer[E, V any] struct {
 	longest time.Duration // of one set: the server ends a statement earlier, this is for one that does not answer; 0: setTimeout
-	size    func(E) int   // what an operation adds to its set
-	most    int           // the size of a set, unless a single operation is greater
+	gate    chan struct{} // holds one for each set under way, of any kind
 
-	// one does a single operation. many does a set and answers each operation by itself; with an error none was answered, and each is
-	// done alone, unless what failed would fail again.
-	one  func(context.Context, E) (V, error)
+	size func(E) int // what an operation adds to its set
+	most int         // the size of a set, unless a single operation is greater
+
+	// many does a set and answers each operation by itself; with an error none was answered, and each is done alone, unless what failed would
+	// fail again. one does a single operation. What is done in a set, and so many wait for, is done in haste: a lock that others hold for
+	// long makes it fail.
 	many func(context.Context, []E) ([]outcome[V], error)
+	one  func(ctx context.Context, in E, haste bool) (V, error)
 	// settle finds out what became of an operation during which the connection broke; nil, or errUnknown as the answer: there is no way to know.
 	settle func(context.Context, E) (V, error)
 
 	mu      sync.Mutex
 	waiting []*operation[E, V] // in the order in which they came
-	running int                // sets under way or about to be
-	pending int                // of these, sets about to be
+	running bool               // a set is under way or about to be
 }
 
 type outcome[V any] struct {
@@ -65,11 +68,11 @@ var (
 )
 
 type operation[E, V any] struct {
-	in        E
-	word      chan word // room for both words, so that nobody waits to say one
-	appointed bool      // has been told to lead and has not yet; guarded by the gatherer's mu
-	outcome   outcome[V]
-	cause     error // not nil: to be done alone, because of this
+	in      E
+	word    chan word // room for both words, so that nobody waits to say one
+	leads   bool      // has been told to take a set and has not yet; guarded by the gatherer's mu
+	outcome outcome[V]
+	cause   error // not nil: to be done alone, because of this
 }
 
 type word int
@@ -88,20 +91,24 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 	op := &operation[E, V]{in: in, word: make(chan word, 2)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, op)
-	first := g.running == 0
-	if first || g.mayBegin() {
-		g.begin(op)
+	if !g.running {
+		g.begin()
 	}
 	g.mu.Unlock()
-	done := ctx.Done()
+	gate, done := chan struct{}(nil), ctx.Done() // nil: not waited for
 	for {
 		select {
 		case w := <-op.word:
-			if w == lead {
-				g.lead(ctx, op)
-				continue
+			if w == answered {
+				return g.finish(ctx, op)
 			}
-			return g.finish(ctx, op)
+			gate = g.gate
+		case gate <- struct{}{}:
+			gate = nil
+			runtime.Gosched() // callers that are ready to run come along
+			g.run(ctx, g.take(op))
+			<-g.gate
+			g.end()
 		case <-done:
 			if g.withdraw(op) {
 				var none V
@@ -112,44 +119,26 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 	}
 }
 
-// lead does one set.
-func (g *gatherer[E, V]) lead(ctx context.Context, op *operation[E, V]) {
-	runtime.Gosched() // callers that are ready to run come along
-	if set := g.take(op); len(set) > 0 {
-		g.run(ctx, set)
+// begin tells the first that waits to take a set, if any does. The caller holds mu.
+func (g *gatherer[E, V]) begin() {
+	if g.running = len(g.waiting) > 0; g.running {
+		g.waiting[0].leads = true
+		g.waiting[0].word <- lead
 	}
+}
+
+// end notes that a set is done, and lets the next begin.
+func (g *gatherer[E, V]) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.end()
+	g.begin()
 }
 
-// end notes that a set is done, and lets the first that waits begin the next. The caller holds mu.
-func (g *gatherer[E, V]) end() {
-	g.running--
-	if len(g.waiting) > 0 && (g.running == 0 || g.mayBegin()) {
-		g.begin(g.waiting[0])
-	}
-}
-
-// mayBegin reports whether a set may begin beside others. The caller holds mu.
-func (g *gatherer[E, V]) mayBegin() bool {
-	return g.pending == 0 && g.running < maxAtOnce && len(g.waiting) >= enough
-}
-
-// begin tells the caller of the operation to take a set. The caller holds mu.
-func (g *gatherer[E, V]) begin(op *operation[E, V]) {
-	g.running++
-	g.pending++
-	op.appointed = true
-	op.word <- lead
-}
-
-// take removes the operations of the next set from those that wait, the first come first.
+// take removes the operations of the next set from those that wait, the first come first. The leader is the first of all.
 func (g *gatherer[E, V]) take(leader *operation[E, V]) []*operation[E, V] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pending--
-	leader.appointed = false
+	leader.leads = false
 	n, size := 0, 0
 	for n < len(g.waiting) && n < maxSet {
 		if size += g.size(g.waiting[n].in); n > 0 && size > g.most {
@@ -171,9 +160,8 @@ func (g *gatherer[E, V]) withdraw(op *operation[E, V]) bool {
 		return false
 	}
 	g.waiting = slices.Delete(g.waiting, i, i+1)
-	if op.appointed {
-		g.pending--
-		g.end()
+	if op.leads {
+		g.begin()
 	}
 	return true
 }
@@ -181,7 +169,7 @@ func (g *gatherer[E, V]) withdraw(op *operation[E, V]) bool {
 // run does a set and answers its operations.
 func (g *gatherer[E, V]) run(ctx context.Context, set []*operation[E, V]) {
 	if op := set[0]; len(set) == 1 {
-		op.outcome.value, op.outcome.err = g.alone(ctx, op.in)
+		op.outcome.value, op.outcome.err, op.cause = g.hasty(ctx, op.in)
 		op.word <- answered
 		return
 	}
@@ -211,7 +199,7 @@ func (g *gatherer[E, V]) finish(ctx context.Context, op *operation[E, V]) (V, er
 		return op.outcome.value, op.outcome.err
 	case unsettled(cause):
 		return g.settled(ctx, op.in, cause)
-	case busy(cause) && !undone(cause):
+	case busy(cause) && !undone(cause) && !locked(cause):
 		var none V
 		return none, cause
 	}
@@ -226,11 +214,21 @@ func (g *gatherer[E, V]) within(ctx context.Context) (context.Context, context.C
 func (g *gatherer[E, V]) alone(ctx context.Context, in E) (V, error) {
 	within, cancel := g.within(ctx)
 	defer cancel()
-	v, err := g.one(within, in)
+	v, err := g.one(within, in, false)
 	if unsettled(err) {
 		return g.settled(ctx, in, err)
 	}
 	return v, err
+}
+
+// hasty does a single operation in the place of a set. What takes longer is left to its caller, who keeps nobody waiting.
+func (g *gatherer[E, V]) hasty(ctx context.Context, in E) (v V, err, cause error) {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	defer cancel()
+	if v, err = g.one(within, in, true); locked(err) || unsettled(err) {
+		return v, nil, err
+	}
+	return v, err, nil
 }
 
 // settled finds out what became of an operation, as soon as the server can be asked again; when that takes long, or the caller goes, the answer is

@@ -30,8 +30,8 @@ type trial struct {
 func newTrial() *trial {
 	t := &trial{release: make(chan struct{}), fail: func(int) error { return nil }}
 	t.gatherer = gatherer[int, int]{
-		size: func(int) int { return 1 }, most: 1000,
-		one: func(_ context.Context, n int) (int, error) {
+		gate: make(chan struct{}, setsAtOnce), size: func(int) int { return 1 }, most: 1000,
+		one: func(_ context.Context, n int, haste bool) (int, error) {
 			<-t.release
 			t.mu.Lock()
 			defer t.mu.Unlock()
@@ -116,7 +116,7 @@ func TestALoneOperationIsNoSet(t *testing.T) {
 		a.allWell(t)
 		same(t, "alone", g.alone, []int{1, 2})
 		same(t, "sets", len(g.sets), 0)
-		same(t, "under way", g.running, 0)
+		same(t, "under way", g.running, false)
 	})
 }
 
@@ -130,20 +130,46 @@ func TestWhatComesWhileASetIsUnderWayIsTheNextSetInOrder(t *testing.T) {
 	})
 }
 
-func TestASecondSetBeginsBesideTheFirstWhenEnoughHaveGathered(t *testing.T) {
+func TestGatherersShareTheirGate(t *testing.T) {
 	gatherIn(t, func(t *testing.T, g *trial, a *answers) {
-		for n := range 1 + enough + 2 {
-			g.call(t.Context(), a, n)
+		for range setsAtOnce {
+			g.gate <- struct{}{} // sets of other kinds are under way
 		}
-		same(t, "under way", g.running, 2)
-		g.release <- struct{}{}
-		g.release <- struct{}{}
+		ctx, cancel := context.WithCancel(t.Context())
+		g.call(ctx, a, 1)
+		g.call(t.Context(), a, 2, 3)
+		cancel() // of the one that was to lead
 		synctest.Wait()
 		close(g.release)
+		synctest.Wait()
+		same(t, "done before its turn", len(g.alone)+len(g.sets), 0)
+		<-g.gate
+		a.Wait()
+		same(t, "sets", g.sets, [][]int{{2, 3}})
+		same(t, "answers", a.errs, map[int]error{1: context.Canceled, 2: nil, 3: nil})
+		same(t, "in the gate", len(g.gate), setsAtOnce-1)
+	})
+}
+
+func TestALockThatIsHeldLongKeepsNoOthersWaiting(t *testing.T) {
+	gatherIn(t, func(t *testing.T, g *trial, a *answers) {
+		one, patience := g.one, make(chan struct{})
+		g.one = func(ctx context.Context, n int, haste bool) (int, error) {
+			if n == 1 && haste {
+				<-g.release
+				return 0, &pgconn.PgError{Code: lockNotAvailable}
+			}
+			if n == 1 {
+				<-patience
+			}
+			return one(ctx, n, haste)
+		}
+		g.call(t.Context(), a, 1, 2, 3)
+		close(g.release)
+		synctest.Wait()
+		same(t, "answers", a.errs, map[int]error{2: nil, 3: nil})
+		close(patience)
 		a.allWell(t)
-		same(t, "size of the second set", len(g.sets[0]), enough)
-		same(t, "the last set", g.sets[1], []int{enough + 1, enough + 2})
-		same(t, "under way at the end", g.running+g.pending, 0)
 	})
 }
 
@@ -287,5 +313,5 @@ func TestEveryCallerIsAnswered(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	same(t, "left", g.running+g.pending+len(g.waiting), 0)
+	same(t, "left", fmt.Sprint(g.running, len(g.waiting), len(g.gate)), "false 0 0")
 }

@@ -38,8 +38,8 @@ func (s *Store) InsertTask(ctx context.Context, t task.Task) (task.Task, bool, e
 }
 
 // insertOne returns the id, or sql.ErrNoRows when the key is known.
-func (s *Store) insertOne(ctx context.Context, t task.Task) (int64, error) {
-	return s.q.InsertTask(ctx, postgresdb.InsertTaskParams{
+func (s *Store) insertOne(ctx context.Context, t task.Task, haste bool) (int64, error) {
+	return s.queries(haste).InsertTask(ctx, postgresdb.InsertTaskParams{
 		LaneID: t.LaneID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility,
 		MaxAttempts: t.MaxAttempts, RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds,
 		RetryPolicy: t.RetryPolicy, Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, Now: t.CreatedAtUTC,
@@ -48,7 +48,7 @@ func (s *Store) insertOne(ctx context.Context, t task.Task) (int64, error) {
 
 // insertMany stores a set of tasks that have nothing to do with each other.
 func (s *Store) insertMany(ctx context.Context, ts []task.Task) ([]outcome[int64], error) {
-	ids, err := insertAll(ctx, s.q, ts)
+	ids, err := insertAll(ctx, s.sets, ts)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (s *Store) settleInsert(ctx context.Context, t task.Task) (int64, error) {
 	if t.IdempotencyKey == nil {
 		return 0, errUnknown
 	}
-	id, err := s.insertOne(ctx, t)
+	id, err := s.insertOne(ctx, t, false)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, err
 	}

@@ -143,11 +143,11 @@ func (s *Store) lanesByID(ctx context.Context, ids []int64) ([]task.Lane, error)
 
 // lanesWithWork returns the lanes that have tasks to claim. How many is read when it must be counted, which costs a look at the counters of all
 // lanes; else Ready is as great as can be.
-func (s *Store) lanesWithWork(ctx context.Context, counted bool) ([]task.Lane, error) {
+func (s *Store) lanesWithWork(ctx context.Context, q *postgresdb.Queries, counted bool) ([]task.Lane, error) {
 	if counted {
-		return s.countedLanes(ctx)
+		return s.countedLanes(ctx, q)
 	}
-	ids, err := s.q.ListLanesWithWork(ctx)
+	ids, err := q.ListLanesWithWork(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +158,8 @@ func (s *Store) lanesWithWork(ctx context.Context, counted bool) ([]task.Lane, e
 	return lanes, err
 }
 
-func (s *Store) countedLanes(ctx context.Context) ([]task.Lane, error) {
-	rows, err := s.q.CountReady(ctx)
+func (s *Store) countedLanes(ctx context.Context, q *postgresdb.Queries) ([]task.Lane, error) {
+	rows, err := q.CountReady(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ import (
 // Options are settings of a store that have good defaults.
 type Options struct {
 	Migrate  bool         // bring the schema to the version of this binary; else another version is refused
-	MaxConns int          // connections for everything but lists, which have 4 of their own; 0: 16
+	MaxConns int          // connections for everything but lists and sets, which have 4 and 2 of their own; 0: 16
 	Log      *slog.Logger // nil: discards
 }
 
@@ -48,17 +48,18 @@ var timeouts = map[string]string{"statement_timeout": "15s", "lock_timeout": "5s
 
 // Store is a PostgreSQL database.
 type Store struct {
-	db, listDB *sql.DB
-	q, lists   *postgresdb.Queries // on db and listDB
-	patience   time.Duration       // how long one operation may take; 0: there is no limit
-	clock      *databaseClock
-	lanes      lanes
-	inserts    gatherer[task.Task, int64]
-	claims     gatherer[task.Claim, []task.Task]
-	ends       gatherer[end, task.Task]
-	announcer  *announcer
-	cfg        *pgx.ConnConfig
-	stop       func() // ends what runs beside the operations, and waits for it
+	db, setDB, listDB *sql.DB
+	q, sets, lists    *postgresdb.Queries // on these
+
+	patience  time.Duration // how long one operation may take; 0: there is no limit
+	clock     *databaseClock
+	lanes     lanes
+	inserts   gatherer[task.Task, int64]
+	claims    gatherer[task.Claim, []task.Task]
+	ends      gatherer[end, task.Task]
+	announcer *announcer
+	cfg       *pgx.ConnConfig
+	stop      func() // ends what runs beside the operations, and waits for it
 
 	open   sync.RWMutex // held for reading by every operation
 	closed bool
@@ -81,10 +82,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	machine := clock.NewSystem(time.Time{})
 	s := &Store{
-		cfg: cfg, db: connect(lookups(cfg), o.MaxConns), listDB: connect(cfg, listConns),
+		cfg: cfg, db: connect(lookups(cfg), o.MaxConns), setDB: connect(hasty(lookups(cfg)), setsAtOnce), listDB: connect(cfg, listConns),
 		clock: &databaseClock{base: machine}, announcer: newAnnouncer(cfg, machine, o.Log),
 	}
-	s.q, s.lists = postgresdb.New(s.db), postgresdb.New(s.listDB)
+	s.q, s.sets, s.lists = postgresdb.New(s.db), postgresdb.New(s.setDB), postgresdb.New(s.listDB)
 	err = s.clock.measure(ctx, s.q) // from here on the tables stay
 	if err == nil {
 		err = s.describe(ctx)
@@ -117,7 +118,7 @@ func (s *Store) describe(ctx context.Context) error {
 // left to the end of the process.
 func (s *Store) disconnect() error {
 	closed := make(chan error, 1)
-	go func() { closed <- errors.Join(s.db.Close(), s.listDB.Close(), s.announcer.db.Close()) }()
+	go func() { closed <- errors.Join(s.db.Close(), s.setDB.Close(), s.listDB.Close(), s.announcer.db.Close()) }()
 	select {
 	case err := <-closed:
 		return err
@@ -157,6 +158,12 @@ func lookups(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 		cfg.RuntimeParams[name] = "off"
 	}
 	cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	return cfg
+}
+
+// hasty makes statements give up on a lock soon.
+func hasty(cfg *pgx.ConnConfig) *pgx.ConnConfig {
+	cfg.RuntimeParams["lock_timeout"] = hastyLock
 	return cfg
 }
 
@@ -236,11 +243,20 @@ func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() 
 // gather sets up what is done in sets.
 func (s *Store) gather() {
 	longest := cmp.Or(s.patience, setTimeout)
-	s.inserts = gatherer[task.Task, int64]{longest: longest, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
+	gate := make(chan struct{}, setsAtOnce)
+	s.inserts = gatherer[task.Task, int64]{gate: gate, longest: longest, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
 		size: func(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }, most: maxSetBytes}
-	s.claims = gatherer[task.Claim, []task.Task]{longest: longest, one: s.claimOne, many: s.claimMany,
+	s.claims = gatherer[task.Claim, []task.Task]{gate: gate, longest: longest, one: s.claimOne, many: s.claimMany,
 		size: func(c task.Claim) int { return c.Max }, most: maxWanted}
-	s.ends = gatherer[end, task.Task]{longest: longest, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
+	s.ends = gatherer[end, task.Task]{gate: gate, longest: longest, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
+}
+
+// queries are those on the connections for sets, or those where a statement may take its time.
+func (s *Store) queries(haste bool) *postgresdb.Queries {
+	if haste {
+		return s.sets
+	}
+	return s.q
 }
 
 // Ping returns nil when the database answers, within lookTimeout.
