@@ -101,7 +101,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 }
 
 func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.Context) error) *http.Server {
-	handler := api.New(q, api.Options{MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: o.Log, Ready: ready, Version: o.Version})
+	handler := api.New(q, api.Options{MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version})
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
