@@ -51,7 +51,7 @@ func (a access) with(ctx context.Context, s *session, do func(tasks) error) erro
 		defer c.Close()
 		err = do(c)
 		if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-			err = fmt.Errorf("%w: no server answers at %s: start one with thequeue serve, or name another with --server", err, cfg.Server)
+			err = fmt.Errorf("%w: no server answers at %s: start one with thequeue serve, or name another with --server", err, config.Redact(cfg.Server))
 		}
 		return err
 	}
@@ -59,8 +59,8 @@ func (a access) with(ctx context.Context, s *session, do func(tasks) error) erro
 }
 
 func (a access) withStore(ctx context.Context, s *session, cfg config.Config, do func(tasks) error) (err error) {
-	if _, err := os.Stat(cfg.Database); !config.IsPostgres(cfg.Database) && errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s does not exist: `thequeue migrate up --database %s` makes it", cfg.Database, cfg.Database)
+	if err := mustExist(cfg.Database); err != nil {
+		return err
 	}
 	st, err := app.OpenStore(ctx, cfg.Database, false, s.logger(cfg))
 	if err != nil {
@@ -68,6 +68,14 @@ func (a access) withStore(ctx context.Context, s *session, cfg config.Config, do
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	return do(local{queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes}), st})
+}
+
+// mustExist keeps a mistyped path from becoming an empty database.
+func mustExist(database string) error {
+	if _, err := os.Stat(database); !config.IsPostgres(database) && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s does not exist: `thequeue migrate up --database %s` makes it", database, database)
+	}
+	return nil
 }
 
 // local is a queue in this process.

@@ -51,6 +51,13 @@ func TestMistakesOnTheCommandLineExitWith2(t *testing.T) {
 		{[]string{"serve", "--grace", "9"}, "--grace"},
 		{[]string{"stats", "--config", r.path("none.yaml")}, r.path("none.yaml")},
 		{[]string{"stats", "--config", broken}, broken + ": line 1"},
+		{[]string{"stats", "--database", ""}, "--database is empty"},
+		{[]string{"migrate", "down", "--database="}, "--database is empty"},
+		{[]string{"stats", "--server", ""}, "--server is empty"},
+		{[]string{"--config", "", "stats"}, "--config is empty"},
+		{[]string{"list", "--type", ""}, "--type is empty"},
+		{[]string{"enqueue", "a", "--key", ""}, "--key is empty"},
+		{[]string{"enqueue", "a", "--key", "\xff"}, `argument 4 ("\xff") is not valid UTF-8`},
 		{[]string{"--log-level", "loud", "stats"}, "log_level: must be one of"},
 	} {
 		r.fails(2, []string{c.want}, c.args...)

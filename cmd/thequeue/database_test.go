@@ -60,7 +60,14 @@ func TestADatabaseThatCannotBeOpenedIsNamed(t *testing.T) {
 	r := newRig(t)
 	none := filepath.Join(r.dir, "none", "q.db")
 	r.fails(1, []string{none, "does not exist", "thequeue migrate up --database"}, "stats", "--database", none)
-	r.fails(1, []string{r.dir}, "serve", "--database", r.dir)
+	for _, verb := range []string{"down", "redo", "status"} {
+		r.fails(1, []string{none, "does not exist"}, "migrate", verb, "--database", none)
+	}
+	if _, err := os.Stat(filepath.Dir(none)); err == nil {
+		t.Errorf("%s was made", filepath.Dir(none))
+	}
+	r.fails(1, []string{r.dir, "not a regular file"}, "serve", "--database", r.dir)
+	r.fails(1, []string{os.DevNull, "not a regular file"}, "migrate", "up", "--database", os.DevNull)
 	file := r.write("file", "")
 	r.fails(1, []string{file}, "serve", "--database", filepath.Join(file, "q.db"))
 	garbage := r.write("garbage.db", strings.Repeat("this is no database ", 100))
@@ -70,6 +77,15 @@ func TestADatabaseThatCannotBeOpenedIsNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.fails(1, []string{r.path("q.db")}, "serve", "--database", r.path("q.db"))
+	}
+}
+
+func TestThePasswordOfAServerIsNotShown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.env["PRISMQ_MAX_RETRIES"] = "0"
+	if got := r.fails(5, []string{"http://ada:xxxxx@127.0.0.1:1"}, "stats", "--server", "http://ada:s3cr3t@127.0.0.1:1"); strings.Contains(got.err, "s3cr3t") {
+		t.Errorf("got %s", got.err)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -38,6 +40,11 @@ func run(ctx context.Context, hurry <-chan struct{}, args []string, getenv func(
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	for i, arg := range args {
+		if !utf8.ValidString(arg) {
+			return s.report(usage("argument %d (%q) is not valid UTF-8", i+1, arg))
+		}
+	}
 	command, err := parser.Parse(args)
 	switch {
 	case ended:
@@ -45,7 +52,24 @@ func run(ctx context.Context, hurry <-chan struct{}, args []string, getenv func(
 	case err != nil:
 		return s.report(usage("%s; see thequeue --help", err))
 	}
+	if err := nothingEmpty(command); err != nil {
+		return s.report(err)
+	}
 	return s.report(command.Run())
+}
+
+// nothingEmpty refuses a flag that was given an empty text: it comes from a variable that is not set, and would stand for the default.
+func nothingEmpty(command *kong.Context) error {
+	for _, p := range command.Path {
+		if p.Flag == nil {
+			continue
+		}
+		v := reflect.Indirect(p.Flag.Target)
+		if v.Kind() == reflect.String && v.Len() == 0 {
+			return usage("--%s is empty: leave it out, or give it a value", p.Flag.Name)
+		}
+	}
+	return nil
 }
 
 const description = `A task queue in one binary: start it with "thequeue serve", then "thequeue enqueue echo".

@@ -29,19 +29,19 @@ type (
 )
 
 func (c *upCmd) Run(ctx context.Context, s *session) error {
-	return s.migrate(ctx, func(m *schema.Schema) error { return m.Up(ctx) })
+	return s.migrate(ctx, true, func(m *schema.Schema) error { return m.Up(ctx) })
 }
 
 func (c *downCmd) Run(ctx context.Context, s *session) error {
-	return s.migrate(ctx, func(m *schema.Schema) error { return m.Down(ctx) })
+	return s.migrate(ctx, false, func(m *schema.Schema) error { return m.Down(ctx) })
 }
 
 func (c *redoCmd) Run(ctx context.Context, s *session) error {
-	return s.migrate(ctx, func(m *schema.Schema) error { return m.Redo(ctx) })
+	return s.migrate(ctx, false, func(m *schema.Schema) error { return m.Redo(ctx) })
 }
 
 func (c *statusCmd) Run(ctx context.Context, s *session) error {
-	return s.withSchema(ctx, func(_ string, m *schema.Schema) error {
+	return s.withSchema(ctx, false, func(_ string, m *schema.Schema) error {
 		migrations, err := m.Status(ctx)
 		if err != nil {
 			return err
@@ -58,8 +58,8 @@ func (c *statusCmd) Run(ctx context.Context, s *session) error {
 }
 
 // migrate changes the schema and says at which version it is then.
-func (s *session) migrate(ctx context.Context, change func(*schema.Schema) error) error {
-	return s.withSchema(ctx, func(database string, m *schema.Schema) error {
+func (s *session) migrate(ctx context.Context, create bool, change func(*schema.Schema) error) error {
+	return s.withSchema(ctx, create, func(database string, m *schema.Schema) error {
 		if err := change(m); err != nil {
 			return err
 		}
@@ -72,10 +72,16 @@ func (s *session) migrate(ctx context.Context, change func(*schema.Schema) error
 	})
 }
 
-func (s *session) withSchema(ctx context.Context, do func(database string, m *schema.Schema) error) (err error) {
+// withSchema opens the database; only with create may it be missing.
+func (s *session) withSchema(ctx context.Context, create bool, do func(database string, m *schema.Schema) error) (err error) {
 	cfg, err := s.settings(func(c *config.Config) { replace(&c.Database, s.cli.Migrate.Database) }, "database")
 	if err != nil {
 		return err
+	}
+	if !create {
+		if err := mustExist(cfg.Database); err != nil {
+			return err
+		}
 	}
 	m, done, err := app.OpenSchema(ctx, cfg.Database)
 	if err != nil {

@@ -20,6 +20,7 @@ type Options struct {
 	MaxBatchBodyBytes int64                           // longest body of a batch; 0: 16 MiB, or MaxBodyBytes where that is more
 	Log               *slog.Logger                    // faults of the server as errors, requests at level debug; nil: discards
 	Ready             func(ctx context.Context) error // nil error: can serve; nil func: the store answers
+	Hosts             []string                        // names under which the server may be called, beside localhost and addresses; nil: any
 	Version           string                          // shown at /livez; empty: "dev"
 }
 

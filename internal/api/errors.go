@@ -16,6 +16,7 @@ var (
 	errTooLarge  = errors.New("the body is longer than the limit of")
 	errMediaType = errors.New("the body must be JSON: send it with Content-Type: application/json")
 	errOrigin    = errors.New("a page of another site may not do this")
+	errHost      = errors.New("the server is not known by this name")
 	errNotReady  = errors.New("the service is not ready")
 )
 
@@ -45,6 +46,7 @@ var table = []row{
 	{is: errTooLarge, status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large"},
 	{is: errMediaType, status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type"},
 	{is: errOrigin, status: http.StatusForbidden, code: "cross_origin", title: "Cross-origin request"},
+	{is: errHost, status: http.StatusForbidden, code: "unknown_host", title: "Unknown host", detail: "The server is not known by the name in the Host header: a proxy must pass localhost on, or the name must be in allowed_hosts"},
 	{is: echo.ErrNotFound, status: http.StatusNotFound, code: "not_found", title: "Not found", detail: "There is no such path"},
 	{is: echo.ErrMethodNotAllowed, status: http.StatusMethodNotAllowed, code: "method_not_allowed", title: "Method not allowed", detail: "This path does not take this method; the Allow header lists those that it takes"},
 }

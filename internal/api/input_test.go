@@ -382,3 +382,20 @@ func TestContentTypes(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyKnownHostsAreServed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testdb.SQLite(t), api.Options{Hosts: []string{"queue.example.com"}})
+	for host, want := range map[string]int{
+		"127.0.0.1:8000": 200, "[::1]:8000": 200, "::1": 200, "localhost": 200, "LOCALHOST:8000": 200, "localhost.": 200, "192.168.7.9:80": 200, "": 200,
+		"queue.example.com": 200, "Queue.Example.com:443": 200, "evil.example:8000": 403, "localhost.evil.example": 403, "127.0.0.1.evil.example": 403, "x.queue.example.com": 403,
+	} {
+		req := httptest.NewRequestWithContext(t.Context(), "GET", "/livez", nil)
+		req.Host = host
+		rec := httptest.NewRecorder()
+		r.api.ServeHTTP(rec, req)
+		if rec.Code != want || want == 403 && !strings.Contains(rec.Body.String(), `"error_code":"unknown_host"`) {
+			t.Errorf("%q: got %d, want %d", host, rec.Code, want)
+		}
+	}
+}

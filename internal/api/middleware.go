@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -40,11 +44,26 @@ func (s *server) guarded(next echo.HandlerFunc) echo.HandlerFunc {
 				err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 			}
 		}()
+		if s.Hosts != nil && !knownHost(c.Request().Host, s.Hosts) {
+			return errHost
+		}
 		if s.origin.Check(c.Request()) != nil {
 			return errOrigin
 		}
 		return next(c)
 	}
+}
+
+// knownHost reports whether a Host header is localhost, an address or one of the names. A page that has pointed its own name at this
+// machine (DNS rebinding) is of the same origin for a browser, and only the name gives it away. Without the header it is no browser.
+func knownHost(host string, names []string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(host, ".")
+	_, notAddress := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "" || notAddress == nil || strings.EqualFold(host, "localhost") ||
+		slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(host, name) })
 }
 
 // requestID is the caller's own id where it is a plain word, else a new one.

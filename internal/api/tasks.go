@@ -95,23 +95,53 @@ func (s *server) getTask(c echo.Context) error {
 	return s.answerTask(c, t, err)
 }
 
-// listTasks reads one task more than it shows, so that it knows whether a next page exists.
+const (
+	// pageBytes is the length after which a page of tasks ends before its limit, so that long tasks cannot take all memory.
+	pageBytes = 8 << 20
+	// firstRead is how many tasks of a page are read before anything is known of their length.
+	firstRead = 16
+)
+
+// listTasks reads a page in pieces, and one task more than it shows, so that it knows whether a next page exists.
 func (s *server) listTasks(c echo.Context) error {
 	f, err := filter(c)
 	if err != nil {
 		return err
 	}
-	limit := f.Limit
-	f.Limit++
-	tasks, err := s.queue.Reader().ListTasks(c.Request().Context(), f)
-	if err != nil {
-		return err
+	buf := s.buffer()
+	defer s.recycle(buf)
+	limit, shown, more := f.Limit, 0, true
+	for piece := firstRead; more && shown < limit && buf.Len() < pageBytes; {
+		f.Limit = min(piece, limit-shown) + 1
+		tasks, err := s.queue.Reader().ListTasks(c.Request().Context(), f)
+		if err != nil {
+			return err
+		}
+		if more = len(tasks) == f.Limit; more {
+			tasks = tasks[:f.Limit-1]
+		}
+		for _, t := range tasks {
+			buf.WriteByte(',')
+			buf.Write(t.AppendJSON(buf.AvailableBuffer()))
+			f.Before = t.ID
+			shown++
+			if buf.Len() >= pageBytes {
+				more = more || t.ID != tasks[len(tasks)-1].ID
+				break
+			}
+		}
+		piece = max(1, (pageBytes-buf.Len())*shown/max(buf.Len(), 1))
 	}
-	if len(tasks) > limit {
-		tasks = tasks[:limit]
-		linkNext(c, strconv.FormatInt(tasks[limit-1].ID, 10))
+	if more {
+		linkNext(c, strconv.FormatInt(f.Before, 10))
 	}
-	return writeMany(s, c, "", tasks, "")
+	if shown == 0 {
+		buf.WriteByte('[')
+	} else {
+		buf.Bytes()[0] = '['
+	}
+	buf.WriteByte(']')
+	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, buf.Bytes())
 }
 
 func filter(c echo.Context) (task.Filter, error) {

@@ -70,6 +70,8 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 		return q.Ping(ctx)
 	})
 
+	var open conns
+	open.attach(server)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, failed := errgroup.WithContext(ctx) // ends with ctx, or when a part fails
@@ -88,7 +90,8 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 			}
 		}
 		<-failed.Done()
-		return shutDown(server)
+		shutDown(server, &open, o.Log)
+		return nil
 	})
 	context.AfterFunc(failed, func() { stopping.Store(true); q.Drain() })
 	if o.Ready != nil {
@@ -98,7 +101,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 }
 
 func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.Context) error) *http.Server {
-	handler := api.New(q, api.Options{MaxBodyBytes: int64(cfg.MaxBodyBytes), Log: o.Log, Ready: ready, Version: o.Version})
+	handler := api.New(q, api.Options{MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version})
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
@@ -106,13 +109,13 @@ func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.
 }
 
 // shutDown answers the requests under way and closes what is still open after that.
-func shutDown(server *http.Server) error {
+func shutDown(server *http.Server, open *conns, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
+	open.closeSilent()
 	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), server.Close())
+		log.Warn("requests did not end in time and are broken off", "error", errors.Join(err, server.Close()))
 	}
-	return nil
 }
 
 // newPool returns the workers of this process, which take the types that have a handler here and leave the others to remote workers;

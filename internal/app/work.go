@@ -23,7 +23,7 @@ func Work(ctx context.Context, cfg config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	o.Log.Info("working", "server", cfg.Server, "worker_id", cfg.WorkerID, "tasks_at_a_time", cfg.Workers)
+	o.Log.Info("working", "server", config.Redact(cfg.Server), "worker_id", cfg.WorkerID, "tasks_at_a_time", cfg.Workers)
 	return w.Run(ctx)
 }
 

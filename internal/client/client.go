@@ -70,6 +70,7 @@ type call struct {
 	body         []byte
 	wait         time.Duration // added to the timeout
 	twice        bool          // may be done twice
+	cursor       *string       // set to that of the next page; nil: the answer is no list of pages
 }
 
 // errUnclear is in the chain of an error after which nobody knows whether the server did what was asked.
@@ -125,6 +126,9 @@ func (c *Client) try(ctx context.Context, r call, out any) (pause time.Duration,
 	b, err := io.ReadAll(io.LimitReader(resp.Body, longestAnswer))
 	if err != nil {
 		return afterBreak(ctx, err)
+	}
+	if r.cursor != nil {
+		*r.cursor = resp.Header.Get("X-Next-Cursor")
 	}
 	return read(resp, b, out)
 }

@@ -2,10 +2,14 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -248,6 +252,37 @@ func TestListPages(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int64{receipts[3].TaskID, receipts[2].TaskID, receipts[0].TaskID}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestListGoesOnAfterAShortPage has more than a page can hold.
+func TestListGoesOnAfterAShortPage(t *testing.T) {
+	t.Parallel()
+	url := serve(t, testdb.SQLite(t)).URL
+	c, ctx := connect(t, url, client.Options{}), t.Context()
+	const tasks = 30
+	payload := task.JSON(`{"x":"` + strings.Repeat("x", 1_000_000) + `"}`)
+	for range tasks {
+		must(c.Enqueue(ctx, task.Spec{Type: "long", Payload: payload}))(t)
+	}
+	resp, err := http.Get(url + "/api/queue/tasks?limit=1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page []task.Task
+	if err := json.Unmarshal(body, &page); err != nil || len(body) > 10<<20 || len(page) != 9 || resp.Header.Get("X-Next-Cursor") != fmt.Sprint(page[8].ID) {
+		t.Errorf("%d tasks, %d bytes, cursor %q: %v", len(page), len(body), resp.Header.Get("X-Next-Cursor"), err)
+	}
+	for limit, want := range map[int]int{1000: tasks, 0: tasks, 20: 20, 5: 5} {
+		all := must(c.List(ctx, task.Filter{Limit: limit}))(t)
+		if len(all) != want || !slices.IsSortedFunc(all, func(a, b task.Task) int { return int(b.ID - a.ID) }) {
+			t.Errorf("limit %d: got %d tasks", limit, len(all))
+		}
 	}
 }
 

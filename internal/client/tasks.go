@@ -72,10 +72,22 @@ func (c *Client) Get(ctx context.Context, id int64) (t task.Task, err error) {
 }
 
 // List returns up to f.Limit tasks (0: 100, at most 1,000), newest first. The next page has the last id in f.Before.
+// It asks again when the server has ended a page early because its tasks are long.
 func (c *Client) List(ctx context.Context, f task.Filter) (ts []task.Task, err error) {
-	q := query("status", string(f.Status), "type", f.Type, "cursor", number(f.Before), "limit", number(int64(f.Limit)))
-	_, err = c.do(ctx, call{method: http.MethodGet, path: "/api/queue/tasks" + q, twice: true}, &ts)
-	return ts, err
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	cursor := number(f.Before)
+	for {
+		var page []task.Task
+		q := query("status", string(f.Status), "type", f.Type, "cursor", cursor, "limit", number(int64(f.Limit-len(ts))))
+		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/api/queue/tasks" + q, twice: true, cursor: &cursor}, &page); err != nil {
+			return nil, err
+		}
+		if ts = append(ts, page...); cursor == "" || len(ts) >= f.Limit {
+			return ts, nil
+		}
+	}
 }
 
 // query makes the query part of an address from names and values; those without a value are left out.

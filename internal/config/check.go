@@ -60,6 +60,11 @@ func (c Config) checkServer(bad *task.InvalidError) {
 	if msg := checkAddr(c.Addr); msg != "" {
 		bad.Add("addr", "%s", msg)
 	}
+	for _, host := range c.AllowedHosts {
+		if host == "" || strings.ContainsAny(host, ":/ *") {
+			bad.Add("allowed_hosts", "%q must be the name of a host, without a scheme or port", host)
+		}
+	}
 	if !isHTTP(c.Server) {
 		bad.Add("server", "must be a URL like http://127.0.0.1:8000")
 	}

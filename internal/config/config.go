@@ -24,6 +24,7 @@ type Config struct {
 
 	Database             string                  `conf:"database" env:"PRISMQ_DATABASE_URL"`                         // path of a SQLite file, or a postgres:// URL
 	Addr                 string                  `conf:"addr" env:"PRISMQ_ADDR"`                                     // host:port to listen on; port 0: any free one
+	AllowedHosts         []string                `conf:"allowed_hosts" env:"PRISMQ_ALLOWED_HOSTS"`                   // names by which the server may be called, beside localhost and addresses
 	Server               string                  `conf:"server" env:"PRISMQ_SERVER_URL"`                             // where clients and `work` find the server
 	ShutdownGraceSeconds float64                 `conf:"shutdown_grace_seconds" env:"PRISMQ_SHUTDOWN_GRACE_SECONDS"` // how long running tasks may take to end when the process stops
 	MaxPayloadBytes      int                     `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task

@@ -268,6 +268,7 @@ func TestValidateChecksEachField(t *testing.T) {
 		"workers":                func(c *config.Config) { c.Workers = 1001 },
 		"database":               func(c *config.Config) { c.Database = "mysql://h/db" },
 		"addr":                   func(c *config.Config) { c.Addr = "0.0.0.0:8000" },
+		"allowed_hosts":          func(c *config.Config) { c.AllowedHosts = []string{"queue.example.com", "http://h"} },
 		"server":                 func(c *config.Config) { c.Server = "127.0.0.1:8000" },
 		"shutdown_grace_seconds": func(c *config.Config) { c.ShutdownGraceSeconds = -1 },
 		"max_payload_bytes":      func(c *config.Config) { c.MaxPayloadBytes = 0 },

@@ -11,14 +11,15 @@ func IsPostgres(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
 }
 
-// Redact returns database with its password hidden, for messages and logs. A path comes back as it is.
-func Redact(database string) string {
-	if !IsPostgres(database) {
-		return database
+// Redact returns the URL of a database or a server with its password hidden, for messages and logs. A path comes back as it is.
+func Redact(where string) string {
+	scheme, _, isURL := strings.Cut(where, "://")
+	if !isURL {
+		return where
 	}
-	u, err := url.Parse(database)
+	u, err := url.Parse(where)
 	if err != nil {
-		return "postgres://(not a valid URL)"
+		return scheme + "://(not a valid URL)"
 	}
 	q := u.Query()
 	for name := range q {

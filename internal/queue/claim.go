@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -61,20 +62,21 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 	defer q.waiters.leave(w)
 	timeout := time.NewTimer(c.Wait)
 	defer timeout.Stop()
+	meant := int64(0) // the task for which this claim was woken, where that is known
 	for last := false; ; {
 		leases, err := q.claimNow(ctx, c)
-		if err != nil {
-			q.waiters.wakeAll() // this claim may have been woken for a task that it has not looked at
+		if err != nil || (len(leases) > 0 && meant != 0 && !slices.ContainsFunc(leases, func(l task.Lease) bool { return l.ID == meant })) {
+			q.waiters.wakeAll() // that task may still be there
 		}
 		if len(leases) > 0 || err != nil || last {
 			return leases, err
 		}
 		select {
-		case <-w.woken:
+		case meant = <-w.woken:
 		case <-timeout.C:
 			// A wake-up that came together with the end of the wait was meant for this claim alone.
 			select {
-			case <-w.woken:
+			case meant = <-w.woken:
 				last = true
 			default:
 				return leases, nil

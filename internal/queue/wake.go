@@ -15,19 +15,19 @@ type waiters struct {
 
 type waiter struct {
 	claim task.Claim
-	woken chan struct{} // holds one wake-up
+	woken chan int64 // holds one wake-up: the id of the task it is for, 0 for any
 	place *list.Element
 }
 
 func (ws *waiters) join(c task.Claim) *waiter {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	w := &waiter{claim: c, woken: make(chan struct{}, 1)}
+	w := &waiter{claim: c, woken: make(chan int64, 1)}
 	w.place = ws.list.PushBack(w)
 	return w
 }
 
-// leave takes w out. A wake-up that it has not used goes to everybody else: nobody knows which task it was for.
+// leave takes w out. A wake-up that it has not used goes to everybody else.
 func (ws *waiters) leave(w *waiter) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -50,13 +50,14 @@ func (ws *waiters) wake(t task.Task) {
 	if err != nil {
 		return // the store would not hold it
 	}
-	ws.wakeIn(task.Lane{Type: t.Type, Requires: requires, Priority: t.Priority, Ready: 1})
+	ws.wakeIn(task.Lane{Type: t.Type, Requires: requires, Priority: t.Priority, Ready: 1}, t.ID)
 }
 
-// wakeIn wakes as many of the first claims that may take from the lane and have not been woken yet as it has ready tasks. The caller holds mu.
-func (ws *waiters) wakeIn(lane task.Lane) {
+// wakeIn wakes as many of the first claims that may take from the lane and have not been woken yet as it has ready tasks; id is that of the task, 0
+// for any. The caller holds mu.
+func (ws *waiters) wakeIn(lane task.Lane, id int64) {
 	for e := ws.list.Front(); e != nil && lane.Ready > 0; e = e.Next() {
-		if w := e.Value.(*waiter); w.claim.MayTake(lane) && w.wake() {
+		if w := e.Value.(*waiter); w.claim.MayTake(lane) && w.wake(id) {
 			lane.Ready--
 		}
 	}
@@ -71,7 +72,7 @@ func (ws *waiters) wakeFor(lanes []task.Lane) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for _, lane := range lanes {
-		ws.wakeIn(lane)
+		ws.wakeIn(lane, 0)
 	}
 }
 
@@ -84,7 +85,7 @@ func (ws *waiters) wakeAll() {
 
 func (ws *waiters) wakeEach() {
 	for e := ws.list.Front(); e != nil; e = e.Next() {
-		e.Value.(*waiter).wake()
+		e.Value.(*waiter).wake(0)
 	}
 }
 
@@ -95,9 +96,9 @@ func (ws *waiters) waiting() bool {
 }
 
 // wake reports false when a wake-up is already on its way.
-func (w *waiter) wake() bool {
+func (w *waiter) wake(id int64) bool {
 	select {
-	case w.woken <- struct{}{}:
+	case w.woken <- id:
 		return true
 	default:
 		return false

@@ -29,6 +29,8 @@ var (
 	ErrNewer = errors.New("the schema is newer than this binary")
 	// ErrOlder: the database lacks migrations of this binary.
 	ErrOlder = errors.New("the schema is older than this binary")
+	// ErrForeign: the database has tables with the names of ours, but no migration made them.
+	ErrForeign = errors.New("this is the database of another program or of the older queue")
 )
 
 // Migration is one step of the schema and whether a database has it.
@@ -41,9 +43,31 @@ type Migration struct {
 
 // Schema migrates one database.
 type Schema struct {
+	provider *goose.Provider
 	engine   Engine
 	db       *sql.DB
-	provider *goose.Provider
+}
+
+// lookForeign returns one of our tables in a database that has none of goose. Between them goose's own tables tell that no migration made it.
+var lookForeign = map[Engine]string{
+	SQLite: `SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name IN ('task_queue', 'task_logs', 'workers')
+		AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'goose_db_version') LIMIT 1`,
+	Postgres: `SELECT c.relname FROM pg_class AS c WHERE c.relname IN ('task_queue', 'task_logs', 'workers') AND pg_table_is_visible(c.oid)
+		AND to_regclass('goose_db_version') IS NULL LIMIT 1`,
+}
+
+// CheckOwn returns ErrForeign for a database that has a table of ours which no migration made. It changes nothing, and may be called on a
+// connection that only reads.
+func CheckOwn(ctx context.Context, e Engine, db *sql.DB) error {
+	var table string
+	err := db.QueryRowContext(ctx, lookForeign[e]).Scan(&table)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return wrap("look at the schema", err)
+	}
+	return fmt.Errorf("%w: no migration made its table %s; it is left as it is: name another database", ErrForeign, table)
 }
 
 // New returns the schema of a database that is open with any driver of its engine. Closing db stays with the caller.
@@ -66,7 +90,7 @@ func New(e Engine, db *sql.DB) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
-	return &Schema{engine: e, db: db, provider: p}, nil
+	return &Schema{provider: p, engine: e, db: db}, nil
 }
 
 // Up applies what is missing. ErrNewer when the database is ahead of this binary: nothing is changed then.
@@ -78,9 +102,13 @@ func (s *Schema) Up(ctx context.Context) error {
 	return wrap("migrate up", err)
 }
 
-// Down takes the newest applied migration back, with the data that only it can hold. Nothing applied is not an error.
+// Down takes the newest applied migration back, with the data that only it can hold. Nothing applied is not an error. ErrNewer when the
+// database is ahead of this binary, also from DownTo and Redo.
 // ErrInUse, here and below, while a process has the PostgreSQL database open; a SQLite file that a server has cannot be opened for this.
 func (s *Schema) Down(ctx context.Context) error {
+	if err := s.Check(ctx); err != nil && !errors.Is(err, ErrOlder) {
+		return err
+	}
 	return wrap("migrate down", s.alone(ctx, func() error { return s.down(ctx) }))
 }
 
@@ -94,6 +122,9 @@ func (s *Schema) down(ctx context.Context) error {
 
 // DownTo takes back every migration above the version.
 func (s *Schema) DownTo(ctx context.Context, version int64) error {
+	if err := s.Check(ctx); err != nil && !errors.Is(err, ErrOlder) {
+		return err
+	}
 	return wrap("migrate down", s.alone(ctx, func() error {
 		_, err := s.provider.DownTo(ctx, version)
 		return err
@@ -102,6 +133,9 @@ func (s *Schema) DownTo(ctx context.Context, version int64) error {
 
 // Redo takes the newest applied migration back and applies it again.
 func (s *Schema) Redo(ctx context.Context) error {
+	if err := s.Check(ctx); err != nil && !errors.Is(err, ErrOlder) {
+		return err
+	}
 	return wrap("migrate redo", s.alone(ctx, func() error {
 		version, err := s.Version(ctx)
 		if err != nil || version == 0 {
@@ -117,6 +151,9 @@ func (s *Schema) Redo(ctx context.Context) error {
 
 // Status lists all migrations of this binary in their order.
 func (s *Schema) Status(ctx context.Context) ([]Migration, error) {
+	if err := CheckOwn(ctx, s.engine, s.db); err != nil {
+		return nil, err
+	}
 	rows, err := s.provider.Status(ctx)
 	if err != nil {
 		return nil, wrap("migration status", err)
@@ -133,8 +170,11 @@ func (s *Schema) Status(ctx context.Context) ([]Migration, error) {
 	return out, nil
 }
 
-// Version returns the newest version applied; 0: none.
+// Version returns the newest version applied; 0: none. ErrForeign, as from all that asks for the version first: Up, Down, Redo and Check.
 func (s *Schema) Version(ctx context.Context) (int64, error) {
+	if err := CheckOwn(ctx, s.engine, s.db); err != nil {
+		return 0, err
+	}
 	v, err := s.provider.GetDBVersion(ctx)
 	return v, wrap("schema version", err)
 }

@@ -126,22 +126,48 @@ func TestASchemaNewerThanTheBinaryIsLeftAlone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, database string) {
 		m := newMachine(t)
 		m.ok("migrate", "up", "--database", database)
-		driver, dsn := "sqlite3", "file:"+database
-		if strings.Contains(database, "://") {
-			driver, dsn = "pgx", database
-		}
-		db, err := sql.Open(driver, dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
+		db := open(t, database)
 		if _, err := db.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, TRUE)"); err != nil {
 			t.Fatal(err)
 		}
-		for _, args := range [][]string{{"serve", "--addr", "127.0.0.1:0"}, {"migrate", "up"}, {"stats"}} {
+		for _, args := range [][]string{{"serve", "--addr", "127.0.0.1:0"}, {"migrate", "up"}, {"migrate", "down"}, {"migrate", "redo"}, {"stats"}} {
 			m.run(append(args, "--database", database)...).refused(t, 1, "newer than this binary.*version 9999")
 		}
 	})
+}
+
+// TestTheDatabaseOfAnotherProgramIsLeftAlone finds our tables without a trace of migrations.
+func TestTheDatabaseOfAnotherProgramIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	onEachEngine(t, func(t *testing.T, database string) {
+		m := newMachine(t)
+		db := open(t, database)
+		m.ok("migrate", "up", "--database", database)
+		if _, err := db.ExecContext(t.Context(), "DROP TABLE goose_db_version"); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"serve", "--addr", "127.0.0.1:0"}, {"migrate", "up"}, {"migrate", "status"}, {"stats"}} {
+			m.run(append(args, "--database", database)...).refused(t, 1, "another program or of the older queue.*task_queue.*name another database")
+		}
+		if _, err := db.ExecContext(t.Context(), "SELECT 1 FROM goose_db_version"); err == nil {
+			t.Error("it has got a table")
+		}
+	})
+}
+
+// open opens a database as other programs do.
+func open(t *testing.T, database string) *sql.DB {
+	t.Helper()
+	driver, dsn := "sqlite3", "file:"+database
+	if strings.Contains(database, "://") {
+		driver, dsn = "pgx", database
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 func TestAPostgresThatRefusesIsAnsweredWithOneClearLine(t *testing.T) {

@@ -223,7 +223,7 @@ func (g *gatherer[E, V]) alone(ctx context.Context, in E) (V, error) {
 
 // hasty does a single operation in the place of a set. What takes longer is left to its caller, who keeps nobody waiting.
 func (g *gatherer[E, V]) hasty(ctx context.Context, in E) (v V, err, cause error) {
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), setTimeout)
+	within, cancel := g.within(ctx)
 	defer cancel()
 	if v, err = g.one(within, in, true); locked(err) || unsettled(err) {
 		return v, nil, err

@@ -95,7 +95,7 @@ func (s *Store) NextEvent(ctx context.Context) (*time.Time, error) {
 	if err := s.present(); err != nil {
 		return nil, s.classify(ctx, err)
 	}
-	return s.event.get(s.index, func() (*time.Time, error) { return s.nextEvent(ctx) })
+	return s.event.get(ctx, s.index, func() (*time.Time, error) { return s.nextEvent(ctx) })
 }
 
 func (s *Store) nextEvent(ctx context.Context) (*time.Time, error) {

@@ -56,7 +56,7 @@ var pragmas = []pragma{
 }
 
 // Open opens or creates the file at path; its directory is created when it is missing. Errors name the path. ErrServed, schema.ErrNewer
-// and schema.ErrOlder as the options say.
+// and schema.ErrOlder as the options say, schema.ErrForeign for the database of another program, which stays as it is.
 func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 	registerGuard()
 	if path, err = filepath.Abs(path); err != nil {
@@ -71,10 +71,10 @@ func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 			err = fmt.Errorf("open %s: %w", path, errors.Join(err, s.giveUp()))
 		}
 	}()
-	if err := s.makeFile(o.Serve); err != nil {
+	if err := s.makeFile(ctx, o.Serve); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, path, o.Migrate); err != nil {
+	if err := migrate(ctx, s.path, o.Migrate); err != nil {
 		return nil, err
 	}
 	if err := s.connect(ctx); err != nil {
@@ -90,8 +90,16 @@ func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// makeFile makes sure that the file can be written, in plain words where it cannot, and takes the lock of the server.
-func (s *Store) makeFile(serve bool) error {
+// makeFile makes sure that the file is a database of ours or empty and can be written, in plain words where it is not, and takes the lock
+// of the server. Other names of the file stand for the file itself from here on.
+func (s *Store) makeFile(ctx context.Context, serve bool) error {
+	if info, err := os.Stat(s.path); err == nil && !info.Mode().IsRegular() {
+		return errors.New("is not a regular file")
+	} else if err == nil && info.Size() > 0 {
+		if err := s.checkOwn(ctx); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return err
 	}
@@ -102,8 +110,8 @@ func (s *Store) makeFile(serve bool) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if !serve {
-		return nil
+	if s.path, err = filepath.EvalSymlinks(s.path); err != nil || !serve {
+		return err
 	}
 	s.lock = flock.New(s.path + ".lock")
 	ok, err := s.lock.TryLock()
@@ -111,6 +119,28 @@ func (s *Store) makeFile(serve bool) error {
 		err = ErrServed
 	}
 	return err
+}
+
+// checkOwn returns schema.ErrForeign for the database of another program, before anything of it is changed: the pragmas of our connections
+// would make it a WAL database.
+func (s *Store) checkOwn(ctx context.Context) error {
+	u := url.URL{Scheme: "file", OmitHost: true, Path: slashed(s.path), RawQuery: "vfs=" + guardName + "&mode=ro&_pragma=busy_timeout(5000)"}
+	db, err := driver.Open(u.String())
+	if err != nil {
+		return err
+	}
+	if err = schema.CheckOwn(ctx, schema.SQLite, db); !errors.Is(err, schema.ErrForeign) {
+		err = nil // what else is wrong is said when the file is opened in earnest
+	}
+	return errors.Join(err, db.Close())
+}
+
+// slashed is a path as it stands in a URL.
+func slashed(path string) string {
+	if path = filepath.ToSlash(path); runtime.GOOS == "windows" {
+		return "/" + path
+	}
+	return path
 }
 
 // dsn returns the data source name of the file with parameters.
@@ -121,10 +151,7 @@ func dsn(path string, params url.Values) string {
 	for _, p := range pragmas {
 		fmt.Fprintf(&b, "&_pragma=%s(%s)", p.name, p.set)
 	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: params.Encode() + b.String()}
-	if runtime.GOOS == "windows" {
-		u.Path = "/" + u.Path
-	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: slashed(path), RawQuery: params.Encode() + b.String()}
 	return u.String()
 }
 
@@ -153,10 +180,10 @@ func migrate(ctx context.Context, path string, up bool) (err error) {
 func OpenSchema(ctx context.Context, path string) (s *schema.Schema, done func() error, err error) {
 	registerGuard()
 	st := &Store{path: path}
-	if err := st.makeFile(true); err != nil {
+	if err := st.makeFile(ctx, true); err != nil {
 		return nil, nil, fmt.Errorf("open %s: %w", path, errors.Join(err, st.giveUp()))
 	}
-	db, err := driver.Open(dsn(path, url.Values{}))
+	db, err := driver.Open(dsn(st.path, url.Values{}))
 	if err == nil {
 		st.db = db
 		db.SetMaxOpenConns(1)

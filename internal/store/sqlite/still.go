@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"os"
 	"sync"
 )
@@ -19,7 +20,11 @@ type still[T any] struct {
 
 // get returns the answer remembered, or that of ask. The header is read before the database is asked: what is committed in between makes
 // the next call ask again.
-func (c *still[T]) get(index *os.File, ask func() (T, error)) (T, error) {
+func (c *still[T]) get(ctx context.Context, index *os.File, ask func() (T, error)) (T, error) {
+	if err := ctx.Err(); err != nil {
+		var none T
+		return none, err
+	}
 	var now indexHeader
 	if _, err := index.ReadAt(now[:], 0); err != nil { // then nothing is remembered
 		return ask()

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -101,11 +102,33 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+	link := filepath.Join(dir, "link.db")
+	if err := os.Symlink(served, link); err != nil {
+		t.Logf("no links here: %v", err)
+		link = served
+	}
+	foreign := filepath.Join(dir, "foreign.db")
+	db, err = driver.Open("file:" + foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE TABLE task_queue (id INTEGER PRIMARY KEY, type TEXT)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	foreignBytes, err := os.ReadFile(foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, path string
 		o          Options
 		want       error
 	}{
+		{"served under another name", link, Options{Serve: true}, ErrServed},
+		{"of another program", foreign, Options{Migrate: true, Serve: true}, schema.ErrForeign},
 		{"path under a file", filepath.Join(file, "queue.db"), Options{Migrate: true}, nil},
 		{"a directory", dir, Options{Migrate: true}, nil},
 		{"not a database", file, Options{Migrate: true}, sqlite3.NOTADB},
@@ -123,6 +146,9 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("error %q, want the path and %v", err, c.want)
 			}
 		})
+	}
+	if after, err := os.ReadFile(foreign); err != nil || !bytes.Equal(after, foreignBytes) {
+		t.Errorf("the database of another program was changed: %v", err)
 	}
 	if st := openAt(t, served, Options{}); st.Ping(t.Context()) != nil {
 		t.Error("a process that is no server may not open a served file")

@@ -54,7 +54,7 @@ type counted struct {
 }
 
 func (s *Store) Stats(ctx context.Context, now time.Time) (task.Stats, error) {
-	c, err := s.counts.get(s.index, func() (counted, error) { return s.count(ctx) })
+	c, err := s.counts.get(ctx, s.index, func() (counted, error) { return s.count(ctx) })
 	if err != nil {
 		return task.Stats{}, s.classify(ctx, err)
 	}
