@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"database/sql"
-	_ "embed"
 	"fmt"
 	"path/filepath"
 
@@ -27,11 +26,6 @@ func (Goqite) Modules() []string {
 	return []string{"maragu.dev/goqite", "github.com/mattn/go-sqlite3"}
 }
 
-// goqiteSchema is the file that the module ships beside its code.
-//
-//go:embed goqite_schema.sql
-var goqiteSchema string
-
 func (Goqite) Open(ctx context.Context, p Place, s trial.Setting, _ int) (Queue, error) {
 	dsn := "file:" + filepath.Join(p.Dir, "goqite.db") + "?_journal=WAL&_timeout=5000&_fk=true"
 	if s != trial.Default {
@@ -43,7 +37,11 @@ func (Goqite) Open(ctx context.Context, p Place, s trial.Setting, _ int) (Queue,
 	}
 	db.SetMaxOpenConns(1)
 	db.SetMaxIdleConns(1)
-	if _, err := db.ExecContext(ctx, goqiteSchema); err != nil {
+	schema, err := schemaOf(ctx, "maragu.dev/goqite", "schema_sqlite.sql")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return nil, fmt.Errorf("schema of goqite: %w", err)
 	}
 	settings, err := sqliteSettings(ctx, db, s)

@@ -2,7 +2,7 @@ package peer
 
 import (
 	"context"
-	_ "embed"
+	"fmt"
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,18 +22,17 @@ func (Gue) Modules() []string {
 	return []string{"github.com/vgarvardt/gue/v5", "github.com/jackc/pgx/v5"}
 }
 
-// gueSchema is the file that the module ships beside its code.
-//
-//go:embed gue_schema.sql
-var gueSchema string
-
 func (Gue) Open(ctx context.Context, p Place, s trial.Setting, workers int) (Queue, error) {
 	pool, settings, err := openPool(ctx, p.URL, s, workers+poolConns)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := pool.Exec(ctx, gueSchema); err != nil {
+	schema, err := schemaOf(ctx, "github.com/vgarvardt/gue/v5", "migrations/schema.sql")
+	if err != nil {
 		return nil, err
+	}
+	if _, err := pool.Exec(ctx, schema); err != nil {
+		return nil, fmt.Errorf("schema of gue: %w", err)
 	}
 	client, err := gue.NewClient(pgxv5.NewConnPool(pool))
 	if err != nil {
