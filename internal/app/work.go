@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/prismq/thequeue/internal/client"
@@ -38,27 +40,34 @@ func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, e
 	})
 }
 
-// handlersOf returns the built-in handlers and those of the configuration, which may replace them.
+// handlersOf returns the built-in handlers and those of the configuration, which may replace them. An InvalidError names everything that this
+// machine does not have for them.
 func handlersOf(cfg config.Config) (map[string]worker.Handler, error) {
 	handlers := map[string]worker.Handler{"echo": worker.Echo, "sleep": worker.Sleep}
 	result := min(worker.DefaultMaxOutputBytes, cfg.MaxPayloadBytes) // the queue refuses a longer one
-	for name, e := range cfg.Handlers.Exec {
+	var bad task.InvalidError
+	for _, name := range slices.Sorted(maps.Keys(cfg.Handlers.Exec)) {
+		e := cfg.Handlers.Exec[name]
 		h, err := worker.Exec(worker.ExecCommand{
 			Type: name, Command: e.Command, Env: e.Env, Dir: e.Dir, Timeout: e.Timeout(), MaxOutputBytes: cmp.Or(e.MaxOutputBytes, result),
 		})
 		if err != nil {
-			return nil, err
+			bad.Add("handlers.exec."+name+".command", "%s", err)
+		}
+		if info, err := os.Stat(e.Dir); e.Dir != "" && (err != nil || !info.IsDir()) {
+			bad.Add("handlers.exec."+name+".dir", "there is no directory %s", e.Dir)
 		}
 		handlers[name] = h
 	}
-	for name, h := range cfg.Handlers.HTTP {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Handlers.HTTP)) {
+		h := cfg.Handlers.HTTP[name]
 		call, err := worker.HTTP(worker.HTTPCall{Type: name, URL: h.URL, Headers: maps.Clone(h.Headers), Timeout: h.Timeout(), MaxOutputBytes: result})
 		if err != nil {
-			return nil, err
+			bad.Add("handlers.http."+name+".url", "%s", err)
 		}
 		handlers[name] = call
 	}
-	return handlers, nil
+	return handlers, bad.OrNil()
 }
 
 // graceOf returns the grace as the worker takes it: none is negative there, since zero stands for the default.

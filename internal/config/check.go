@@ -37,7 +37,7 @@ func (c Config) check(need []string, bad *task.InvalidError) {
 			bad.Add("retry."+name, "%s", err)
 		}
 	}
-	c.Handlers.check(bad)
+	c.Handlers.check(c.MaxPayloadBytes, bad)
 }
 
 func (c Config) checkWorker(bad *task.InvalidError) {
@@ -78,16 +78,10 @@ func (c Config) checkServer(bad *task.InvalidError) {
 	oneOf(c.LogFormat, []string{"text", "json"}, "log_format", bad)
 }
 
-func (h Handlers) check(bad *task.InvalidError) {
+func (h Handlers) check(maxResult int, bad *task.InvalidError) {
 	for _, name := range slices.Sorted(maps.Keys(h.Exec)) {
-		field := "handlers.exec." + name
-		checkType(name, field, bad)
-		e := h.Exec[name]
-		if len(e.Command) == 0 || e.Command[0] == "" {
-			bad.Add(field+".command", "is required: a program, and its arguments")
-		}
-		between(e.TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
-		between(float64(e.MaxOutputBytes), 0, 1<<30, field+".max_output_bytes", bad)
+		checkType(name, "handlers.exec."+name, bad)
+		h.Exec[name].check("handlers.exec."+name, maxResult, bad)
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.HTTP)) {
 		field := "handlers.http." + name
@@ -95,11 +89,55 @@ func (h Handlers) check(bad *task.InvalidError) {
 		if _, twice := h.Exec[name]; twice {
 			bad.Add(field, "this type has a handler in handlers.exec already")
 		}
-		if !isHTTP(h.HTTP[name].URL) {
-			bad.Add(field+".url", "must be a URL like https://example.com/hook")
-		}
-		between(h.HTTP[name].TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
+		h.HTTP[name].check(field, bad)
 	}
+}
+
+func (e Exec) check(field string, maxResult int, bad *task.InvalidError) {
+	if len(e.Command) == 0 || e.Command[0] == "" {
+		bad.Add(field+".command", "is required: a program, and its arguments")
+	}
+	if slices.ContainsFunc(append(slices.Clone(e.Command), e.Dir), hasNUL) {
+		bad.Add(field+".command", "must not hold NUL, nor must dir")
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Env)) {
+		switch {
+		case name == "" || strings.ContainsAny(name, "=\x00"):
+			bad.Add(field+".env", "%q cannot be the name of a variable", name)
+		case hasNUL(e.Env[name]):
+			bad.Add(field+".env."+name, "must not hold NUL")
+		}
+	}
+	between(e.TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
+	between(float64(e.MaxOutputBytes), 0, 1<<30, field+".max_output_bytes", bad)
+	if e.MaxOutputBytes > maxResult && e.MaxOutputBytes <= 1<<30 {
+		bad.Add(field+".max_output_bytes", "must not be more than max_payload_bytes (%d), which bounds results too", maxResult)
+	}
+}
+
+func hasNUL(s string) bool { return strings.ContainsRune(s, 0) }
+
+// RFC 9110 5.1 and 5.5.
+var (
+	headerName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+	headerValue = regexp.MustCompile(`^[^\x00-\x08\x0a-\x1f\x7f]*$`)
+)
+
+func (h HTTP) check(field string, bad *task.InvalidError) {
+	if !isHTTP(h.URL) {
+		bad.Add(field+".url", "must be a URL like https://example.com/hook")
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
+		switch {
+		case !headerName.MatchString(name):
+			bad.Add(field+".headers", "%q cannot be the name of a header", name)
+		case strings.EqualFold(name, "Host"):
+			bad.Add(field+".headers."+name, "cannot be set: it is the host of the URL")
+		case !headerValue.MatchString(h.Headers[name]):
+			bad.Add(field+".headers."+name, "must be one line without control characters")
+		}
+	}
+	between(h.TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
 }
 
 // connectionString knows the other form in which libpq is told where a database is, or a URL whose slashes are missing. As a path it would show its

@@ -279,7 +279,13 @@ func TestValidateChecksEachField(t *testing.T) {
 		"handlers.exec.a.command": func(c *config.Config) {
 			c.Handlers.Exec = map[string]config.Exec{"a": {Command: []string{""}}}
 		},
-		"handlers.http.a.url": func(c *config.Config) { c.Handlers.HTTP = map[string]config.HTTP{"a": {URL: "ftp://x"}} },
+		"handlers.exec.b.env":              func(c *config.Config) { c.Handlers.Exec = execs(config.Exec{Env: map[string]string{"A=B": "x"}}) },
+		"handlers.exec.b.env.A":            func(c *config.Config) { c.Handlers.Exec = execs(config.Exec{Env: map[string]string{"A": "x\x00"}}) },
+		"handlers.exec.b.max_output_bytes": func(c *config.Config) { c.Handlers.Exec = execs(config.Exec{MaxOutputBytes: c.MaxPayloadBytes + 1}) },
+		"handlers.http.b.headers":          func(c *config.Config) { c.Handlers.HTTP = hooks("X Y", "z") },
+		"handlers.http.b.headers.X":        func(c *config.Config) { c.Handlers.HTTP = hooks("X", "y\nZ: 1") },
+		"handlers.http.b.headers.host":     func(c *config.Config) { c.Handlers.HTTP = hooks("host", "h") },
+		"handlers.http.a.url":              func(c *config.Config) { c.Handlers.HTTP = map[string]config.HTTP{"a": {URL: "ftp://x"}} },
 	} {
 		c := config.Default(environment(nil))
 		change(&c)
@@ -288,6 +294,15 @@ func TestValidateChecksEachField(t *testing.T) {
 			t.Errorf("%s: got %q", field, got)
 		}
 	}
+}
+
+func execs(e config.Exec) map[string]config.Exec {
+	e.Command = []string{"true"}
+	return map[string]config.Exec{"b": e}
+}
+
+func hooks(name, value string) map[string]config.HTTP {
+	return map[string]config.HTTP{"b": {URL: "http://h/", Headers: map[string]string{name: value}}}
 }
 
 func TestATypeHasOneHandler(t *testing.T) {

@@ -63,11 +63,11 @@ var (
 // An error says what is wrong with c: no such program, or a placeholder that cannot be read.
 func Exec(c ExecCommand) (Handler, error) {
 	if len(c.Command) == 0 {
-		return nil, fmt.Errorf("exec %s: the command is empty", c.Type)
+		return nil, errors.New("the command is empty")
 	}
 	for i, arg := range c.Command {
 		if rest := placeholder.ReplaceAllString(arg, ""); braces.MatchString(rest) || (i == 0 && rest != arg) {
-			return nil, fmt.Errorf("exec %s: argument %d: %q: a placeholder reads {{payload.KEY}} and cannot name the program", c.Type, i, arg)
+			return nil, fmt.Errorf("argument %d: %q: a placeholder reads {{payload.KEY}} and cannot name the program", i, arg)
 		}
 	}
 	program, err := exec.LookPath(c.Command[0])
@@ -75,7 +75,7 @@ func Exec(c ExecCommand) (Handler, error) {
 		program, err = filepath.Abs(program)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("exec %s: %w", c.Type, err)
+		return nil, err
 	}
 	c.MaxOutputBytes = cmp.Or(c.MaxOutputBytes, DefaultMaxOutputBytes)
 	c.KillAfter = cmp.Or(c.KillAfter, DefaultKillAfter)

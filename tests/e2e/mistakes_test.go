@@ -59,7 +59,7 @@ func TestMistakesAreAnsweredWithOneClearLine(t *testing.T) {
 		"a setting that is out of bounds": {map[string]string{"c.toml": "workers = -1"}, "serve --config c.toml", 2, `workers: must lie between 0 and 1000`},
 		"a configuration that is missing": {nil, "serve --config c.yaml", 2, `c\.yaml: no such file`},
 		"a configuration that is broken":  {map[string]string{"c.json": "{\n\"addr\": \"127.0.0.1:0\"\n"}, "serve --config c.json", 2, `c\.json: line \d`},
-		"a program that does not exist":   {map[string]string{"c.yaml": "handlers: {exec: {job: {command: [/no/such/program]}}}"}, "serve --addr 127.0.0.1:0 --config c.yaml", 1, `exec job: .*/no/such/program`},
+		"a program that does not exist":   {map[string]string{"c.yaml": "handlers: {exec: {job: {command: [/no/such/program]}}}"}, "serve --addr 127.0.0.1:0 --config c.yaml", 2, `handlers\.exec\.job\.command: .*/no/such/program`},
 		"a worker without a name":         {nil, "work", 2, `worker_id: is required`},
 		"a file of tasks that is missing": {nil, "enqueue --file tasks.jsonl", 2, `tasks\.jsonl: no such file`},
 		"a payload that is not JSON":      {nil, "enqueue echo --payload {", 2, `--payload: must be valid JSON`},
