@@ -158,6 +158,31 @@ func TestOpenIsBusyWithoutAServer(t *testing.T) {
 	if !errors.Is(err, task.ErrBusy) {
 		t.Errorf("got %v, want ErrBusy", err)
 	}
+	want := "open PostgreSQL: the PostgreSQL server cannot be reached at " + l.Addr().String() + ": connect: connection refused"
+	if err.Error() != want {
+		t.Errorf("it says %q, want %q", err, want)
+	}
+}
+
+func TestLanesAreToldApartByEveryByteOfTheirRequirements(t *testing.T) {
+	t.Parallel()
+	st, _ := open(t, "")
+	lanes := make(map[int64]bool)
+	all := []task.JSON{`{}`, `{"a":"\\"}`, `{"a":"\\\\"}`, `{"a":"\\000"}`, `{"a":"ü"}`, `{"ü":"a"}`, `{"a":"\u2603"}`}
+	for _, c := range slices.Concat(all, all) {
+		made, err := (task.Spec{Type: "work", Compatibility: c}).Task(st.Clock().Now(), task.Limits{MaxAttempts: 5, PayloadBytes: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, _, err := st.InsertTask(t.Context(), made)
+		if err != nil {
+			t.Fatalf("%s: %v", c, err)
+		}
+		lanes[stored.LaneID] = true
+	}
+	if len(lanes) != len(all) {
+		t.Errorf("%d lanes, want %d", len(lanes), len(all))
+	}
 }
 
 func TestADatabaseThatIsNotInUTF8IsRefused(t *testing.T) {
@@ -453,6 +478,42 @@ func TestALockThatIsHeldTooLongIsBusy(t *testing.T) {
 	exec(t, other, "ROLLBACK")
 	if done, err := st.CompleteTask(t.Context(), claimed.ID, tok, nil, st.Clock().Now()); err != nil || done.Status != task.Completed {
 		t.Errorf("again: %v, error %v", done.Status, err)
+	}
+}
+
+func TestATaskThatSomebodyHasLockedKeepsNoOthersWaiting(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "&lock_timeout=14s")
+	const n = 8
+	insert(t, st, n, 100)
+	held, err := st.ClaimTasks(t.Context(), claim(st, task.FIFO, n))
+	if err != nil || len(held) != n {
+		t.Fatalf("claimed %d tasks, error %v", len(held), err)
+	}
+	exec(t, other, "BEGIN")
+	exec(t, other, "SELECT id FROM task_queue WHERE id = $1 FOR UPDATE", held[3].ID)
+	release := st.HoldSets()
+	completed := make(chan int64, n)
+	for _, h := range held {
+		go func() {
+			if _, err := st.CompleteTask(t.Context(), h.ID, task.Token{Fence: h.Fence, Secret: *h.LeaseSecret}, nil, st.Clock().Now()); err != nil {
+				t.Errorf("task %d: %v", h.ID, err)
+			}
+			completed <- h.ID
+		}()
+	}
+	time.Sleep(100 * time.Millisecond) // most have gathered
+	release()
+	for range n - 1 {
+		if id := <-completed; id == held[3].ID {
+			t.Error("the locked task was completed")
+		}
+	}
+	insert(t, st, 1, 100)
+	claimOne(t, st)
+	exec(t, other, "ROLLBACK")
+	if id := <-completed; id != held[3].ID {
+		t.Errorf("task %d came last", id)
 	}
 }
 
