@@ -99,6 +99,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listFailedTasksStmt, err = db.PrepareContext(ctx, listFailedTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListFailedTasks: %w", err)
 	}
+	if q.listGuardsStmt, err = db.PrepareContext(ctx, listGuards); err != nil {
+		return nil, fmt.Errorf("error preparing query ListGuards: %w", err)
+	}
 	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
 	}
@@ -313,6 +316,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listFailedTasksStmt: %w", cerr)
 		}
 	}
+	if q.listGuardsStmt != nil {
+		if cerr := q.listGuardsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listGuardsStmt: %w", cerr)
+		}
+	}
 	if q.listLanesStmt != nil {
 		if cerr := q.listLanesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLanesStmt: %w", cerr)
@@ -517,6 +525,7 @@ type Queries struct {
 	listCompletedTasksStmt   *sql.Stmt
 	listExpiredLeasesStmt    *sql.Stmt
 	listFailedTasksStmt      *sql.Stmt
+	listGuardsStmt           *sql.Stmt
 	listLanesStmt            *sql.Stmt
 	listLogsStmt             *sql.Stmt
 	listNewestReadyStmt      *sql.Stmt
@@ -576,6 +585,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listCompletedTasksStmt:   q.listCompletedTasksStmt,
 		listExpiredLeasesStmt:    q.listExpiredLeasesStmt,
 		listFailedTasksStmt:      q.listFailedTasksStmt,
+		listGuardsStmt:           q.listGuardsStmt,
 		listLanesStmt:            q.listLanesStmt,
 		listLogsStmt:             q.listLogsStmt,
 		listNewestReadyStmt:      q.listNewestReadyStmt,

@@ -46,6 +46,11 @@ type Querier interface {
 	ListFailedTasks(ctx context.Context, arg ListFailedTasksParams) ([]Task, error)
 	// What only the one writer of SQLite does: it keeps the counters and the history itself, reads a task before it changes it, and so needs no
 	// RETURNING, which costs more than the change (measured: 36 against 15 microseconds).
+	// OR FAIL says that nothing is to be undone when a CHECK refuses the one row, which comes before any change: else SQLite keeps a copy of each page
+	// for that case as soon as there is a trigger (measured: 2 microseconds a statement).
+	// ListGuards returns the statements that put the triggers which refuse what must not happen to a task on a connection of their own. There they
+	// undo the whole transaction, for which SQLite has to keep nothing.
+	ListGuards(ctx context.Context) ([]interface{}, error)
 	// ListLanes returns all lanes with the number of tasks that can be claimed.
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.

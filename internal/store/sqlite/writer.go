@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -89,10 +90,25 @@ func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, present func(
 	if w.q, err = sqlitedb.Prepare(ctx, conn); err != nil {
 		return nil, err
 	}
+	if !triggers {
+		if err := w.guard(ctx); err != nil {
+			return nil, err
+		}
+	}
 	w.direct = &direct{conn: w.raw, stmts: make(map[string]*sqlite3.Stmt)}
 	w.hot = sqlitedb.New(w.direct)
 	go w.run()
 	return w, nil
+}
+
+// guard has the triggers that refuse what must not happen judge the statements of the writer as well: temporary copies of them, which are not
+// switched off with those of the schema.
+func (w *writer) guard(ctx context.Context) error {
+	guards, err := w.q.ListGuards(ctx)
+	for _, g := range guards {
+		err = cmp.Or(err, w.raw.Exec(fmt.Sprint(g)))
+	}
+	return err
 }
 
 // submit hands an operation to the writer and waits for its commit. A context that ends before the operation has begun stops it; after
