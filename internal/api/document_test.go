@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
@@ -33,6 +34,9 @@ func TestDocumentAndRoutesAreTheSame(t *testing.T) {
 	}
 	served := map[string]bool{}
 	for _, route := range newRig(t, testdb.SQLite(t), api.Options{}).api.Routes() {
+		if route.Method == http.MethodHead {
+			continue // answered as GET is, without the body
+		}
 		served[route.Method+" "+pathParameter.ReplaceAllString(route.Path, "{$1}")] = true
 	}
 	if diff := cmp.Diff(documented, served); diff != "" {

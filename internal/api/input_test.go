@@ -399,3 +399,26 @@ func TestOnlyKnownHostsAreServed(t *testing.T) {
 		}
 	}
 }
+
+func TestAQueryThatCannotBeReadIsNotLeftOut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testdb.SQLite(t), api.Options{})
+	for _, query := range []string{"limit=1;status=queued", "type=%zz"} {
+		a := r.call("GET", "/api/queue/tasks?"+query, "")
+		if a.Code != http.StatusUnprocessableEntity || !strings.Contains(a.Body.String(), `"query"`) {
+			t.Errorf("%s: %d %s", query, a.Code, a.Body)
+		}
+	}
+}
+
+func TestHealthAnswersHEAD(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testdb.SQLite(t), api.Options{})
+	for _, path := range []string{"/livez", "/readyz"} {
+		a := httptest.NewRecorder()
+		r.api.ServeHTTP(a, httptest.NewRequestWithContext(t.Context(), "HEAD", path, nil))
+		if a.Code != http.StatusOK {
+			t.Errorf("%s: %d", path, a.Code)
+		}
+	}
+}

@@ -7,12 +7,15 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/task"
 )
 
 // around is the one piece that every request passes: it names the request, refuses other sites' pages, turns a panic into an
@@ -49,6 +52,11 @@ func (s *server) guarded(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if s.origin.Check(c.Request()) != nil {
 			return errOrigin
+		}
+		if query := c.Request().URL.RawQuery; query != "" {
+			if _, err := url.ParseQuery(query); err != nil { // what could not be read would be left out without a word
+				return task.Invalid("query", "cannot be read (%v): write a reserved character such as ; as %%3B", err)
+			}
 		}
 		return next(c)
 	}

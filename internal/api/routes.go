@@ -1,6 +1,10 @@
 package api
 
-import "github.com/labstack/echo/v4"
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
 
 // routes is the whole surface. The calls marked compat are those of older clients: their names, statuses and texts are fixed.
 func (s *server) routes(e *echo.Echo) {
@@ -30,8 +34,9 @@ func (s *server) routes(e *echo.Echo) {
 	q.POST("/workers/:worker_id/heartbeat", s.workerHeartbeat)
 	q.DELETE("/workers/:worker_id", s.deleteWorker)
 
-	e.GET("/livez", s.live)
-	e.GET("/readyz", s.ready)
-	e.GET("/openapi.json", s.openAPI)
-	e.GET("/api", s.page)
+	look := []string{http.MethodGet, http.MethodHead}
+	e.Match(look, "/livez", s.live)
+	e.Match(look, "/readyz", s.ready)
+	e.Match(look, "/openapi.json", s.openAPI)
+	e.Match(look, "/api", s.page)
 }

@@ -47,6 +47,8 @@ func TestExecResult(t *testing.T) {
 		"JSON":         {`echo ' {"a": [1, 2.50]} '`, nil, `{"a": [1, 2.50]}`},
 		"Text":         {`printf ' two\nlines <é> \n'`, nil, `"two\nlines <é>"`},
 		"NotUTF8":      {`printf 'a\377\000b'`, nil, `"ab"`},
+		"NameTwice":    {`printf '{"a":1,"a":2}'`, nil, `"{\"a\":1,\"a\":2}"`},
+		"HalfAPair":    {`printf '"\\ud800"'`, nil, `"\"\\ud800\""`},
 		"Empty":        {`echo; echo noise >&2`, nil, "none"},
 		"Payload":      {`cat`, nil, payload},
 		"Environment":  {`echo $THEQUEUE_TASK_ID $THEQUEUE_FENCE $THEQUEUE_ATTEMPT $THEQUEUE_TYPE`, nil, `"42 7 3 job"`},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -29,7 +31,8 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// result returns what was written as the result of an attempt: as it is when it is JSON, else its trimmed text as a JSON string, nil when
+// result returns what was written as the result of an attempt: as it is when it is JSON that the API takes (no name twice in an object, no half
+// of a surrogate pair), else its trimmed text as a JSON string, nil when
 // there is nothing. Output that was cut is always a string, and ends by saying so. The result is not longer than max, either.
 func (h *head) result() *task.JSON {
 	text := strings.TrimSpace(string(h.kept))
@@ -37,7 +40,7 @@ func (h *head) result() *task.JSON {
 		return nil
 	}
 	j := task.JSON(text)
-	if h.cut || j.Check() != nil {
+	if h.cut || j.Check() != nil || !jsontext.Value(j).IsValid() {
 		j = quote(clean(text, len(text)))
 	}
 	if h.cut || len(j) > h.max {

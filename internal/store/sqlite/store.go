@@ -52,6 +52,11 @@ func (s *Store) Path() string { return s.path }
 // Ping reads one row, and looks whether the file is still there.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := s.read.CountTasks(ctx)
+	if err == nil {
+		if _, err = s.read.NewestTaskAt(ctx); errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+	}
 	return s.classify(ctx, cmp.Or(s.present(), err))
 }
 
