@@ -75,6 +75,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAttemptStmt, err = db.PrepareContext(ctx, insertAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAttempt: %w", err)
 	}
+	if q.insertKeyedTaskStmt, err = db.PrepareContext(ctx, insertKeyedTask); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertKeyedTask: %w", err)
+	}
 	if q.insertLaneStmt, err = db.PrepareContext(ctx, insertLane); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLane: %w", err)
 	}
@@ -274,6 +277,11 @@ func (q *Queries) Close() error {
 	if q.insertAttemptStmt != nil {
 		if cerr := q.insertAttemptStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertAttemptStmt: %w", cerr)
+		}
+	}
+	if q.insertKeyedTaskStmt != nil {
+		if cerr := q.insertKeyedTaskStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertKeyedTaskStmt: %w", cerr)
 		}
 	}
 	if q.insertLaneStmt != nil {
@@ -517,6 +525,7 @@ type Queries struct {
 	getWorkerStmt            *sql.Stmt
 	holdsLeaseStmt           *sql.Stmt
 	insertAttemptStmt        *sql.Stmt
+	insertKeyedTaskStmt      *sql.Stmt
 	insertLaneStmt           *sql.Stmt
 	insertLogStmt            *sql.Stmt
 	insertTaskStmt           *sql.Stmt
@@ -577,6 +586,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getWorkerStmt:            q.getWorkerStmt,
 		holdsLeaseStmt:           q.holdsLeaseStmt,
 		insertAttemptStmt:        q.insertAttemptStmt,
+		insertKeyedTaskStmt:      q.insertKeyedTaskStmt,
 		insertLaneStmt:           q.insertLaneStmt,
 		insertLogStmt:            q.insertLogStmt,
 		insertTaskStmt:           q.insertTaskStmt,

@@ -32,10 +32,12 @@ type Querier interface {
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	// InsertAttempt writes an attempt that has ended already.
 	InsertAttempt(ctx context.Context, arg InsertAttemptParams) error
+	// InsertKeyedTask changes nothing when a task with this key exists.
+	InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
-	// InsertTask changes nothing when a task with this key exists.
-	InsertTask(ctx context.Context, arg InsertTaskParams) (sql.Result, error)
+	// InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
+	InsertTask(ctx context.Context, arg InsertTaskParams) error
 	// KeepAttempt writes the attempt that is about to end into the history. No row: this is not its live lease.
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.

@@ -137,7 +137,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) er
 	return err
 }
 
-const insertTask = `-- name: InsertTask :execresult
+const insertKeyedTask = `-- name: InsertKeyedTask :execresult
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
                         deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
 VALUES (?1, ?2, ?3, ?4, ?5, 'queued', 0, ?6, ?7,
@@ -145,7 +145,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, 'queued', 0, ?6, ?7,
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 `
 
-type InsertTaskParams struct {
+type InsertKeyedTaskParams struct {
 	LaneID         int64
 	Type           string
 	Priority       int
@@ -161,9 +161,9 @@ type InsertTaskParams struct {
 	Now            time.Time
 }
 
-// InsertTask changes nothing when a task with this key exists.
-func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (sql.Result, error) {
-	return q.exec(ctx, q.insertTaskStmt, insertTask,
+// InsertKeyedTask changes nothing when a task with this key exists.
+func (q *Queries) InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error) {
+	return q.exec(ctx, q.insertKeyedTaskStmt, insertKeyedTask,
 		arg.LaneID,
 		arg.Type,
 		arg.Priority,
@@ -178,6 +178,47 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (sql.Res
 		arg.IdempotencyKey,
 		arg.Now,
 	)
+}
+
+const insertTask = `-- name: InsertTask :exec
+INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
+                        deadline_utc, timeout_seconds, retry_policy, ready, created_at_utc, updated_at_utc)
+VALUES (?1, ?2, ?3, ?4, ?5, 'queued', 0, ?6, ?7,
+        ?8, ?9, ?10, ?11, ?12, ?12)
+`
+
+type InsertTaskParams struct {
+	LaneID         int64
+	Type           string
+	Priority       int
+	Payload        task.JSON
+	Compatibility  task.JSON
+	MaxAttempts    int
+	RunAfterUTC    time.Time
+	DeadlineUTC    *time.Time
+	TimeoutSeconds *float64
+	RetryPolicy    *task.JSON
+	Ready          bool
+	Now            time.Time
+}
+
+// InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
+func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) error {
+	_, err := q.exec(ctx, q.insertTaskStmt, insertTask,
+		arg.LaneID,
+		arg.Type,
+		arg.Priority,
+		arg.Payload,
+		arg.Compatibility,
+		arg.MaxAttempts,
+		arg.RunAfterUTC,
+		arg.DeadlineUTC,
+		arg.TimeoutSeconds,
+		arg.RetryPolicy,
+		arg.Ready,
+		arg.Now,
+	)
+	return err
 }
 
 const keepAttempt = `-- name: KeepAttempt :execrows

@@ -23,8 +23,15 @@ ON CONFLICT (lane_id, slot) DO UPDATE SET
     ready = ready + excluded.ready, scheduled = scheduled + excluded.scheduled, processing = processing + excluded.processing,
     completed = completed + excluded.completed, failed = failed + excluded.failed, purged = purged + excluded.purged;
 
--- InsertTask changes nothing when a task with this key exists.
--- name: InsertTask :execresult
+-- InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
+-- name: InsertTask :exec
+INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
+                        deadline_utc, timeout_seconds, retry_policy, ready, created_at_utc, updated_at_utc)
+VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
+        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @now, @now);
+
+-- InsertKeyedTask changes nothing when a task with this key exists.
+-- name: InsertKeyedTask :execresult
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
                         deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
 VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,

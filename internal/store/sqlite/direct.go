@@ -20,6 +20,7 @@ type direct struct {
 	sqlitedb.DBTX // for statements that return rows; none goes this way
 	conn          *sqlite3.Conn
 	stmts         map[string]*sqlite3.Stmt
+	repeated      map[rowsOf]string
 }
 
 func (d *direct) ExecContext(_ context.Context, query string, args ...any) (sql.Result, error) {

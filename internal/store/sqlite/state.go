@@ -286,7 +286,8 @@ func (s *state) deactivate(l *lane) {
 // tx is what an operation works with: the statements of the transaction and what the writer knows.
 type tx struct {
 	*sqlitedb.Queries
-	hot *sqlitedb.Queries // the same, faster, for statements that return no rows
+	hot    *sqlitedb.Queries // the same, faster, for statements that return no rows
+	direct *direct           // below hot
 	*state
 }
 

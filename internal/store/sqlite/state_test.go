@@ -154,7 +154,11 @@ func (w *walk) failing(ctx context.Context, st *Store) error {
 		return err
 	}
 	_, err = write(ctx, st, func(ctx context.Context, x tx) (struct{}, error) {
-		if _, err := x.insert(ctx, key, t); err != nil {
+		a := &arrival{key, t}
+		if err := x.enter(ctx, a); err != nil {
+			return struct{}{}, err
+		}
+		if err := x.insertAll(ctx, []*task.Task{&a.Task}); err != nil {
 			return struct{}{}, err
 		}
 		return struct{}{}, errPlanned

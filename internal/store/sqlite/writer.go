@@ -44,6 +44,9 @@ type writer struct {
 	state    state
 	versions int64 // what data_version was in the last group: another value means that another process has written
 
+	arrivals []*op        // room for those of a group
+	arriving []*task.Task // the same
+
 	ops      chan *op
 	stopping sync.RWMutex // held by senders, and once by close
 	stopped  bool
@@ -59,8 +62,11 @@ type op struct {
 	do     func(context.Context, tx) error
 	single bool // the last changing statement of do is the only one that matters: no savepoint is needed
 	claim  bool // runs after the others of its group, whose tasks it may take
-	err    error
-	done   chan struct{}
+	// arrival is the new task that do stores and nothing else; nil for other operations. Those of a group are stored together.
+	arrival *arrival
+	applied bool
+	err     error
+	done    chan struct{}
 }
 
 func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, present func() error, log *slog.Logger) (*writer, error) {
@@ -95,7 +101,7 @@ func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, present func(
 			return nil, err
 		}
 	}
-	w.direct = &direct{conn: w.raw, stmts: make(map[string]*sqlite3.Stmt)}
+	w.direct = &direct{conn: w.raw, stmts: make(map[string]*sqlite3.Stmt), repeated: make(map[rowsOf]string)}
 	w.hot = sqlitedb.New(w.direct)
 	go w.run()
 	return w, nil
@@ -233,9 +239,12 @@ func (w *writer) look(ctx context.Context) error {
 
 // applyAll runs the operations, claims last. An error is one that has undone the whole transaction.
 func (w *writer) applyAll(ctx context.Context, group []*op) error {
+	if err := w.applyArrivals(ctx, group); err != nil {
+		return err
+	}
 	for _, claims := range []bool{false, true} {
 		for _, o := range group {
-			if o.claim != claims {
+			if o.claim != claims || o.applied {
 				continue
 			}
 			if o.err = w.apply(ctx, o); w.raw.GetAutocommit() {
@@ -243,6 +252,34 @@ func (w *writer) applyAll(ctx context.Context, group []*op) error {
 			}
 		}
 	}
+	return nil
+}
+
+// applyArrivals stores the new tasks of a group together, as far as that goes: those that a statement of several rows refuses are left to be tried
+// alone.
+func (w *writer) applyArrivals(ctx context.Context, group []*op) error {
+	x := w.tx()
+	w.state.begin()
+	ops, tasks := w.arrivals[:0], w.arriving[:0]
+	for _, o := range group {
+		if o.arrival != nil && o.ctx.Err() == nil && x.enter(ctx, o.arrival) == nil {
+			ops, tasks = append(ops, o), append(tasks, &o.arrival.Task)
+		}
+	}
+	w.arrivals, w.arriving = ops, tasks
+	for len(ops) > 1 {
+		n := rowCount(len(ops))
+		err := x.insertRows(ctx, tasks[:n])
+		if w.raw.GetAutocommit() {
+			return cmp.Or(err, errUndone)
+		}
+		for _, o := range ops[:n] {
+			o.applied = err == nil
+		}
+		ops, tasks = ops[n:], tasks[n:]
+	}
+	clear(w.arrivals)
+	clear(w.arriving)
 	return nil
 }
 
@@ -273,8 +310,10 @@ func (w *writer) apply(ctx context.Context, o *op) error {
 	return err
 }
 
+func (w *writer) tx() tx { return tx{Queries: w.q, hot: w.hot, direct: w.direct, state: &w.state} }
+
 func (w *writer) attempt(ctx context.Context, o *op) error {
-	x := tx{Queries: w.q, hot: w.hot, state: &w.state}
+	x := w.tx()
 	if o.single {
 		return o.do(ctx, x)
 	}
