@@ -15,7 +15,7 @@ import (
 // BenchmarkLife measures whole lives of tasks, durable on SQLite: each caller enqueues one, claims one and completes it. The ratio of
 // 64 callers to one is what the group commit is worth.
 func BenchmarkLife(b *testing.B) {
-	for _, callers := range []int{1, 8, 64} {
+	for _, callers := range []int{1, 2, 4, 8, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			st, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "queue.db"), sqlite.Options{Migrate: true})
 			if err != nil {
