@@ -16,7 +16,7 @@ type Scale struct {
 }
 
 var (
-	smoke = Scale{Name: "smoke", Rounds: 3, Seconds: 0.2, Margin: 10}
+	smoke = Scale{Name: "smoke", Rounds: 3, Seconds: 0.2, Margin: 8}
 	quick = Scale{Name: "quick", Rounds: 3, Seconds: 0.5, Few: 1000, Many: 50_000, Load: 1, Idle: 10 * time.Second}
 	usual = Scale{Name: "usual", Rounds: 5, Seconds: 1.5, Few: 1000, Many: 200_000, Load: 2, Idle: time.Minute, Extras: true}
 	full  = Scale{Name: "full", Rounds: 7, Seconds: 5, Few: 1000, Many: 1_000_000, Load: 5, Idle: time.Minute, Extras: true}
