@@ -27,7 +27,8 @@ func sizes(few, most int) []int {
 	return append(out, most)
 }
 
-// grow fills one store step by step with as many completed as queued tasks, measures each strategy at each step, and draws one picture for each
+// grow fills one store step by step, with as many completed tasks as queued ones, as many that are due in the future, and twice as many that
+// these workers may not take, measures each strategy at each step, and draws one picture for each
 // value into the folder, with a table beside them.
 func (h *Harness) grow(ctx context.Context, folder string) error {
 	s, err := h.openShelf(ctx, "growing")
@@ -39,7 +40,7 @@ func (h *Harness) grow(ctx context.Context, folder string) error {
 		if i > 0 {
 			n -= steps[i-1]
 		}
-		if err = s.fill(ctx, n); err != nil {
+		if err = errors.Join(s.fill(ctx, n), s.hide(ctx, 3*n)); err != nil {
 			break
 		}
 		if err = h.growthStep(ctx, s, steps[i]); err != nil {
@@ -76,7 +77,7 @@ func (h *Harness) growthStep(ctx context.Context, s *shelf, n int) error {
 	if values["resident_MiB"], err = ownMemory(); err != nil {
 		return err
 	}
-	h.say("%d queued and %d completed tasks: %.0f MiB", n, n, values["file_MiB"])
+	h.say("%d queued tasks and four times as many others: %.0f MiB", n, values["file_MiB"])
 	return h.add(Measurement{Goal: fmt.Sprint(n), Subject: "store", Round: 1, Values: values})
 }
 
@@ -120,7 +121,7 @@ func (h *Harness) draw(folder string, steps []int) error {
 		return err
 	}
 	var table strings.Builder
-	fmt.Fprintf(&table, "%d callers, scale `%s`, medians of %d rounds; %s. The size is that of queued tasks; as many completed ones are there.\n",
+	fmt.Fprintf(&table, "%d callers, scale `%s`, medians of %d rounds; %s. The size is that of queued tasks; as many completed ones, as many due in the future, and twice as many that these workers may not take stand beside them.\n",
 		growthCallers, h.Scale.Name, h.Rounds, h.machine)
 	var labels []string
 	for _, n := range steps {

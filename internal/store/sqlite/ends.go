@@ -24,16 +24,18 @@ func (e *ends) addOldest(id, ready int64) bool {
 	return true
 }
 
-// addNewest is addOldest for the last ready tasks of a lane.
-func (e *ends) addNewest(id int64) {
+// addNewest is addOldest for the last ready tasks of a lane; dropped is one that is not known any more, 0 for none.
+func (e *ends) addNewest(id int64) (known bool, dropped int64) {
 	i, _ := slices.BinarySearch(*e, id)
 	if i == 0 { // before those known, or nothing is known
-		return
+		return false, 0
 	}
 	*e = slices.Insert(*e, i, id)
 	if len(*e) > maxEnds {
+		dropped = (*e)[0]
 		*e = (*e)[1:]
 	}
+	return true, dropped
 }
 
 // remove notes that a task is not ready any more.
@@ -45,4 +47,9 @@ func (e *ends) remove(id int64) {
 	default:
 		*e = slices.Delete(*e, i, i+1)
 	}
+}
+
+func (e ends) has(id int64) bool {
+	_, found := slices.BinarySearch(e, id)
+	return found
 }

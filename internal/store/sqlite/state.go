@@ -149,9 +149,12 @@ func (s *state) move(before, after *task.Task) {
 		c.lane.newest.remove(t.ID)
 	}
 	if isReady && !wasReady {
-		known := c.lane.oldest.addOldest(t.ID, c.lane.Ready)
-		c.lane.newest.addNewest(t.ID)
-		if c.lane.bulky = c.lane.bulky || bulky(*t); known {
+		first := c.lane.oldest.addOldest(t.ID, c.lane.Ready)
+		last, dropped := c.lane.newest.addNewest(t.ID)
+		if dropped != 0 && !c.lane.oldest.has(dropped) {
+			s.forget(dropped)
+		}
+		if c.lane.bulky = c.lane.bulky || bulky(*t); first || last {
 			s.keep(*t)
 		}
 	}
