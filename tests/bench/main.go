@@ -44,7 +44,8 @@ type options struct {
 	goals []string
 	dir   string
 	out   string // folder of results
-	plots string // folder of the growth pictures; empty: measure goals instead
+	plots string // folder of the growth pictures; empty: none
+	knobs string // folder of the table of knobs; empty: none. With neither, goals are measured
 }
 
 func parse(args []string) (o options, err error) {
@@ -55,7 +56,8 @@ func parse(args []string) (o options, err error) {
 	list := f.String("goals", "", "chapters to measure, like P1,P3; empty: all")
 	f.StringVar(&o.dir, "dir", os.TempDir(), "where to keep the data that are measured")
 	isGrowth := f.Bool("growth", false, "measure and draw how claims change with the number of tasks, instead of goals")
-	f.StringVar(&o.plots, "out", "results", "folder for the pictures of -growth")
+	isTuning := f.Bool("tuning", false, "measure what batch sizes and numbers of callers do on both engines, instead of goals")
+	folder := f.String("out", "results", "folder for the pictures of -growth and the table of -tuning")
 	f.StringVar(&o.out, "results", "results", "folder for the JSON lines and the table")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -69,8 +71,11 @@ func parse(args []string) (o options, err error) {
 			o.scale = s.scale
 		}
 	}
-	if !*isGrowth {
-		o.plots = ""
+	if *isGrowth {
+		o.plots = *folder
+	}
+	if *isTuning {
+		o.knobs = *folder
 	}
 	o.goals, err = chapters(*list)
 	if *isSmoke && *list == "" {
@@ -114,6 +119,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if o.plots != "" {
 		name = "growth-" + name
 	}
+	if o.knobs != "" {
+		name = "tuning-" + name
+	}
 	lines, err := os.Create(filepath.Join(o.out, name+".jsonl"))
 	if err != nil {
 		return err
@@ -126,6 +134,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	defer func() { err = errors.Join(err, h.close()) }()
 	if o.plots != "" {
 		return h.grow(ctx, o.plots)
+	}
+	if o.knobs != "" {
+		return h.tune(ctx, o.knobs)
 	}
 	for _, id := range o.goals {
 		if err := h.measure(ctx, id); err != nil {
