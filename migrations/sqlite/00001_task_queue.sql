@@ -90,9 +90,9 @@ CREATE INDEX task_queue_deadline ON task_queue (deadline_utc) WHERE status = 'qu
 CREATE INDEX task_queue_failed ON task_queue (finished_at_utc) WHERE status = 'failed';
 -- For lists. Queued tasks that are ready, and those in processing, are found by the indexes above: one on every status would cost a
 -- task five changes of it.
-CREATE INDEX task_queue_later ON task_queue (id) WHERE status = 'queued' AND ready = 0;
-CREATE INDEX task_queue_completed ON task_queue (id) WHERE status = 'completed';
-CREATE INDEX task_queue_failures ON task_queue (id) WHERE status = 'failed';
+CREATE INDEX task_queue_later ON task_queue (lane_id, id) WHERE status = 'queued' AND ready = 0;
+CREATE INDEX task_queue_completed ON task_queue (lane_id, id) WHERE status = 'completed';
+CREATE INDEX task_queue_failures ON task_queue (lane_id, id) WHERE status = 'failed';
 CREATE UNIQUE INDEX task_queue_idempotency_key ON task_queue (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE task_attempts (
