@@ -14,15 +14,19 @@ const listTasksByStatus = `-- name: ListTasksByStatus :many
 WITH RECURSIVE asked AS (
     SELECT CAST(?2 AS TEXT) AS status, CAST(?3 AS TEXT) AS type, CAST(?1 AS INTEGER) AS below, CAST(?4 AS INTEGER) AS most
 ), ends AS (
-    SELECT l.id AS lane_id, s.state AS state
+    SELECT 'ready' AS state, l.id AS lane_id, l.type AS type
+    FROM asked AS a CROSS JOIN lanes AS l
+    WHERE a.status IN ('', 'queued') AND (a.type = '' OR l.type = a.type)
+    UNION ALL
+    SELECT DISTINCT s.state AS state, 0 AS lane_id, l.type AS type
     FROM asked AS a
-    CROSS JOIN (SELECT 'ready' AS state, 'queued' AS status UNION ALL SELECT 'later', 'queued' UNION ALL SELECT 'completed', 'completed' UNION ALL SELECT 'failed', 'failed') AS s
+    CROSS JOIN (SELECT 'later' AS state, 'queued' AS status UNION ALL SELECT 'completed', 'completed' UNION ALL SELECT 'failed', 'failed') AS s
     CROSS JOIN lanes AS l
     WHERE (a.status = '' OR s.status = a.status) AND (a.type = '' OR l.type = a.type)
-), newest (id, lane_id, state) AS (
-    SELECT a.below, e.lane_id, e.state FROM ends AS e CROSS JOIN asked AS a
+), newest (id, state, lane_id, type) AS (
+    SELECT a.below, e.state, e.lane_id, e.type FROM asked AS a CROSS JOIN ends AS e
     UNION ALL
-    SELECT p.id, p.lane_id, 'processing'
+    SELECT p.id, 'processing', p.lane_id, p.type
     FROM asked AS a CROSS JOIN task_queue AS p INDEXED BY task_queue_lease
     WHERE p.status = 'processing' AND p.id < a.below AND a.status IN ('', 'processing') AND (a.type = '' OR p.type = a.type)
     UNION ALL
@@ -30,16 +34,16 @@ WITH RECURSIVE asked AS (
                WHEN 'ready' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_ready
                                   WHERE q.ready = 1 AND q.lane_id = n.lane_id AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
                WHEN 'later' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_later
-                                  WHERE q.status = 'queued' AND q.ready = 0 AND q.lane_id = n.lane_id AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+                                  WHERE q.status = 'queued' AND q.ready = 0 AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
                WHEN 'completed' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_completed
-                                      WHERE q.status = 'completed' AND q.lane_id = n.lane_id AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+                                      WHERE q.status = 'completed' AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
                WHEN 'failed' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_failures
-                                   WHERE q.status = 'failed' AND q.lane_id = n.lane_id AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
-           END, n.lane_id, n.state
+                                   WHERE q.status = 'failed' AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+           END, n.state, n.lane_id, n.type
     FROM newest AS n
     WHERE n.id IS NOT NULL
     ORDER BY 1 DESC
-    LIMIT (SELECT a.most FROM asked AS a) + (SELECT count(e.lane_id) FROM ends AS e)
+    LIMIT (SELECT a.most FROM asked AS a) + (SELECT count(e.state) FROM ends AS e)
 )
 SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue
 WHERE task_queue.id IN (SELECT newest.id FROM newest) AND task_queue.id < ?1
@@ -54,8 +58,8 @@ type ListTasksByStatusParams struct {
 }
 
 // ListTasksByStatus returns tasks newest first, from below the id given; an empty status stands for every status, an empty type for every type.
-// It merges the ends of the lanes, so that it reads no task of another type or status: newest is a queue in the order of ids, and when a task leaves it the
-// next older one of the same lane and state comes in. Leases are read all: there are as many as workers are busy.
+// It merges the ends of the indexes, so that it reads no task of another type or status: newest is a queue in the order of ids, and when a task leaves it the
+// next older one of the same state, and lane or type, comes in. Leases are read all: there are as many as workers are busy.
 func (q *Queries) ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error) {
 	rows, err := q.query(ctx, q.listTasksByStatusStmt, listTasksByStatus,
 		arg.Before,
@@ -123,8 +127,8 @@ WHERE id = (
         SELECT (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready WHERE r.ready = 1 AND r.lane_id = c.lane_id ORDER BY r.id LIMIT 1) AS id
         FROM lane_counts AS c WHERE c.ready > 0
         UNION ALL
-        SELECT (SELECT w.id FROM task_queue AS w INDEXED BY task_queue_later WHERE w.status = 'queued' AND w.ready = 0 AND w.lane_id = d.lane_id ORDER BY w.id LIMIT 1)
-        FROM lane_counts AS d WHERE d.scheduled > 0
+        SELECT (SELECT w.id FROM task_queue AS w INDEXED BY task_queue_later WHERE w.status = 'queued' AND w.ready = 0 AND w.type = l.type ORDER BY w.id LIMIT 1)
+        FROM lane_counts AS d CROSS JOIN lanes AS l ON l.id = d.lane_id WHERE d.scheduled > 0
     ) AS o)
 `
 

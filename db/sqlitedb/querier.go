@@ -61,11 +61,11 @@ type Querier interface {
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
-	// ListTasks returns tasks newest first, from below the id given; an empty type stands for every type.
+	// ListTasks returns tasks newest first, from below the id given.
 	ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, error)
 	// ListTasksByStatus returns tasks newest first, from below the id given; an empty status stands for every status, an empty type for every type.
-	// It merges the ends of the lanes, so that it reads no task of another type or status: newest is a queue in the order of ids, and when a task leaves it the
-	// next older one of the same lane and state comes in. Leases are read all: there are as many as workers are busy.
+	// It merges the ends of the indexes, so that it reads no task of another type or status: newest is a queue in the order of ids, and when a task leaves it the
+	// next older one of the same state, and lane or type, comes in. Leases are read all: there are as many as workers are busy.
 	ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error)
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
