@@ -129,6 +129,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listTasksByStatusStmt, err = db.PrepareContext(ctx, listTasksByStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTasksByStatus: %w", err)
 	}
+	if q.listTasksByTypeStmt, err = db.PrepareContext(ctx, listTasksByType); err != nil {
+		return nil, fmt.Errorf("error preparing query ListTasksByType: %w", err)
+	}
 	if q.listTypeSummaryStmt, err = db.PrepareContext(ctx, listTypeSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypeSummary: %w", err)
 	}
@@ -363,6 +366,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listTasksByStatusStmt: %w", cerr)
 		}
 	}
+	if q.listTasksByTypeStmt != nil {
+		if cerr := q.listTasksByTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listTasksByTypeStmt: %w", cerr)
+		}
+	}
 	if q.listTypeSummaryStmt != nil {
 		if cerr := q.listTypeSummaryStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listTypeSummaryStmt: %w", cerr)
@@ -527,6 +535,7 @@ type Queries struct {
 	listTaskPerformanceStmt  *sql.Stmt
 	listTasksStmt            *sql.Stmt
 	listTasksByStatusStmt    *sql.Stmt
+	listTasksByTypeStmt      *sql.Stmt
 	listTypeSummaryStmt      *sql.Stmt
 	listWorkerStatusStmt     *sql.Stmt
 	listWorkersStmt          *sql.Stmt
@@ -586,6 +595,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,
 		listTasksStmt:            q.listTasksStmt,
 		listTasksByStatusStmt:    q.listTasksByStatusStmt,
+		listTasksByTypeStmt:      q.listTasksByTypeStmt,
 		listTypeSummaryStmt:      q.listTypeSummaryStmt,
 		listWorkerStatusStmt:     q.listWorkerStatusStmt,
 		listWorkersStmt:          q.listWorkersStmt,

@@ -68,9 +68,14 @@ type Querier interface {
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
-	// ListTasks returns tasks newest first, from below the id given; an empty type stands for every type.
+	// ListTasks returns tasks newest first, from below the id given.
 	ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, error)
+	// ListTasksByStatus returns tasks newest first, from below the id given.
 	ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error)
+	// ListTasksByType does so for one type, in one status or, where that is empty, in all. It takes the newest in each state, of ready ones the newest of each
+	// lane, so that it reads no task of another type. The range of one lane, ordered by it, is what only an index that begins with the lane can give.
+	// Leases are read all: there are as many as workers are busy. Of those an empty type stands for every type.
+	ListTasksByType(ctx context.Context, arg ListTasksByTypeParams) ([]Task, error)
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)

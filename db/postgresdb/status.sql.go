@@ -14,24 +14,119 @@ import (
 
 const listTasksByStatus = `-- name: ListTasksByStatus :many
 SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue
-WHERE status = $1 AND id < $2 AND (CAST($3 AS text) = '' OR type = CAST($3 AS text))
+WHERE status = $1 AND id < $2
 ORDER BY id DESC
-LIMIT CAST($4 AS bigint)
+LIMIT CAST($3 AS bigint)
 `
 
 type ListTasksByStatusParams struct {
 	Status task.Status
 	Before int64
-	Type   string
 	Max    int64
 }
 
+// ListTasksByStatus returns tasks newest first, from below the id given.
 func (q *Queries) ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.listTasksByStatusStmt, listTasksByStatus,
-		arg.Status,
-		arg.Before,
-		arg.Type,
+	rows, err := q.query(ctx, q.listTasksByStatusStmt, listTasksByStatus, arg.Status, arg.Before, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Type,
+			&i.Priority,
+			&i.Payload,
+			&i.Compatibility,
+			&i.Status,
+			&i.Outcome,
+			&i.Attempts,
+			&i.MaxAttempts,
+			&i.RunAfterUTC,
+			&i.DeadlineUTC,
+			&i.TimeoutSeconds,
+			&i.RetryPolicy,
+			&i.Ready,
+			&i.Fence,
+			&i.LeaseSecret,
+			&i.LockedBy,
+			&i.LastWorkerID,
+			&i.LeaseUntilUTC,
+			&i.ReservedAtUTC,
+			&i.ProcessingStartedUTC,
+			&i.AttemptOutcome,
+			&i.FinishedAtUTC,
+			&i.ErrorMessage,
+			&i.Result,
+			&i.Progress,
+			&i.ProgressMessage,
+			&i.IdempotencyKey,
+			&i.CreatedAtUTC,
+			&i.UpdatedAtUTC,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTasksByType = `-- name: ListTasksByType :many
+WITH newest AS MATERIALIZED (
+    SELECT r.id
+    FROM lanes AS l CROSS JOIN LATERAL (
+        SELECT q.id FROM task_queue AS q
+        WHERE q.ready AND q.lane_id >= l.id AND q.lane_id <= l.id AND q.id < $2
+        ORDER BY q.lane_id DESC, q.id DESC LIMIT CAST($1 AS bigint)) AS r
+    WHERE CAST($3 AS text) IN ('', 'queued') AND l.type = CAST($4 AS text)
+    UNION ALL
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) IN ('', 'queued') AND q.status = 'queued' AND NOT q.ready AND q.type = CAST($4 AS text) AND q.id < $2
+     ORDER BY q.type DESC, q.id DESC LIMIT CAST($1 AS bigint))
+    UNION ALL
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) IN ('', 'completed') AND q.status = 'completed' AND q.type = CAST($4 AS text) AND q.id < $2
+     ORDER BY q.type DESC, q.id DESC LIMIT CAST($1 AS bigint))
+    UNION ALL
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) IN ('', 'failed') AND q.status = 'failed' AND q.type = CAST($4 AS text) AND q.id < $2
+     ORDER BY q.type DESC, q.id DESC LIMIT CAST($1 AS bigint))
+    UNION ALL
+    SELECT p.id FROM task_queue AS p
+    WHERE CAST($3 AS text) IN ('', 'processing') AND p.status = 'processing' AND p.id < $2 AND (CAST($4 AS text) = '' OR p.type = CAST($4 AS text))
+    ORDER BY id DESC
+    LIMIT CAST($1 AS bigint)
+)
+SELECT t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc FROM newest AS n JOIN task_queue AS t ON t.id = n.id
+ORDER BY t.id DESC
+`
+
+type ListTasksByTypeParams struct {
+	Max    int64
+	Before int64
+	Status string
+	Type   string
+}
+
+// ListTasksByType does so for one type, in one status or, where that is empty, in all. It takes the newest in each state, of ready ones the newest of each
+// lane, so that it reads no task of another type. The range of one lane, ordered by it, is what only an index that begins with the lane can give.
+// Leases are read all: there are as many as workers are busy. Of those an empty type stands for every type.
+func (q *Queries) ListTasksByType(ctx context.Context, arg ListTasksByTypeParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.listTasksByTypeStmt, listTasksByType,
 		arg.Max,
+		arg.Before,
+		arg.Status,
+		arg.Type,
 	)
 	if err != nil {
 		return nil, err

@@ -93,14 +93,8 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
-	if q.listCompletedTasksStmt, err = db.PrepareContext(ctx, listCompletedTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query ListCompletedTasks: %w", err)
-	}
 	if q.listExpiredLeasesStmt, err = db.PrepareContext(ctx, listExpiredLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query ListExpiredLeases: %w", err)
-	}
-	if q.listFailedTasksStmt, err = db.PrepareContext(ctx, listFailedTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query ListFailedTasks: %w", err)
 	}
 	if q.listGuardsStmt, err = db.PrepareContext(ctx, listGuards); err != nil {
 		return nil, fmt.Errorf("error preparing query ListGuards: %w", err)
@@ -120,12 +114,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listPastDeadlineStmt, err = db.PrepareContext(ctx, listPastDeadline); err != nil {
 		return nil, fmt.Errorf("error preparing query ListPastDeadline: %w", err)
 	}
-	if q.listProcessingTasksStmt, err = db.PrepareContext(ctx, listProcessingTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query ListProcessingTasks: %w", err)
-	}
-	if q.listQueuedTasksStmt, err = db.PrepareContext(ctx, listQueuedTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query ListQueuedTasks: %w", err)
-	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
 	}
@@ -137,6 +125,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listTasksStmt, err = db.PrepareContext(ctx, listTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTasks: %w", err)
+	}
+	if q.listTasksByStatusStmt, err = db.PrepareContext(ctx, listTasksByStatus); err != nil {
+		return nil, fmt.Errorf("error preparing query ListTasksByStatus: %w", err)
 	}
 	if q.listTypeSummaryStmt, err = db.PrepareContext(ctx, listTypeSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypeSummary: %w", err)
@@ -309,19 +300,9 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
-	if q.listCompletedTasksStmt != nil {
-		if cerr := q.listCompletedTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listCompletedTasksStmt: %w", cerr)
-		}
-	}
 	if q.listExpiredLeasesStmt != nil {
 		if cerr := q.listExpiredLeasesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listExpiredLeasesStmt: %w", cerr)
-		}
-	}
-	if q.listFailedTasksStmt != nil {
-		if cerr := q.listFailedTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listFailedTasksStmt: %w", cerr)
 		}
 	}
 	if q.listGuardsStmt != nil {
@@ -354,16 +335,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listPastDeadlineStmt: %w", cerr)
 		}
 	}
-	if q.listProcessingTasksStmt != nil {
-		if cerr := q.listProcessingTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listProcessingTasksStmt: %w", cerr)
-		}
-	}
-	if q.listQueuedTasksStmt != nil {
-		if cerr := q.listQueuedTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listQueuedTasksStmt: %w", cerr)
-		}
-	}
 	if q.listRecentFailuresStmt != nil {
 		if cerr := q.listRecentFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
@@ -382,6 +353,11 @@ func (q *Queries) Close() error {
 	if q.listTasksStmt != nil {
 		if cerr := q.listTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listTasksStmt: %w", cerr)
+		}
+	}
+	if q.listTasksByStatusStmt != nil {
+		if cerr := q.listTasksByStatusStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listTasksByStatusStmt: %w", cerr)
 		}
 	}
 	if q.listTypeSummaryStmt != nil {
@@ -531,21 +507,18 @@ type Queries struct {
 	insertTaskStmt           *sql.Stmt
 	keepAttemptStmt          *sql.Stmt
 	listAttemptsStmt         *sql.Stmt
-	listCompletedTasksStmt   *sql.Stmt
 	listExpiredLeasesStmt    *sql.Stmt
-	listFailedTasksStmt      *sql.Stmt
 	listGuardsStmt           *sql.Stmt
 	listLanesStmt            *sql.Stmt
 	listLogsStmt             *sql.Stmt
 	listNewestReadyStmt      *sql.Stmt
 	listOldestReadyStmt      *sql.Stmt
 	listPastDeadlineStmt     *sql.Stmt
-	listProcessingTasksStmt  *sql.Stmt
-	listQueuedTasksStmt      *sql.Stmt
 	listRecentFailuresStmt   *sql.Stmt
 	listStatusSummaryStmt    *sql.Stmt
 	listTaskPerformanceStmt  *sql.Stmt
 	listTasksStmt            *sql.Stmt
+	listTasksByStatusStmt    *sql.Stmt
 	listTypeSummaryStmt      *sql.Stmt
 	listWorkerStatusStmt     *sql.Stmt
 	listWorkersStmt          *sql.Stmt
@@ -592,21 +565,18 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertTaskStmt:           q.insertTaskStmt,
 		keepAttemptStmt:          q.keepAttemptStmt,
 		listAttemptsStmt:         q.listAttemptsStmt,
-		listCompletedTasksStmt:   q.listCompletedTasksStmt,
 		listExpiredLeasesStmt:    q.listExpiredLeasesStmt,
-		listFailedTasksStmt:      q.listFailedTasksStmt,
 		listGuardsStmt:           q.listGuardsStmt,
 		listLanesStmt:            q.listLanesStmt,
 		listLogsStmt:             q.listLogsStmt,
 		listNewestReadyStmt:      q.listNewestReadyStmt,
 		listOldestReadyStmt:      q.listOldestReadyStmt,
 		listPastDeadlineStmt:     q.listPastDeadlineStmt,
-		listProcessingTasksStmt:  q.listProcessingTasksStmt,
-		listQueuedTasksStmt:      q.listQueuedTasksStmt,
 		listRecentFailuresStmt:   q.listRecentFailuresStmt,
 		listStatusSummaryStmt:    q.listStatusSummaryStmt,
 		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,
 		listTasksStmt:            q.listTasksStmt,
+		listTasksByStatusStmt:    q.listTasksByStatusStmt,
 		listTypeSummaryStmt:      q.listTypeSummaryStmt,
 		listWorkerStatusStmt:     q.listWorkerStatusStmt,
 		listWorkersStmt:          q.listWorkersStmt,

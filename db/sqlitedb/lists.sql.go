@@ -10,240 +10,63 @@ import (
 	"time"
 )
 
-const listCompletedTasks = `-- name: ListCompletedTasks :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_completed
-WHERE status = 'completed' AND id < ?1 AND (CAST(?2 AS TEXT) = '' OR type = CAST(?2 AS TEXT))
-ORDER BY id DESC
-LIMIT CAST(?3 AS INTEGER)
-`
-
-type ListCompletedTasksParams struct {
-	Before int64
-	Type   string
-	Max    int64
-}
-
-func (q *Queries) ListCompletedTasks(ctx context.Context, arg ListCompletedTasksParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.listCompletedTasksStmt, listCompletedTasks, arg.Before, arg.Type, arg.Max)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.LaneID,
-			&i.Type,
-			&i.Priority,
-			&i.Payload,
-			&i.Compatibility,
-			&i.Status,
-			&i.Outcome,
-			&i.Attempts,
-			&i.MaxAttempts,
-			&i.RunAfterUTC,
-			&i.DeadlineUTC,
-			&i.TimeoutSeconds,
-			&i.RetryPolicy,
-			&i.Ready,
-			&i.Fence,
-			&i.LeaseSecret,
-			&i.LockedBy,
-			&i.LastWorkerID,
-			&i.LeaseUntilUTC,
-			&i.ReservedAtUTC,
-			&i.ProcessingStartedUTC,
-			&i.AttemptOutcome,
-			&i.FinishedAtUTC,
-			&i.ErrorMessage,
-			&i.Result,
-			&i.Progress,
-			&i.ProgressMessage,
-			&i.IdempotencyKey,
-			&i.CreatedAtUTC,
-			&i.UpdatedAtUTC,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listFailedTasks = `-- name: ListFailedTasks :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_failures
-WHERE status = 'failed' AND id < ?1 AND (CAST(?2 AS TEXT) = '' OR type = CAST(?2 AS TEXT))
-ORDER BY id DESC
-LIMIT CAST(?3 AS INTEGER)
-`
-
-type ListFailedTasksParams struct {
-	Before int64
-	Type   string
-	Max    int64
-}
-
-func (q *Queries) ListFailedTasks(ctx context.Context, arg ListFailedTasksParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.listFailedTasksStmt, listFailedTasks, arg.Before, arg.Type, arg.Max)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.LaneID,
-			&i.Type,
-			&i.Priority,
-			&i.Payload,
-			&i.Compatibility,
-			&i.Status,
-			&i.Outcome,
-			&i.Attempts,
-			&i.MaxAttempts,
-			&i.RunAfterUTC,
-			&i.DeadlineUTC,
-			&i.TimeoutSeconds,
-			&i.RetryPolicy,
-			&i.Ready,
-			&i.Fence,
-			&i.LeaseSecret,
-			&i.LockedBy,
-			&i.LastWorkerID,
-			&i.LeaseUntilUTC,
-			&i.ReservedAtUTC,
-			&i.ProcessingStartedUTC,
-			&i.AttemptOutcome,
-			&i.FinishedAtUTC,
-			&i.ErrorMessage,
-			&i.Result,
-			&i.Progress,
-			&i.ProgressMessage,
-			&i.IdempotencyKey,
-			&i.CreatedAtUTC,
-			&i.UpdatedAtUTC,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listProcessingTasks = `-- name: ListProcessingTasks :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_lease
-WHERE status = 'processing' AND id < ?1 AND (CAST(?2 AS TEXT) = '' OR type = CAST(?2 AS TEXT))
-ORDER BY id DESC
-LIMIT CAST(?3 AS INTEGER)
-`
-
-type ListProcessingTasksParams struct {
-	Before int64
-	Type   string
-	Max    int64
-}
-
-// ListProcessingTasks reads all leases: there are as many as workers are busy.
-func (q *Queries) ListProcessingTasks(ctx context.Context, arg ListProcessingTasksParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.listProcessingTasksStmt, listProcessingTasks, arg.Before, arg.Type, arg.Max)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Task{}
-	for rows.Next() {
-		var i Task
-		if err := rows.Scan(
-			&i.ID,
-			&i.LaneID,
-			&i.Type,
-			&i.Priority,
-			&i.Payload,
-			&i.Compatibility,
-			&i.Status,
-			&i.Outcome,
-			&i.Attempts,
-			&i.MaxAttempts,
-			&i.RunAfterUTC,
-			&i.DeadlineUTC,
-			&i.TimeoutSeconds,
-			&i.RetryPolicy,
-			&i.Ready,
-			&i.Fence,
-			&i.LeaseSecret,
-			&i.LockedBy,
-			&i.LastWorkerID,
-			&i.LeaseUntilUTC,
-			&i.ReservedAtUTC,
-			&i.ProcessingStartedUTC,
-			&i.AttemptOutcome,
-			&i.FinishedAtUTC,
-			&i.ErrorMessage,
-			&i.Result,
-			&i.Progress,
-			&i.ProgressMessage,
-			&i.IdempotencyKey,
-			&i.CreatedAtUTC,
-			&i.UpdatedAtUTC,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listQueuedTasks = `-- name: ListQueuedTasks :many
-
-WITH heads AS (
-    SELECT r.id AS id
-    FROM lanes AS l CROSS JOIN lane_counts AS c ON c.lane_id = l.id AND c.slot = 0 AND c.ready > 0 CROSS JOIN task_queue AS r
-    WHERE (CAST(?2 AS TEXT) = '' OR l.type = CAST(?2 AS TEXT))
-      AND r.id IN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_ready
-                   WHERE q.ready = 1 AND q.lane_id = l.id AND q.id < ?3
-                   ORDER BY q.id DESC LIMIT CAST(?1 AS INTEGER))
-), later AS (
-    SELECT w.id AS id FROM task_queue AS w INDEXED BY task_queue_later
-    WHERE w.status = 'queued' AND w.ready = 0 AND w.id < ?3 AND (CAST(?2 AS TEXT) = '' OR w.type = CAST(?2 AS TEXT))
-    ORDER BY w.id DESC LIMIT CAST(?1 AS INTEGER)
+const listTasksByStatus = `-- name: ListTasksByStatus :many
+WITH RECURSIVE asked AS (
+    SELECT CAST(?2 AS TEXT) AS status, CAST(?3 AS TEXT) AS type, CAST(?1 AS INTEGER) AS below, CAST(?4 AS INTEGER) AS most
+), ends AS (
+    SELECT 'ready' AS state, l.id AS lane_id, l.type AS type
+    FROM asked AS a CROSS JOIN lanes AS l
+    WHERE a.status IN ('', 'queued') AND (a.type = '' OR l.type = a.type)
+    UNION ALL
+    SELECT DISTINCT s.state AS state, 0 AS lane_id, l.type AS type
+    FROM asked AS a
+    CROSS JOIN (SELECT 'later' AS state, 'queued' AS status UNION ALL SELECT 'completed', 'completed' UNION ALL SELECT 'failed', 'failed') AS s
+    CROSS JOIN lanes AS l
+    WHERE (a.status = '' OR s.status = a.status) AND (a.type = '' OR l.type = a.type)
+), newest (id, state, lane_id, type) AS (
+    SELECT a.below, e.state, e.lane_id, e.type FROM asked AS a CROSS JOIN ends AS e
+    UNION ALL
+    SELECT p.id, 'processing', p.lane_id, p.type
+    FROM asked AS a CROSS JOIN task_queue AS p INDEXED BY task_queue_lease
+    WHERE p.status = 'processing' AND p.id < a.below AND a.status IN ('', 'processing') AND (a.type = '' OR p.type = a.type)
+    UNION ALL
+    SELECT CASE n.state
+               WHEN 'ready' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_ready
+                                  WHERE q.ready = 1 AND q.lane_id = n.lane_id AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+               WHEN 'later' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_later
+                                  WHERE q.status = 'queued' AND q.ready = 0 AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+               WHEN 'completed' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_completed
+                                      WHERE q.status = 'completed' AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+               WHEN 'failed' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_failures
+                                   WHERE q.status = 'failed' AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+           END, n.state, n.lane_id, n.type
+    FROM newest AS n
+    WHERE n.id IS NOT NULL
+    ORDER BY 1 DESC
+    LIMIT (SELECT a.most FROM asked AS a) + (SELECT count(e.state) FROM ends AS e)
 )
 SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue
-WHERE task_queue.id IN (SELECT u.id FROM (SELECT heads.id FROM heads UNION ALL SELECT later.id FROM later) AS u ORDER BY u.id DESC LIMIT CAST(?1 AS INTEGER))
+WHERE task_queue.id IN (SELECT newest.id FROM newest) AND task_queue.id < ?1
 ORDER BY task_queue.id DESC
 `
 
-type ListQueuedTasksParams struct {
-	Max    int64
-	Type   string
+type ListTasksByStatusParams struct {
 	Before int64
+	Status string
+	Type   string
+	Max    int64
 }
 
-// Lists of one status, newest first, from below the id given; an empty type stands for every type.
-// ListQueuedTasks merges the ends of the lanes with work, and what waits for its time.
-func (q *Queries) ListQueuedTasks(ctx context.Context, arg ListQueuedTasksParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.listQueuedTasksStmt, listQueuedTasks, arg.Max, arg.Type, arg.Before)
+// ListTasksByStatus returns tasks newest first, from below the id given; an empty status stands for every status, an empty type for every type.
+// It merges the ends of the indexes, so that it reads no task of another type or status: newest is a queue in the order of ids, and when a task leaves it the
+// next older one of the same state, and lane or type, comes in. Leases are read all: there are as many as workers are busy.
+func (q *Queries) ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.listTasksByStatusStmt, listTasksByStatus,
+		arg.Before,
+		arg.Status,
+		arg.Type,
+		arg.Max,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +127,8 @@ WHERE id = (
         SELECT (SELECT r.id FROM task_queue AS r INDEXED BY task_queue_ready WHERE r.ready = 1 AND r.lane_id = c.lane_id ORDER BY r.id LIMIT 1) AS id
         FROM lane_counts AS c WHERE c.ready > 0
         UNION ALL
-        SELECT (SELECT w.id FROM task_queue AS w INDEXED BY task_queue_later WHERE w.status = 'queued' AND w.ready = 0 ORDER BY w.id LIMIT 1)
+        SELECT (SELECT w.id FROM task_queue AS w INDEXED BY task_queue_later WHERE w.status = 'queued' AND w.ready = 0 AND w.type = l.type ORDER BY w.id LIMIT 1)
+        FROM lane_counts AS d CROSS JOIN lanes AS l ON l.id = d.lane_id WHERE d.scheduled > 0
     ) AS o)
 `
 

@@ -42,10 +42,8 @@ type Querier interface {
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
-	ListCompletedTasks(ctx context.Context, arg ListCompletedTasksParams) ([]Task, error)
 	// ListExpiredLeases returns tasks whose lease ended not later than @now, the earliest first.
 	ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesParams) ([]Task, error)
-	ListFailedTasks(ctx context.Context, arg ListFailedTasksParams) ([]Task, error)
 	// What only the one writer of SQLite does: it keeps the counters and the history itself, reads a task before it changes it, and so needs no
 	// RETURNING, which costs more than the change (measured: 36 against 15 microseconds).
 	// OR FAIL says that nothing is to be undone when a CHECK refuses the one row, which comes before any change: else SQLite keeps a copy of each page
@@ -62,16 +60,15 @@ type Querier interface {
 	// ListOldestReady returns the first ready tasks of a lane above the id given, oldest first.
 	ListOldestReady(ctx context.Context, arg ListOldestReadyParams) ([]Task, error)
 	ListPastDeadline(ctx context.Context, arg ListPastDeadlineParams) ([]Task, error)
-	// ListProcessingTasks reads all leases: there are as many as workers are busy.
-	ListProcessingTasks(ctx context.Context, arg ListProcessingTasksParams) ([]Task, error)
-	// Lists of one status, newest first, from below the id given; an empty type stands for every type.
-	// ListQueuedTasks merges the ends of the lanes with work, and what waits for its time.
-	ListQueuedTasks(ctx context.Context, arg ListQueuedTasksParams) ([]Task, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
-	// ListTasks returns tasks newest first, from below the id given; an empty type stands for every type.
+	// ListTasks returns tasks newest first, from below the id given.
 	ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, error)
+	// ListTasksByStatus returns tasks newest first, from below the id given; an empty status stands for every status, an empty type for every type.
+	// It merges the ends of the indexes, so that it reads no task of another type or status: newest is a queue in the order of ids, and when a task leaves it the
+	// next older one of the same state, and lane or type, comes in. Leases are read all: there are as many as workers are busy.
+	ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error)
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)

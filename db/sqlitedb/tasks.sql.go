@@ -163,20 +163,19 @@ func (q *Queries) GetTaskByKey(ctx context.Context, idempotencyKey string) (Task
 
 const listTasks = `-- name: ListTasks :many
 SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue
-WHERE id < ?1 AND (CAST(?2 AS TEXT) = '' OR type = CAST(?2 AS TEXT))
+WHERE id < ?1
 ORDER BY id DESC
-LIMIT CAST(?3 AS INTEGER)
+LIMIT CAST(?2 AS INTEGER)
 `
 
 type ListTasksParams struct {
 	Before int64
-	Type   string
 	Max    int64
 }
 
-// ListTasks returns tasks newest first, from below the id given; an empty type stands for every type.
+// ListTasks returns tasks newest first, from below the id given.
 func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.listTasksStmt, listTasks, arg.Before, arg.Type, arg.Max)
+	rows, err := q.query(ctx, q.listTasksStmt, listTasks, arg.Before, arg.Max)
 	if err != nil {
 		return nil, err
 	}

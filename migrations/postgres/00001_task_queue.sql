@@ -84,11 +84,15 @@ CREATE INDEX task_queue_ready ON task_queue (lane_id, id) WHERE ready;
 CREATE INDEX task_queue_scheduled ON task_queue (run_after_utc) WHERE status = 'queued' AND NOT ready;
 CREATE INDEX task_queue_lease ON task_queue (lease_until_utc) WHERE status = 'processing';
 CREATE INDEX task_queue_deadline ON task_queue (deadline_utc) WHERE status = 'queued' AND deadline_utc IS NOT NULL;
--- The lists by status, newest first. One index (status, id) would be as large, and a bad plan could look an id up in it.
+-- The lists by status, newest first. One index (status, id) would be as large, and a bad plan could look an id up in it. Tasks in processing are found by
+-- their leases.
 CREATE INDEX task_queue_queued ON task_queue (id) WHERE status = 'queued';
-CREATE INDEX task_queue_processing ON task_queue (id) WHERE status = 'processing';
 CREATE INDEX task_queue_completed ON task_queue (id) WHERE status = 'completed';
 CREATE INDEX task_queue_failed ON task_queue (id) WHERE status = 'failed';
+-- The lists by type. Ready tasks are found by their lanes.
+CREATE INDEX task_queue_later_of_type ON task_queue (type, id) WHERE status = 'queued' AND NOT ready;
+CREATE INDEX task_queue_completed_of_type ON task_queue (type, id) WHERE status = 'completed';
+CREATE INDEX task_queue_failed_of_type ON task_queue (type, id) WHERE status = 'failed';
 CREATE INDEX task_queue_failed_at ON task_queue (finished_at_utc) WHERE status = 'failed';
 CREATE UNIQUE INDEX task_queue_idempotency_key ON task_queue (idempotency_key) WHERE idempotency_key IS NOT NULL;
 

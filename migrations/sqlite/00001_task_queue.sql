@@ -88,11 +88,12 @@ CREATE INDEX task_queue_scheduled ON task_queue (run_after_utc) WHERE status = '
 CREATE INDEX task_queue_lease ON task_queue (lease_until_utc) WHERE status = 'processing';
 CREATE INDEX task_queue_deadline ON task_queue (deadline_utc) WHERE status = 'queued' AND deadline_utc IS NOT NULL;
 CREATE INDEX task_queue_failed ON task_queue (finished_at_utc) WHERE status = 'failed';
--- For lists. Queued tasks that are ready, and those in processing, are found by the indexes above: one on every status would cost a
--- task five changes of it.
-CREATE INDEX task_queue_later ON task_queue (id) WHERE status = 'queued' AND ready = 0;
-CREATE INDEX task_queue_completed ON task_queue (id) WHERE status = 'completed';
-CREATE INDEX task_queue_failures ON task_queue (id) WHERE status = 'failed';
+-- For lists, which merge the ends of the types. Queued tasks that are ready, and those in processing, are found by the indexes above: one on every status
+-- would cost a task five changes of it. By type and not by lane, as a page is written for each type, or lane, in a group of completions (measured: a thousand
+-- lanes took a third of the rate).
+CREATE INDEX task_queue_later ON task_queue (type, id) WHERE status = 'queued' AND ready = 0;
+CREATE INDEX task_queue_completed ON task_queue (type, id) WHERE status = 'completed';
+CREATE INDEX task_queue_failures ON task_queue (type, id) WHERE status = 'failed';
 CREATE UNIQUE INDEX task_queue_idempotency_key ON task_queue (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE task_attempts (

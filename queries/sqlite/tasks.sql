@@ -4,10 +4,10 @@ SELECT * FROM task_queue WHERE id = @id;
 -- name: GetTaskByKey :one
 SELECT * FROM task_queue WHERE idempotency_key = CAST(@idempotency_key AS TEXT);
 
--- ListTasks returns tasks newest first, from below the id given; an empty type stands for every type.
+-- ListTasks returns tasks newest first, from below the id given.
 -- name: ListTasks :many
 SELECT * FROM task_queue
-WHERE id < @before AND (CAST(@type AS TEXT) = '' OR type = CAST(@type AS TEXT))
+WHERE id < @before
 ORDER BY id DESC
 LIMIT CAST(@max AS INTEGER);
 

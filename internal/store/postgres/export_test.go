@@ -11,6 +11,9 @@ import (
 // DB is the pool of everything but lists.
 func (s *Store) DB() *sql.DB { return s.db }
 
+// ListDB is the pool of lists.
+func (s *Store) ListDB() *sql.DB { return s.listDB }
+
 // HoldSets lets no set begin until release is called.
 func (s *Store) HoldSets() (release func()) {
 	for range setsAtOnce {

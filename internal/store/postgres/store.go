@@ -82,7 +82,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	machine := clock.NewSystem(time.Time{})
 	s := &Store{
-		cfg: cfg, db: connect(lookups(cfg), o.MaxConns), setDB: connect(hasty(lookups(cfg)), setsAtOnce), listDB: connect(cfg, listConns),
+		cfg: cfg, db: connect(lookups(cfg), o.MaxConns), setDB: connect(hasty(lookups(cfg)), setsAtOnce), listDB: connect(ordered(cfg), listConns),
 		clock: &databaseClock{base: machine}, announcer: newAnnouncer(cfg, machine, o.Log),
 	}
 	s.q, s.sets, s.lists = postgresdb.New(s.db), postgresdb.New(s.setDB), postgresdb.New(s.listDB)
@@ -158,6 +158,16 @@ func lookups(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 		cfg.RuntimeParams[name] = "off"
 	}
 	cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	return cfg
+}
+
+// ordered adds what keeps the planner at what a list is: the first rows of an index in its order. It would else, where it believes that there are few, read
+// all that match and sort them. Which index it is may depend on the status asked for, so plans are not generic.
+func ordered(cfg *pgx.ConnConfig) *pgx.ConnConfig {
+	cfg = cfg.Copy()
+	for _, name := range []string{"enable_seqscan", "enable_bitmapscan", "jit"} {
+		cfg.RuntimeParams[name] = "off"
+	}
 	return cfg
 }
 

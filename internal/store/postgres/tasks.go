@@ -28,10 +28,13 @@ func (s *Store) ListTasks(ctx context.Context, f task.Filter) ([]task.Task, erro
 	return search(ctx, s, "list tasks", func(ctx context.Context) ([]task.Task, error) {
 		var rows []postgresdb.Task
 		var err error
-		if f.Status == "" {
-			rows, err = s.lists.ListTasks(ctx, postgresdb.ListTasksParams{Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
-		} else {
-			rows, err = s.lists.ListTasksByStatus(ctx, postgresdb.ListTasksByStatusParams{Status: f.Status, Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
+		switch {
+		case f.Type != "" || f.Status == task.Processing:
+			rows, err = s.lists.ListTasksByType(ctx, postgresdb.ListTasksByTypeParams{Status: string(f.Status), Before: f.Before, Max: int64(f.Limit), Type: f.Type})
+		case f.Status != "":
+			rows, err = s.lists.ListTasksByStatus(ctx, postgresdb.ListTasksByStatusParams{Status: f.Status, Before: f.Before, Max: int64(f.Limit)})
+		default:
+			rows, err = s.lists.ListTasks(ctx, postgresdb.ListTasksParams{Before: f.Before, Max: int64(f.Limit)})
 		}
 		out := make([]task.Task, len(rows))
 		for i, r := range rows {

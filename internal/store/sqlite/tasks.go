@@ -31,18 +31,10 @@ func (s *Store) ListTasks(ctx context.Context, f task.Filter) ([]task.Task, erro
 	}
 	var rows []sqlitedb.Task
 	var err error
-	arg := sqlitedb.ListTasksParams{Before: f.Before, Type: f.Type, Max: int64(f.Limit)}
-	switch f.Status {
-	case task.Queued:
-		rows, err = s.read.ListQueuedTasks(ctx, sqlitedb.ListQueuedTasksParams{Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
-	case task.Processing:
-		rows, err = s.read.ListProcessingTasks(ctx, sqlitedb.ListProcessingTasksParams(arg))
-	case task.Completed:
-		rows, err = s.read.ListCompletedTasks(ctx, sqlitedb.ListCompletedTasksParams(arg))
-	case task.Failed:
-		rows, err = s.read.ListFailedTasks(ctx, sqlitedb.ListFailedTasksParams(arg))
-	default:
-		rows, err = s.read.ListTasks(ctx, arg)
+	if f.Status == "" && f.Type == "" {
+		rows, err = s.read.ListTasks(ctx, sqlitedb.ListTasksParams{Before: f.Before, Max: int64(f.Limit)})
+	} else {
+		rows, err = s.read.ListTasksByStatus(ctx, sqlitedb.ListTasksByStatusParams{Status: string(f.Status), Before: f.Before, Type: f.Type, Max: int64(f.Limit)})
 	}
 	return tasksOf(rows), s.classify(ctx, err)
 }

@@ -9,6 +9,7 @@ import (
 var listBehaviours = []behaviour{
 	{"AreNewestFirst", listsNewestFirst},
 	{"FilterByStatusAndType", listsFilter},
+	{"MixTheLanesOfATypeInTheOrderOfIDs", listsMixLanes},
 	{"AreEmptyWhenNothingMatches", listsEmpty},
 	{"PageByTheLastIDWhileTasksArrive", listsPage},
 }
@@ -50,6 +51,50 @@ func listsFilter(r *rig) {
 		}
 	}
 	r.equal("tasks", all, r.list(task.Filter{Limit: 100}))
+}
+
+// listsMixLanes spreads three types over four priorities and every status, and reads each list in pages.
+func listsMixLanes(r *rig) {
+	types := []string{"a", "b", "c"}
+	spec := func(i int) task.Spec { return task.Spec{Type: types[i%7%3], Priority: ptr(1 + i*i%4)} }
+	for i := range 60 {
+		switch s := spec(i); i * 11 % 5 {
+		case 0:
+			r.insert(s)
+		case 1:
+			s.RunAfterUTC = &task.Time{Time: at(3600)}
+			r.insert(s)
+		case 2:
+			r.cancel(r.insert(s).ID, start)
+		default:
+			t := r.insert(s)
+			for _, held := range r.claim(task.Claim{Types: []string{s.Type}, Strategy: task.LIFO}) {
+				r.equal("claimed", t.ID, held.ID)
+				if i%5 != 3 {
+					r.complete(held, start)
+				}
+			}
+		}
+	}
+	all := r.list(task.Filter{Limit: 1000})
+	r.equal("tasks", 60, len(all))
+	for _, status := range append(task.Statuses, "") {
+		for _, kind := range append(types, "") {
+			var want, got []task.Task
+			for _, t := range all {
+				if (status == "" || t.Status == status) && (kind == "" || t.Type == kind) {
+					want = append(want, t)
+				}
+			}
+			f := task.Filter{Status: status, Type: kind, Limit: 4}
+			for page := r.list(f); len(page) > 0; page = r.list(f) {
+				r.equal("full page", min(f.Limit, len(want)-len(got)), len(page))
+				got = append(got, page...)
+				f.Before = page[len(page)-1].ID
+			}
+			r.equal("tasks of "+string(status)+" "+kind, ids(want), ids(got))
+		}
+	}
 }
 
 func listsEmpty(r *rig) {
