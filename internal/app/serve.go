@@ -77,7 +77,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	group, failed := errgroup.WithContext(ctx) // ends with ctx, or when a part fails
 	group.Go(func() error { return q.Run(running) })
 	group.Go(func() error {
-		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(listener{ln}); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil
