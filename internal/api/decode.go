@@ -61,7 +61,7 @@ func unmarshal(b []byte, into any, o json.Options) error {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return task.Invalid("body", "must not be empty")
 	}
-	if task.Deeper(b, maxDepth) {
+	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) > maxDepth && task.Deeper(b, maxDepth) {
 		return task.Invalid("body", "must not nest deeper than %d", maxDepth)
 	}
 	err := json.Unmarshal(b, into, o)

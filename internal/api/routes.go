@@ -6,9 +6,18 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
+const (
+	base      = "/api/queue"
+	claimPath = "/claim"
+)
+
+// Waits reports whether the answer to a request may be held back until something happens, so that it matters whether the client is still
+// there. A POST other than a claim is answered as soon as it is done.
+func Waits(r *http.Request) bool { return r.Method != http.MethodPost || r.URL.Path == base+claimPath }
+
 // routes is the whole surface. The calls marked compat are those of older clients: their names, statuses and texts are fixed.
 func (s *server) routes(e *echo.Echo) {
-	q := e.Group("/api/queue")
+	q := e.Group(base)
 
 	q.POST("/enqueue", s.enqueue)                // compat
 	q.GET("/tasks", s.listTasks)                 // compat
@@ -21,7 +30,7 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/tasks/:task_id/attempts", s.listAttempts)
 	q.GET("/tasks/:task_id/logs", s.listLogs)
 
-	q.POST("/claim", s.claim)
+	q.POST(claimPath, s.claim)
 	q.POST("/tasks/:task_id/start", s.start)
 	q.POST("/tasks/:task_id/heartbeat", s.heartbeat)
 	q.POST("/tasks/:task_id/complete", s.complete)

@@ -27,16 +27,24 @@ func (s *server) enqueue(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return writeOne(s, c, http.StatusCreated, enqueued{t, created})
+}
+
+// enqueued is the answer to an enqueue.
+type enqueued struct {
+	task    task.Task
+	created bool
+}
+
+func (e enqueued) AppendJSON(b []byte) []byte {
 	message := "Task enqueued successfully"
-	if !created {
+	if !e.created {
 		message = "Task already exists (idempotency key match)"
 	}
-	return s.write(c, http.StatusCreated, struct {
-		TaskID       int64       `json:"task_id"`
-		Status       task.Status `json:"status"`
-		CreatedAtUTC time.Time   `json:"created_at_utc"`
-		Message      string      `json:"message"`
-	}{t.ID, t.Status, t.CreatedAtUTC, message})
+	b = strconv.AppendInt(append(b, `{"task_id":`...), e.task.ID, 10)
+	b = append(append(b, `,"status":"`...), e.task.Status...)
+	b = e.task.CreatedAtUTC.UTC().AppendFormat(append(b, `","created_at_utc":"`...), time.RFC3339Nano)
+	return append(append(append(b, `","message":"`...), message...), `"}`...)
 }
 
 // headerKey is the value of Idempotency-Key, with or without the quotes that its draft standard asks for; nil without one.

@@ -9,15 +9,16 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// appender is a value that writes itself as JSON with every byte of its payload kept: a task or a lease.
+// appender is a value that writes itself as JSON: a task or a lease with every byte of its payload kept, and what is written too often for an
+// encoder that must find out its shape.
 type appender interface{ AppendJSON(b []byte) []byte }
 
 // writeOne answers with one value.
-func writeOne[T appender](s *server, c echo.Context, v T) error {
+func writeOne[T appender](s *server, c echo.Context, status int, v T) error {
 	buf := s.buffer()
 	defer s.recycle(buf)
 	buf.Write(v.AppendJSON(buf.AvailableBuffer()))
-	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, buf.Bytes())
+	return c.Blob(status, echo.MIMEApplicationJSON, buf.Bytes())
 }
 
 // writeMany answers with an array of values between two pieces of text.
@@ -54,5 +55,5 @@ func (s *server) answerTask(c echo.Context, t task.Task, err error) error {
 	if err != nil {
 		return err
 	}
-	return writeOne(s, c, t)
+	return writeOne(s, c, http.StatusOK, t)
 }

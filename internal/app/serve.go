@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,10 @@ const (
 	writeTimeout      = task.MaxWait + 60*time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
+	// ballastBytes are allocated and never touched, so they take no memory; but the garbage collector, which runs whenever the heap has doubled,
+	// lets so much more garbage gather. Without them a loaded server, whose live heap is some MiB, collects 25 times a second (measured: 5 % of its
+	// processor time). A percentage instead would also be one of what large payloads take.
+	ballastBytes = 16 << 20
 	// shutdownTimeout bounds the wait for requests under way when everything else has stopped.
 	shutdownTimeout = 5 * time.Second
 )
@@ -57,6 +62,8 @@ func Serve(ctx context.Context, cfg config.Config, o Options) (err error) {
 }
 
 func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Config, o Options) error {
+	ballast := make([]byte, ballastBytes)
+	defer runtime.KeepAlive(ballast)
 	q := queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, Log: o.Log})
 	pool, err := newPool(q, cfg, o)
 	if err != nil {
@@ -77,7 +84,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	group, failed := errgroup.WithContext(ctx) // ends with ctx, or when a part fails
 	group.Go(func() error { return q.Run(running) })
 	group.Go(func() error {
-		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(listener{ln}); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil

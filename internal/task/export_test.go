@@ -1,0 +1,4 @@
+package task
+
+// WellFormed is the quick look of Check.
+var WellFormed = wellFormed
