@@ -68,9 +68,6 @@ func (j JSON) CheckObject() error {
 
 // Check returns an error unless j is one JSON value in valid UTF-8, at most MaxDepth deep.
 func (j JSON) Check() error {
-	if wellFormed(string(j)) {
-		return nil
-	}
 	if !utf8.ValidString(string(j)) {
 		return errors.New("must be valid UTF-8")
 	}

@@ -1,4 +1,0 @@
-package task
-
-// WellFormed is the quick look of Check.
-var WellFormed = wellFormed
