@@ -1,34 +1,32 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/prismq/thequeue/db/postgressets"
 )
 
 // planner has queries explained instead of run.
 type planner struct {
-	*sql.DB
+	*pgx.Conn
 	plan string
 }
 
-func (p *planner) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := p.DB.QueryContext(ctx, "EXPLAIN (COSTS OFF) "+query, args...)
+func (p *planner) Query(ctx context.Context, query string, args ...any) (pgx.Rows, error) {
+	rows, err := p.Conn.Query(ctx, "EXPLAIN (COSTS OFF) "+query, args...)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			return nil, err
-		}
-		p.plan += line + "\n"
-	}
-	return nil, sql.ErrNoRows // there is nothing to return
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	p.plan += strings.Join(lines, "\n") + "\n"
+	return nil, cmp.Or(err, pgx.ErrNoRows) // there is nothing to return
 }
 
 // A plan is kept as long as its connection, so one that is made for an empty table must still be right for millions of rows.
@@ -39,25 +37,36 @@ func TestPlansMadeForAnEmptyTableReadNoMoreThanTheyNeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := st.Clock().Now()
-	const lanes, slots, times = `[{"id":1,"n":5},{"id":2,"n":5}]`, "{a,b}", "{2026-01-31T08:00:00Z,2026-01-31T08:00:00Z}"
-	oldest := postgresdb.ClaimOldestParams{Now: now, Lanes: lanes, Width: 10, Max: 2, Secrets: slots, Workers: slots, LeaseUntils: times}
-	statements := map[string]func(q *postgresdb.Queries){
-		"ClaimInOrder": func(q *postgresdb.Queries) {
-			q.ClaimInOrder(t.Context(), postgresdb.ClaimInOrderParams{Now: now, Lanes: lanes, Max: 2, Secrets: slots, Workers: slots, LeaseUntils: times})
+	lanes, most, slots, times, readies := []int64{1, 2}, []int64{5, 5}, []string{"a", "b"}, []time.Time{now, now}, []bool{true, true}
+	oldest := postgressets.ClaimOldestParams{Now: now, Lanes: lanes, Width: 10, Max: 2, Secrets: slots, Workers: slots, LeaseUntils: times}
+	statements := map[string]func(q *postgressets.Queries){
+		"ClaimInOrder": func(q *postgressets.Queries) {
+			q.ClaimInOrder(t.Context(), postgressets.ClaimInOrderParams{Now: now, Lanes: lanes, Most: most, Max: 2, Secrets: slots, Workers: slots, LeaseUntils: times})
 		},
-		"ClaimOldest":       func(q *postgresdb.Queries) { q.ClaimOldest(t.Context(), oldest) },
-		"ClaimNewest":       func(q *postgresdb.Queries) { q.ClaimNewest(t.Context(), postgresdb.ClaimNewestParams(oldest)) },
-		"ListLanesWithWork": func(q *postgresdb.Queries) { q.ListLanesWithWork(t.Context()) },
-		"EndAttempts": func(q *postgresdb.Queries) {
-			q.EndAttempts(t.Context(), postgresdb.EndAttemptsParams{
-				Ids: "{1,2}", Fences: "{1,1}", Secrets: slots, Nows: times, Statuses: slots, Outcomes: slots, AttemptOutcomes: slots,
-				RunAfters: times, Readies: "{t,t}", Results: slots, ErrorMessages: slots,
+		"ClaimOldest":       func(q *postgressets.Queries) { q.ClaimOldest(t.Context(), oldest) },
+		"ClaimNewest":       func(q *postgressets.Queries) { q.ClaimNewest(t.Context(), postgressets.ClaimNewestParams(oldest)) },
+		"ListLanesWithWork": func(q *postgressets.Queries) { q.ListLanesWithWork(t.Context()) },
+		"EndAttempts": func(q *postgressets.Queries) {
+			q.EndAttempts(t.Context(), postgressets.EndAttemptsParams{
+				Ids: lanes, Fences: most, Secrets: slots, Nows: times, Statuses: slots, Outcomes: slots, AttemptOutcomes: slots,
+				RunAfters: slots, Readies: readies, Results: slots, ErrorMessages: slots,
 			})
 		},
 	}
+	conn, err := st.DB().Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	for name, explain := range statements {
-		p := &planner{DB: st.DB()}
-		explain(postgresdb.New(p))
+		p := &planner{}
+		if err := conn.Raw(func(c any) error {
+			p.Conn = c.(*stdlib.Conn).Conn()
+			explain(postgressets.New(p))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 		lines := strings.Split(p.plan, "\n")
 		scans := 0
 		for i, line := range lines {
