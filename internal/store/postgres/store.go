@@ -154,7 +154,7 @@ func configure(url string) (*pgx.ConnConfig, error) {
 // hold at the moment, which for a queue may be nothing, and keep that plan when there are millions; and it would plan most statements again at each call.
 func lookups(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	cfg = cfg.Copy()
-	for _, name := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+	for _, name := range []string{"enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_hashjoin", "enable_mergejoin", "jit"} {
 		cfg.RuntimeParams[name] = "off"
 	}
 	cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
