@@ -187,7 +187,7 @@ var (
 
 func TestEverySQLParameterWasReplaced(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"sqlitedb", "postgresdb"} {
+	for _, dir := range []string{"sqlitedb", "postgresdb", "postgressets"} {
 		queries := 0
 		for name, g := range parseDir(t, dir) {
 			for query, text := range g.sql {
@@ -205,7 +205,7 @@ func TestEverySQLParameterWasReplaced(t *testing.T) {
 
 func TestEveryFieldHasANameAndAType(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"sqlitedb", "postgresdb"} {
+	for _, dir := range []string{"sqlitedb", "postgresdb", "postgressets"} {
 		for file, g := range parseDir(t, dir) {
 			for name, s := range g.structs {
 				for _, problem := range vague(s) {
@@ -291,7 +291,7 @@ func TestBothEnginesHaveTheSameQueries(t *testing.T) {
 // TestEveryQueryWasGenerated fails when a query was added and sqlc was not run.
 func TestEveryQueryWasGenerated(t *testing.T) {
 	t.Parallel()
-	for engine, dir := range map[string]string{"sqlite": "sqlitedb", "postgres": "postgresdb"} {
+	for engine, dir := range map[string]string{"sqlite": "sqlitedb", "postgres": "postgresdb", "postgres/sets": "postgressets"} {
 		code := parseDir(t, dir)
 		for file, names := range queryNames(t, engine) {
 			var got []string

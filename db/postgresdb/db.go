@@ -30,23 +30,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.cancelTaskStmt, err = db.PrepareContext(ctx, cancelTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTask: %w", err)
 	}
-	if q.claimInOrderStmt, err = db.PrepareContext(ctx, claimInOrder); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimInOrder: %w", err)
-	}
-	if q.claimNewestStmt, err = db.PrepareContext(ctx, claimNewest); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimNewest: %w", err)
-	}
-	if q.claimOldestStmt, err = db.PrepareContext(ctx, claimOldest); err != nil {
-		return nil, fmt.Errorf("error preparing query ClaimOldest: %w", err)
-	}
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
 	}
 	if q.countListenersStmt, err = db.PrepareContext(ctx, countListeners); err != nil {
 		return nil, fmt.Errorf("error preparing query CountListeners: %w", err)
-	}
-	if q.countReadyStmt, err = db.PrepareContext(ctx, countReady); err != nil {
-		return nil, fmt.Errorf("error preparing query CountReady: %w", err)
 	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
@@ -59,9 +47,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.describeSessionStmt, err = db.PrepareContext(ctx, describeSession); err != nil {
 		return nil, fmt.Errorf("error preparing query DescribeSession: %w", err)
-	}
-	if q.endAttemptsStmt, err = db.PrepareContext(ctx, endAttempts); err != nil {
-		return nil, fmt.Errorf("error preparing query EndAttempts: %w", err)
 	}
 	if q.expireTasksStmt, err = db.PrepareContext(ctx, expireTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ExpireTasks: %w", err)
@@ -99,17 +84,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertTaskStmt, err = db.PrepareContext(ctx, insertTask); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTask: %w", err)
 	}
-	if q.insertTasksStmt, err = db.PrepareContext(ctx, insertTasks); err != nil {
-		return nil, fmt.Errorf("error preparing query InsertTasks: %w", err)
-	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
 	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
-	}
-	if q.listLanesWithWorkStmt, err = db.PrepareContext(ctx, listLanesWithWork); err != nil {
-		return nil, fmt.Errorf("error preparing query ListLanesWithWork: %w", err)
 	}
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
@@ -201,21 +180,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing cancelTaskStmt: %w", cerr)
 		}
 	}
-	if q.claimInOrderStmt != nil {
-		if cerr := q.claimInOrderStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimInOrderStmt: %w", cerr)
-		}
-	}
-	if q.claimNewestStmt != nil {
-		if cerr := q.claimNewestStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimNewestStmt: %w", cerr)
-		}
-	}
-	if q.claimOldestStmt != nil {
-		if cerr := q.claimOldestStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing claimOldestStmt: %w", cerr)
-		}
-	}
 	if q.completeTaskStmt != nil {
 		if cerr := q.completeTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
@@ -224,11 +188,6 @@ func (q *Queries) Close() error {
 	if q.countListenersStmt != nil {
 		if cerr := q.countListenersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countListenersStmt: %w", cerr)
-		}
-	}
-	if q.countReadyStmt != nil {
-		if cerr := q.countReadyStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing countReadyStmt: %w", cerr)
 		}
 	}
 	if q.countTasksStmt != nil {
@@ -249,11 +208,6 @@ func (q *Queries) Close() error {
 	if q.describeSessionStmt != nil {
 		if cerr := q.describeSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing describeSessionStmt: %w", cerr)
-		}
-	}
-	if q.endAttemptsStmt != nil {
-		if cerr := q.endAttemptsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing endAttemptsStmt: %w", cerr)
 		}
 	}
 	if q.expireTasksStmt != nil {
@@ -316,11 +270,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertTaskStmt: %w", cerr)
 		}
 	}
-	if q.insertTasksStmt != nil {
-		if cerr := q.insertTasksStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing insertTasksStmt: %w", cerr)
-		}
-	}
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
@@ -329,11 +278,6 @@ func (q *Queries) Close() error {
 	if q.listLanesStmt != nil {
 		if cerr := q.listLanesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLanesStmt: %w", cerr)
-		}
-	}
-	if q.listLanesWithWorkStmt != nil {
-		if cerr := q.listLanesWithWorkStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listLanesWithWorkStmt: %w", cerr)
 		}
 	}
 	if q.listLogsStmt != nil {
@@ -502,17 +446,12 @@ type Queries struct {
 	tx                       *sql.Tx
 	announceStmt             *sql.Stmt
 	cancelTaskStmt           *sql.Stmt
-	claimInOrderStmt         *sql.Stmt
-	claimNewestStmt          *sql.Stmt
-	claimOldestStmt          *sql.Stmt
 	completeTaskStmt         *sql.Stmt
 	countListenersStmt       *sql.Stmt
-	countReadyStmt           *sql.Stmt
 	countTasksStmt           *sql.Stmt
 	deleteTaskStmt           *sql.Stmt
 	deleteWorkerStmt         *sql.Stmt
 	describeSessionStmt      *sql.Stmt
-	endAttemptsStmt          *sql.Stmt
 	expireTasksStmt          *sql.Stmt
 	extendLeaseStmt          *sql.Stmt
 	failExpiredLeasesStmt    *sql.Stmt
@@ -525,10 +464,8 @@ type Queries struct {
 	insertLaneStmt           *sql.Stmt
 	insertLogStmt            *sql.Stmt
 	insertTaskStmt           *sql.Stmt
-	insertTasksStmt          *sql.Stmt
 	listAttemptsStmt         *sql.Stmt
 	listLanesStmt            *sql.Stmt
-	listLanesWithWorkStmt    *sql.Stmt
 	listLogsStmt             *sql.Stmt
 	listRecentFailuresStmt   *sql.Stmt
 	listStatusSummaryStmt    *sql.Stmt
@@ -562,17 +499,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		tx:                       tx,
 		announceStmt:             q.announceStmt,
 		cancelTaskStmt:           q.cancelTaskStmt,
-		claimInOrderStmt:         q.claimInOrderStmt,
-		claimNewestStmt:          q.claimNewestStmt,
-		claimOldestStmt:          q.claimOldestStmt,
 		completeTaskStmt:         q.completeTaskStmt,
 		countListenersStmt:       q.countListenersStmt,
-		countReadyStmt:           q.countReadyStmt,
 		countTasksStmt:           q.countTasksStmt,
 		deleteTaskStmt:           q.deleteTaskStmt,
 		deleteWorkerStmt:         q.deleteWorkerStmt,
 		describeSessionStmt:      q.describeSessionStmt,
-		endAttemptsStmt:          q.endAttemptsStmt,
 		expireTasksStmt:          q.expireTasksStmt,
 		extendLeaseStmt:          q.extendLeaseStmt,
 		failExpiredLeasesStmt:    q.failExpiredLeasesStmt,
@@ -585,10 +517,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLaneStmt:           q.insertLaneStmt,
 		insertLogStmt:            q.insertLogStmt,
 		insertTaskStmt:           q.insertTaskStmt,
-		insertTasksStmt:          q.insertTasksStmt,
 		listAttemptsStmt:         q.listAttemptsStmt,
 		listLanesStmt:            q.listLanesStmt,
-		listLanesWithWorkStmt:    q.listLanesWithWorkStmt,
 		listLogsStmt:             q.listLogsStmt,
 		listRecentFailuresStmt:   q.listRecentFailuresStmt,
 		listStatusSummaryStmt:    q.listStatusSummaryStmt,

@@ -13,31 +13,14 @@ type Querier interface {
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
-	// A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils, array literals, belongs to the n-th
-	// task that it takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
-	// task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
-	// FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
-	// that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
-	// ClaimInOrder takes up to @max tasks that nobody else holds: the oldest @n of each lane, lane after lane in the order given. It looks at no
-	// more lanes and tasks than it needs.
-	ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]Task, error)
-	ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Task, error)
-	// The next two differ in their order alone. They look at the first @width tasks of each lane given and take the first @max of these that nobody else
-	// holds. With fewer than @max returned, a wider look may find more.
-	ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Task, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
-	// CountReady returns how many tasks the lanes have to claim, of those that have any.
-	CountReady(ctx context.Context) ([]CountReadyRow, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
-	// EndAttempts is CompleteTask, FailTask, RetryTask and ReleaseTask for many tasks, each under its own live lease. They must be sorted by id, and
-	// no id may come twice.
-	EndAttempts(ctx context.Context, arg EndAttemptsParams) ([]Task, error)
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
@@ -54,15 +37,9 @@ type Querier interface {
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
-	// A set is what came together, in one statement. It travels as array literals, one for each column: they are read in a third of the time that JSON takes.
-	// InsertTasks inserts tasks, ids growing in the order given; those whose key exists are left out. The ids are given before the rows are
-	// sorted by key: sets that share keys then wait for each other in one order and cannot deadlock.
-	InsertTasks(ctx context.Context, arg InsertTasksParams) ([]InsertTasksRow, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	ListLanes(ctx context.Context, ids string) ([]Lane, error)
-	// ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
-	ListLanesWithWork(ctx context.Context) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)

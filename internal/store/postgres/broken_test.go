@@ -177,8 +177,9 @@ func TestAnInsertIsSettledByItsKeyWhenTheConnectionBreaks(t *testing.T) {
 func TestWhatBecameOfAClaimIsNotKnownWhenTheConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	through, direct, p := openThrough(t)
-	insert(t, direct, 2, 1)
+	insert(t, direct, 3, 1)
 	claimOne(t, through)
+	claimOne(t, through) // the connection is tried out when it is used again for the first time
 	p.arm()
 	if got, err := through.ClaimTasks(t.Context(), claim(through, task.FIFO, 1)); !errors.Is(err, task.ErrUnknown) || errors.Is(err, task.ErrBusy) || len(got) > 0 {
 		t.Errorf("claimed %d tasks, error %v; want ErrUnknown", len(got), err)

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/prismq/thequeue/db/postgressets"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -29,23 +31,32 @@ func (s *Store) ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, erro
 }
 
 func (s *Store) claimOne(ctx context.Context, c task.Claim, haste bool) ([]task.Task, error) {
-	out := s.claimAlike(ctx, s.queries(haste), []task.Claim{c})
-	return out[0].value, out[0].err
+	out, err := onPgx(ctx, s.poolFor(haste), func(q *postgressets.Queries) (outcome[[]task.Task], error) {
+		o := s.claimAlike(ctx, q, []task.Claim{c})[0]
+		return o, o.err
+	})
+	return out.value, err
 }
 
 // claimMany does a set of claims. Those that are alike are one claim for the tasks of all.
 func (s *Store) claimMany(ctx context.Context, cs []task.Claim) ([]outcome[[]task.Task], error) {
-	out := make([]outcome[[]task.Task], len(cs))
-	for _, group := range alike(cs) {
-		same := make([]task.Claim, len(group))
-		for i, at := range group {
-			same[i] = cs[at]
+	return onPgx(ctx, s.setDB, func(q *postgressets.Queries) ([]outcome[[]task.Task], error) {
+		out := make([]outcome[[]task.Task], len(cs))
+		for g, group := range alike(cs) {
+			same := make([]task.Claim, len(group))
+			for i, at := range group {
+				same[i] = cs[at]
+			}
+			claimed := s.claimAlike(ctx, q, same)
+			if err := claimed[0].err; g == 0 && pgconn.SafeToRetry(err) {
+				return nil, err
+			}
+			for i, o := range claimed {
+				out[group[i]] = o
+			}
 		}
-		for i, o := range s.claimAlike(ctx, s.sets, same) {
-			out[group[i]] = o
-		}
-	}
-	return out, nil
+		return out, nil
+	})
 }
 
 // alike returns the places of the claims, those together that may take the same tasks in the same order.
@@ -68,7 +79,7 @@ func alike(cs []task.Claim) [][]int {
 
 // claimAlike returns what each of the claims takes, the first served first. They happen at one instant, the latest of theirs. While one has
 // nothing and there is work, others hold what was looked at, and the next look goes wider.
-func (s *Store) claimAlike(ctx context.Context, q *postgresdb.Queries, cs []task.Claim) []outcome[[]task.Task] {
+func (s *Store) claimAlike(ctx context.Context, q *postgressets.Queries, cs []task.Claim) []outcome[[]task.Task] {
 	t := taking{q: q, claims: cs, now: latest(cs), got: make([][]task.Task, len(cs))}
 	var err error
 	for t.spare = spareWidth; err == nil && t.spare <= maxWidth; t.spare *= 16 {
@@ -100,7 +111,7 @@ func latest(cs []task.Claim) time.Time {
 
 // taking is the work of claims that are alike.
 type taking struct {
-	q      *postgresdb.Queries
+	q      *postgressets.Queries
 	claims []task.Claim
 	now    time.Time
 	spare  int
@@ -214,8 +225,9 @@ func (t *taking) drawn(ctx context.Context, lanes []task.Lane) error {
 func (t *taking) laneByLane(ctx context.Context, lanes []task.Lane, wanted []int) (map[int64]int, error) {
 	given := make(map[int64]int, len(lanes))
 	p := t.params(wanted)
-	rows, err := t.q.ClaimInOrder(ctx, postgresdb.ClaimInOrderParams{
-		Now: p.Now, Lanes: encodeLanes(lanes, len(wanted)), Max: p.Max, Secrets: p.Secrets, Workers: p.Workers, LeaseUntils: p.LeaseUntils,
+	rows, err := t.q.ClaimInOrder(ctx, postgressets.ClaimInOrderParams{
+		Now: p.Now, Lanes: column(lanes, laneID), Most: column(lanes, func(l task.Lane) int64 { return min(l.Ready, p.Max) }), Max: p.Max,
+		Secrets: p.Secrets, Workers: p.Workers, LeaseUntils: p.LeaseUntils,
 	})
 	for _, r := range rows {
 		given[r.LaneID]++
@@ -226,7 +238,7 @@ func (t *taking) laneByLane(ctx context.Context, lanes []task.Lane, wanted []int
 
 func (t *taking) oldest(ctx context.Context, lanes []task.Lane, spare int) error {
 	p := t.params(t.wanted)
-	p.Lanes, p.Width = encodeLanes(lanes, 0), p.Max+int64(spare)
+	p.Lanes, p.Width = column(lanes, laneID), p.Max+int64(spare)
 	rows, err := t.q.ClaimOldest(ctx, p)
 	t.give(rows)
 	return err
@@ -234,27 +246,24 @@ func (t *taking) oldest(ctx context.Context, lanes []task.Lane, spare int) error
 
 func (t *taking) newest(ctx context.Context, lanes []task.Lane) error {
 	p := t.params(t.wanted)
-	p.Lanes, p.Width = encodeLanes(lanes, 0), p.Max+int64(t.spare)
-	rows, err := t.q.ClaimNewest(ctx, postgresdb.ClaimNewestParams(p))
+	p.Lanes, p.Width = column(lanes, laneID), p.Max+int64(t.spare)
+	rows, err := t.q.ClaimNewest(ctx, postgressets.ClaimNewestParams(p))
 	t.give(rows)
 	return err
 }
 
 // params says who gets the first task taken, the second, and so on.
-func (t *taking) params(wanted []int) postgresdb.ClaimOldestParams {
-	column := func(value func([]byte, task.Claim) []byte) string {
-		return column(len(wanted), func(b []byte, i int) []byte { return value(b, t.claims[wanted[i]]) })
-	}
-	return postgresdb.ClaimOldestParams{
+func (t *taking) params(wanted []int) postgressets.ClaimOldestParams {
+	return postgressets.ClaimOldestParams{
 		Now: t.now, Max: int64(len(wanted)),
-		Secrets:     column(func(b []byte, c task.Claim) []byte { return appendText(b, c.Secret) }),
-		Workers:     column(func(b []byte, c task.Claim) []byte { return appendText(b, c.WorkerID) }),
-		LeaseUntils: column(func(b []byte, c task.Claim) []byte { return appendTime(b, t.now.Add(c.Lease)) }),
+		Secrets:     column(wanted, func(claim int) string { return t.claims[claim].Secret }),
+		Workers:     column(wanted, func(claim int) string { return t.claims[claim].WorkerID }),
+		LeaseUntils: column(wanted, func(claim int) time.Time { return t.now.Add(t.claims[claim].Lease) }),
 	}
 }
 
 // give hands the tasks to the claims whose secret and name they bear, and takes them off wanted.
-func (t *taking) give(rows []postgresdb.Task) {
+func (t *taking) give(rows []postgressets.Task) {
 	for _, r := range rows {
 		at := slices.IndexFunc(t.wanted, func(claim int) bool {
 			return t.claims[claim].Secret == *r.LeaseSecret && t.claims[claim].WorkerID == *r.LockedBy

@@ -2,61 +2,70 @@ package postgres
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// column returns an array literal of n values, the form in which sets of operations travel. value appends the i-th in quotes, or as it is when
-// it needs none; see the append functions below.
-func column(n int, value func(b []byte, i int) []byte) string {
-	b := make([]byte, 0, 8*n+2)
-	b = append(b, '{')
-	for i := range n {
+// Sets of operations travel as columns: one array for each field, a value for each operation. In columns of texts that may be null the empty text stands
+// for null, and a column of nulls alone is nil, which costs nothing.
+
+// column returns the array of a field.
+func column[E, V any](ins []E, field func(E) V) []V {
+	out := make([]V, len(ins))
+	for i, in := range ins {
+		out[i] = field(in)
+	}
+	return out
+}
+
+// texts returns the array of a field that may be missing.
+func texts[E any](ins []E, field func(E) (text string, ok bool)) []string {
+	var out []string
+	for i, in := range ins {
+		text, ok := field(in)
+		if ok && out == nil {
+			out = make([]string, len(ins))
+		}
+		if ok {
+			out[i] = text
+		}
+	}
+	return out
+}
+
+// text is the form of a value that may be missing in a column of texts.
+func text[T ~string](v *T) (string, bool) {
+	if v == nil {
+		return "", false
+	}
+	return string(*v), true
+}
+
+func timeText(t *time.Time) (string, bool) {
+	if t == nil {
+		return "", false
+	}
+	return t.UTC().Format(time.RFC3339Nano), true
+}
+
+func floatText(f *float64) (string, bool) {
+	if f == nil {
+		return "", false
+	}
+	return strconv.FormatFloat(*f, 'g', -1, 64), true
+}
+
+// idArray returns an array literal.
+func idArray(ids []int64) string {
+	b := []byte{'{'}
+	for i, id := range ids {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = value(b, i)
+		b = strconv.AppendInt(b, id, 10)
 	}
 	return string(append(b, '}'))
 }
 
-func appendText[T ~string](b []byte, s T) []byte {
-	b = append(b, '"')
-	for {
-		i := strings.IndexAny(string(s), `"\`)
-		if i < 0 {
-			return append(append(b, s...), '"')
-		}
-		b = append(append(b, s[:i]...), '\\', s[i])
-		s = s[i+1:]
-	}
-}
-
-// appendOr appends a value, or NULL for nil.
-func appendOr[T any](b []byte, v *T, appendValue func([]byte, T) []byte) []byte {
-	if v == nil {
-		return append(b, "NULL"...)
-	}
-	return appendValue(b, *v)
-}
-
-func appendInt[T int | int64](b []byte, n T) []byte { return strconv.AppendInt(b, int64(n), 10) }
-
-func appendFloat(b []byte, f float64) []byte { return strconv.AppendFloat(b, f, 'g', -1, 64) }
-
-func appendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, time.RFC3339Nano) }
-
-// encodeLanes returns the lanes as a JSON array of {id, n}, n being the number of ready tasks, and at most most.
-func encodeLanes(lanes []task.Lane, most int) string {
-	b := []byte{'['}
-	for i, l := range lanes {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendInt(append(b, `{"id":`...), l.ID)
-		b = append(appendInt(append(b, `,"n":`...), min(l.Ready, int64(most))), '}')
-	}
-	return string(append(b, ']'))
-}
+func laneID(l task.Lane) int64 { return l.ID }

@@ -6,10 +6,10 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/db/postgressets"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -95,7 +95,7 @@ func (s *Store) endMany(ctx context.Context, es []end) ([]outcome[task.Task], er
 		set = append(set, e)
 	}
 	slices.SortFunc(set, func(a, b end) int { return cmp.Compare(a.id, b.id) })
-	rows, err := s.sets.EndAttempts(ctx, endParams(set))
+	rows, err := onPgx(ctx, s.setDB, func(q *postgressets.Queries) ([]postgressets.Task, error) { return q.EndAttempts(ctx, endParams(set)) })
 	if err != nil {
 		return nil, err
 	}
@@ -105,27 +105,19 @@ func (s *Store) endMany(ctx context.Context, es []end) ([]outcome[task.Task], er
 	return out, nil
 }
 
-func endParams(es []end) postgresdb.EndAttemptsParams {
-	column := func(value func([]byte, end) []byte) string {
-		return column(len(es), func(b []byte, i int) []byte { return value(b, es[i]) })
-	}
-	return postgresdb.EndAttemptsParams{
-		Ids:             column(func(b []byte, e end) []byte { return appendInt(b, e.id) }),
-		Fences:          column(func(b []byte, e end) []byte { return appendInt(b, e.tok.Fence) }),
-		Secrets:         column(func(b []byte, e end) []byte { return appendText(b, e.tok.Secret) }),
-		Nows:            column(func(b []byte, e end) []byte { return appendTime(b, e.now) }),
-		Statuses:        column(func(b []byte, e end) []byte { return appendText(b, e.status()) }),
-		Outcomes:        column(func(b []byte, e end) []byte { return appendOr(b, e.taskOutcome(), appendText) }),
-		AttemptOutcomes: column(func(b []byte, e end) []byte { return appendText(b, e.as) }),
-		RunAfters:       column(func(b []byte, e end) []byte { return appendOr(b, e.runAfter, appendTime) }),
-		Readies:         column(func(b []byte, e end) []byte { return strconv.AppendBool(b, e.ready()) }),
-		Results:         column(func(b []byte, e end) []byte { return appendOr(b, e.result, appendText) }),
-		ErrorMessages: column(func(b []byte, e end) []byte {
-			if e.as == task.AttemptSucceeded {
-				return append(b, "NULL"...)
-			}
-			return appendText(b, e.message)
-		}),
+func endParams(es []end) postgressets.EndAttemptsParams {
+	return postgressets.EndAttemptsParams{
+		Ids:             column(es, func(e end) int64 { return e.id }),
+		Fences:          column(es, func(e end) int64 { return e.tok.Fence }),
+		Secrets:         column(es, func(e end) string { return e.tok.Secret }),
+		Nows:            column(es, func(e end) time.Time { return e.now }),
+		Statuses:        column(es, func(e end) string { return string(e.status()) }),
+		Outcomes:        texts(es, func(e end) (string, bool) { return text(e.taskOutcome()) }),
+		AttemptOutcomes: column(es, func(e end) string { return string(e.as) }),
+		RunAfters:       texts(es, func(e end) (string, bool) { return timeText(e.runAfter) }),
+		Readies:         column(es, end.ready),
+		Results:         texts(es, func(e end) (string, bool) { return text(e.result) }),
+		ErrorMessages:   texts(es, func(e end) (string, bool) { return e.message, e.message != "" }),
 	}
 }
 

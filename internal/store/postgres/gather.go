@@ -18,6 +18,9 @@ const (
 	// setsAtOnce is how many sets are under way at most: the server works on one while this process makes up the other. With one for each kind
 	// of operation sets are smaller, and what each costs beside its operations weighs more.
 	setsAtOnce = 2
+	// worthASet is how many operations must have gathered before they go beside a set of their kind, and half as many as are under way: smaller
+	// sets cost more than they bring. With none beside, 64 callers who only enqueue do 13 % less.
+	worthASet = 8
 	// hastyLock is how long a set waits for a lock. Then its operations go on by themselves, so that one task that somebody has locked keeps
 	// no others waiting.
 	hastyLock = "200ms"
@@ -30,8 +33,8 @@ const (
 )
 
 // gatherer lets operations of one kind that come together share one statement and its commit. There is no timer and no goroutine of its
-// own: a caller that finds no set under way does its operation at once; else it waits, and when a set ends the first that waits takes all that
-// have gathered. So a lone caller pays nothing, and sets grow with the load. Gatherers share a gate: what waits for it gathers too.
+// own: a caller that finds no set under way does its operation at once; else it waits, and when a set ends, or enough have gathered for another one
+// beside it, the first that waits takes all that have gathered. So a lone caller pays nothing, and sets grow with the load. Gatherers share a gate: what waits for it gathers too.
 //
 // A context that ends before its operation has begun withdraws it. After that the operation is not interrupted and its answer says what
 // happened: the commit is that of others too.
@@ -50,9 +53,10 @@ type gatherer[E, V any] struct {
 	// settle finds out what became of an operation during which the connection broke; nil, or errUnknown as the answer: there is no way to know.
 	settle func(context.Context, E) (V, error)
 
-	mu      sync.Mutex
-	waiting []*operation[E, V] // in the order in which they came
-	running bool               // a set is under way or about to be
+	mu       sync.Mutex
+	waiting  []*operation[E, V] // in the order in which they came
+	led      bool               // one that waits has been told to take a set
+	underWay int                // operations in sets
 }
 
 type outcome[V any] struct {
@@ -91,9 +95,7 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 	op := &operation[E, V]{in: in, word: make(chan word, 2)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, op)
-	if !g.running {
-		g.begin()
-	}
+	g.begin()
 	g.mu.Unlock()
 	gate, done := chan struct{}(nil), ctx.Done() // nil: not waited for
 	for {
@@ -106,9 +108,10 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 		case gate <- struct{}{}:
 			gate = nil
 			runtime.Gosched() // callers that are ready to run come along
-			g.run(ctx, g.take(op))
+			set := g.take(op)
+			g.run(ctx, set)
 			<-g.gate
-			g.end()
+			g.end(len(set))
 		case <-done:
 			if g.withdraw(op) {
 				var none V
@@ -119,18 +122,20 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 	}
 }
 
-// begin tells the first that waits to take a set, if any does. The caller holds mu.
+// begin tells the first that waits to take a set, if any does and a set is worth it. The caller holds mu.
 func (g *gatherer[E, V]) begin() {
-	if g.running = len(g.waiting) > 0; g.running {
-		g.waiting[0].leads = true
+	n := len(g.waiting)
+	if !g.led && n > 0 && (g.underWay == 0 || n >= max(worthASet, g.underWay/2)) {
+		g.led, g.waiting[0].leads = true, true
 		g.waiting[0].word <- lead
 	}
 }
 
-// end notes that a set is done, and lets the next begin.
-func (g *gatherer[E, V]) end() {
+// end notes that a set of n is done, and lets the next begin.
+func (g *gatherer[E, V]) end(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.underWay -= n
 	g.begin()
 }
 
@@ -138,7 +143,7 @@ func (g *gatherer[E, V]) end() {
 func (g *gatherer[E, V]) take(leader *operation[E, V]) []*operation[E, V] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	leader.leads = false
+	g.led, leader.leads = false, false
 	n, size := 0, 0
 	for n < len(g.waiting) && n < maxSet {
 		if size += g.size(g.waiting[n].in); n > 0 && size > g.most {
@@ -148,6 +153,8 @@ func (g *gatherer[E, V]) take(leader *operation[E, V]) []*operation[E, V] {
 	}
 	set := slices.Clone(g.waiting[:n])
 	g.waiting = slices.Delete(g.waiting, 0, n)
+	g.underWay += n
+	g.begin()
 	return set
 }
 
@@ -161,6 +168,7 @@ func (g *gatherer[E, V]) withdraw(op *operation[E, V]) bool {
 	}
 	g.waiting = slices.Delete(g.waiting, i, i+1)
 	if op.leads {
+		g.led = false
 		g.begin()
 	}
 	return true

@@ -116,7 +116,7 @@ func TestALoneOperationIsNoSet(t *testing.T) {
 		a.allWell(t)
 		same(t, "alone", g.alone, []int{1, 2})
 		same(t, "sets", len(g.sets), 0)
-		same(t, "under way", g.running, false)
+		same(t, "under way", g.underWay, 0)
 	})
 }
 
@@ -127,6 +127,20 @@ func TestWhatComesWhileASetIsUnderWayIsTheNextSetInOrder(t *testing.T) {
 		a.allWell(t)
 		same(t, "sets", g.sets, [][]int{{2, 3, 4, 5}})
 		same(t, "alone", g.alone, []int{1})
+	})
+}
+
+func TestASetGoesBesideAnotherWhenItIsWorthIt(t *testing.T) {
+	gatherIn(t, func(t *testing.T, g *trial, a *answers) {
+		for n := 1; n <= 1+worthASet+3; n++ { // the first goes alone, the next so many beside it
+			g.call(t.Context(), a, n)
+			if under := map[bool]int{false: 1, true: 1 + worthASet}[n > worthASet]; g.underWay != under || len(g.waiting) != n-under {
+				t.Errorf("of %d operations %d are under way and %d wait, want %d under way", n, g.underWay, len(g.waiting), under)
+			}
+		}
+		close(g.release)
+		a.allWell(t)
+		same(t, "left", fmt.Sprint(g.led, g.underWay, len(g.waiting), len(g.gate)), "false 0 0 0")
 	})
 }
 
@@ -313,5 +327,5 @@ func TestEveryCallerIsAnswered(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	same(t, "left", fmt.Sprint(g.running, len(g.waiting), len(g.gate)), "false 0 0")
+	same(t, "left", fmt.Sprint(g.led, g.underWay, len(g.waiting), len(g.gate)), "false 0 0 0")
 }

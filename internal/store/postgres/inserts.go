@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
+	"slices"
+	"time"
 
 	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/db/postgressets"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -48,7 +50,7 @@ func (s *Store) insertOne(ctx context.Context, t task.Task, haste bool) (int64, 
 
 // insertMany stores a set of tasks that have nothing to do with each other.
 func (s *Store) insertMany(ctx context.Context, ts []task.Task) ([]outcome[int64], error) {
-	ids, err := insertAll(ctx, s.sets, ts)
+	ids, err := onPgx(ctx, s.setDB, func(q *postgressets.Queries) ([]int64, error) { return insertAll(ctx, q, ts) })
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +64,14 @@ func (s *Store) insertMany(ctx context.Context, ts []task.Task) ([]outcome[int64
 }
 
 // insertAll stores the tasks in one statement and returns their ids, 0 where a key was known.
-func insertAll(ctx context.Context, q *postgresdb.Queries, ts []task.Task) ([]int64, error) {
-	rows, err := q.InsertTasks(ctx, insertParams(ts))
+func insertAll(ctx context.Context, q *postgressets.Queries, ts []task.Task) ([]int64, error) {
+	p := insertParams(ts)
+	if p.IdempotencyKeys == nil {
+		ids, err := q.InsertTasksWithoutKeys(ctx, withoutKeys(p))
+		slices.Sort(ids) // they grow in the order given; RETURNING has none
+		return ids, err
+	}
+	rows, err := q.InsertTasks(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -73,31 +81,31 @@ func insertAll(ctx context.Context, q *postgresdb.Queries, ts []task.Task) ([]in
 	}
 	sortByID(inserted)
 	stored, _ := store.MatchBatch(ts, inserted)
-	ids := make([]int64, len(ts))
-	for i := range stored {
-		ids[i] = stored[i].ID
-	}
-	return ids, nil
+	return column(stored, func(t task.Task) int64 { return t.ID }), nil
 }
 
-func insertParams(ts []task.Task) postgresdb.InsertTasksParams {
-	column := func(value func([]byte, task.Task) []byte) string {
-		return column(len(ts), func(b []byte, i int) []byte { return value(b, ts[i]) })
+func insertParams(ts []task.Task) postgressets.InsertTasksParams {
+	return postgressets.InsertTasksParams{
+		LaneIds:         column(ts, func(t task.Task) int64 { return t.LaneID }),
+		Types:           column(ts, func(t task.Task) string { return t.Type }),
+		Priorities:      column(ts, func(t task.Task) int64 { return int64(t.Priority) }),
+		Payloads:        column(ts, func(t task.Task) string { return string(t.Payload) }),
+		Compatibilities: column(ts, func(t task.Task) string { return string(t.Compatibility) }),
+		MaxAttempts:     column(ts, func(t task.Task) int64 { return int64(t.MaxAttempts) }),
+		RunAfters:       column(ts, func(t task.Task) time.Time { return t.RunAfterUTC }),
+		Deadlines:       texts(ts, func(t task.Task) (string, bool) { return timeText(t.DeadlineUTC) }),
+		Timeouts:        texts(ts, func(t task.Task) (string, bool) { return floatText(t.TimeoutSeconds) }),
+		RetryPolicies:   texts(ts, func(t task.Task) (string, bool) { return text(t.RetryPolicy) }),
+		Readies:         column(ts, func(t task.Task) bool { return t.Ready }),
+		IdempotencyKeys: texts(ts, func(t task.Task) (string, bool) { return text(t.IdempotencyKey) }),
+		CreatedAts:      column(ts, func(t task.Task) time.Time { return t.CreatedAtUTC }),
 	}
-	return postgresdb.InsertTasksParams{
-		LaneIds:         column(func(b []byte, t task.Task) []byte { return appendInt(b, t.LaneID) }),
-		Types:           column(func(b []byte, t task.Task) []byte { return appendText(b, t.Type) }),
-		Priorities:      column(func(b []byte, t task.Task) []byte { return appendInt(b, t.Priority) }),
-		Payloads:        column(func(b []byte, t task.Task) []byte { return appendText(b, t.Payload) }),
-		Compatibilities: column(func(b []byte, t task.Task) []byte { return appendText(b, t.Compatibility) }),
-		MaxAttempts:     column(func(b []byte, t task.Task) []byte { return appendInt(b, t.MaxAttempts) }),
-		RunAfters:       column(func(b []byte, t task.Task) []byte { return appendTime(b, t.RunAfterUTC) }),
-		Deadlines:       column(func(b []byte, t task.Task) []byte { return appendOr(b, t.DeadlineUTC, appendTime) }),
-		Timeouts:        column(func(b []byte, t task.Task) []byte { return appendOr(b, t.TimeoutSeconds, appendFloat) }),
-		RetryPolicies:   column(func(b []byte, t task.Task) []byte { return appendOr(b, t.RetryPolicy, appendText) }),
-		Readies:         column(func(b []byte, t task.Task) []byte { return strconv.AppendBool(b, t.Ready) }),
-		IdempotencyKeys: column(func(b []byte, t task.Task) []byte { return appendOr(b, t.IdempotencyKey, appendText) }),
-		CreatedAts:      column(func(b []byte, t task.Task) []byte { return appendTime(b, t.CreatedAtUTC) }),
+}
+
+func withoutKeys(p postgressets.InsertTasksParams) postgressets.InsertTasksWithoutKeysParams {
+	return postgressets.InsertTasksWithoutKeysParams{
+		LaneIds: p.LaneIds, Types: p.Types, Priorities: p.Priorities, Payloads: p.Payloads, Compatibilities: p.Compatibilities, MaxAttempts: p.MaxAttempts,
+		RunAfters: p.RunAfters, Deadlines: p.Deadlines, Timeouts: p.Timeouts, RetryPolicies: p.RetryPolicies, Readies: p.Readies, CreatedAts: p.CreatedAts,
 	}
 }
 
@@ -143,8 +151,13 @@ func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, [
 // insertBatch sets the ids of those that are created and replaces the others by the tasks that have their keys. It returns sql.ErrNoRows
 // when one of these is gone.
 func (s *Store) insertBatch(ctx context.Context, ts []task.Task, created []bool) error {
-	known, err := inTx(ctx, s.db, nil, func(q *postgresdb.Queries) (map[int]task.Task, error) {
-		ids, err := insertAll(ctx, q, ts)
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	known, err := inTx(ctx, conn, nil, func(q *postgresdb.Queries) (map[int]task.Task, error) {
+		ids, err := asPgx(conn, func(sets *postgressets.Queries) ([]int64, error) { return insertAll(ctx, sets, ts) })
 		if err != nil {
 			return nil, err
 		}

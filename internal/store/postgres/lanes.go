@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/db/postgressets"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -125,7 +126,7 @@ func (s *Store) lanesByID(ctx context.Context, ids []int64) ([]task.Lane, error)
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	rows, err := s.q.ListLanes(ctx, column(len(unknown), func(b []byte, i int) []byte { return appendInt(b, unknown[i]) }))
+	rows, err := s.q.ListLanes(ctx, idArray(unknown))
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (s *Store) lanesByID(ctx context.Context, ids []int64) ([]task.Lane, error)
 
 // lanesWithWork returns the lanes that have tasks to claim. How many is read when it must be counted, which costs a look at the counters of all
 // lanes; else Ready is as great as can be.
-func (s *Store) lanesWithWork(ctx context.Context, q *postgresdb.Queries, counted bool) ([]task.Lane, error) {
+func (s *Store) lanesWithWork(ctx context.Context, q *postgressets.Queries, counted bool) ([]task.Lane, error) {
 	if counted {
 		return s.countedLanes(ctx, q)
 	}
@@ -158,7 +159,7 @@ func (s *Store) lanesWithWork(ctx context.Context, q *postgresdb.Queries, counte
 	return lanes, err
 }
 
-func (s *Store) countedLanes(ctx context.Context, q *postgresdb.Queries) ([]task.Lane, error) {
+func (s *Store) countedLanes(ctx context.Context, q *postgressets.Queries) ([]task.Lane, error) {
 	rows, err := q.CountReady(ctx)
 	if err != nil {
 		return nil, err

@@ -154,7 +154,7 @@ func configure(url string) (*pgx.ConnConfig, error) {
 // hold at the moment, which for a queue may be nothing, and keep that plan when there are millions; and it would plan most statements again at each call.
 func lookups(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	cfg = cfg.Copy()
-	for _, name := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+	for _, name := range []string{"enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_hashjoin", "enable_mergejoin", "jit"} {
 		cfg.RuntimeParams[name] = "off"
 	}
 	cfg.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
@@ -269,6 +269,14 @@ func (s *Store) queries(haste bool) *postgresdb.Queries {
 	return s.q
 }
 
+// poolFor is queries for what runs on pgx.
+func (s *Store) poolFor(haste bool) *sql.DB {
+	if haste {
+		return s.setDB
+	}
+	return s.db
+}
+
 // Ping returns nil when the database answers, within lookTimeout.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := look(ctx, s, "ping", func(ctx context.Context) (struct{}, error) { return struct{}{}, s.db.PingContext(ctx) })
@@ -351,8 +359,13 @@ func limit(ctx context.Context, d time.Duration) (context.Context, context.Cance
 	return context.WithTimeout(ctx, d)
 }
 
+// beginner is a pool or a connection.
+type beginner interface {
+	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
+}
+
 // inTx runs fn in one transaction, which is committed unless fn fails.
-func inTx[T any](ctx context.Context, db *sql.DB, o *sql.TxOptions, fn func(*postgresdb.Queries) (T, error)) (T, error) {
+func inTx[T any](ctx context.Context, db beginner, o *sql.TxOptions, fn func(*postgresdb.Queries) (T, error)) (T, error) {
 	var none T
 	tx, err := db.BeginTx(ctx, o)
 	if err != nil {

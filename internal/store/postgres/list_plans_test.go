@@ -1,0 +1,124 @@
+package postgres_test
+
+import (
+	"context"
+	"database/sql"
+	"math"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// listPlanner has queries of database/sql explained instead of run.
+type listPlanner struct {
+	*sql.DB
+	plan string
+}
+
+func (p *listPlanner) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := p.DB.QueryContext(ctx, "EXPLAIN (COSTS OFF) "+query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return nil, err
+		}
+		p.plan += line + "\n"
+	}
+	return nil, sql.ErrNoRows // there is nothing to return
+}
+
+func (p *listPlanner) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	p.QueryContext(ctx, query, args...)
+	return p.DB.QueryRowContext(ctx, query, args...)
+}
+
+// crowd stores 200,000 tasks of all statuses in 41 lanes; four of them have the type rare.
+const crowd = `
+SET session_replication_role = replica;
+INSERT INTO lanes (id, type, compatibility, priority) SELECT i + 1, 'type' || (i / 4), '{}', 100 * (i % 4 + 1) FROM generate_series(0, 39) AS i;
+INSERT INTO lanes (id, type, compatibility, priority) VALUES (41, 'rare', '{}', 100);
+INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, ready, fence, lease_secret,
+                        locked_by, last_worker_id, lease_until_utc, reserved_at_utc, finished_at_utc, created_at_utc, updated_at_utc)
+SELECT l.id, l.type, l.priority, '{}', '{}', t.status, CASE t.status WHEN 'completed' THEN 'succeeded' WHEN 'failed' THEN 'exhausted' END, 1, 5, now(),
+       t.status = 'queued' AND t.i % 2 = 0, 1, 's', CASE t.status WHEN 'processing' THEN 'w' END, 'w', CASE t.status WHEN 'processing' THEN now() END,
+       CASE t.status WHEN 'processing' THEN now() END, CASE WHEN t.status IN ('completed', 'failed') THEN now() END, now(), now()
+FROM (SELECT i, CASE WHEN i % 10000 = 3 THEN 'processing' WHEN i % 100 < 60 THEN 'completed' WHEN i % 100 < 70 THEN 'failed' ELSE 'queued' END AS status
+      FROM generate_series(1, 200000) AS i) AS t
+JOIN lanes AS l ON l.id = CASE t.i % 50000 WHEN 7 THEN 41 ELSE t.i * 7 % 40 + 1 END
+ORDER BY t.i`
+
+// TestListsReadByIndex looks at the plans of lists in a crowd, without statistics and with them. Each list has its way into the table, and no other.
+func TestListsReadByIndex(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	exec(t, other, "ALTER TABLE task_queue SET (autovacuum_enabled = off)")
+	exec(t, other, crowd)
+	const last = math.MaxInt64
+	byType := []string{"task_queue_ready", "task_queue_later_of_type", "task_queue_completed_of_type", "task_queue_failed_of_type", "task_queue_lease"}
+	lists := []struct {
+		name    string
+		explain func(q *postgresdb.Queries)
+		indexes []string // that may be used
+	}{
+		{"ListTasks", func(q *postgresdb.Queries) {
+			q.ListTasks(t.Context(), postgresdb.ListTasksParams{Before: last, Max: 100})
+		}, []string{"task_queue_pkey"}},
+		{"ListTasksByType", func(q *postgresdb.Queries) {
+			q.ListTasksByType(t.Context(), postgresdb.ListTasksByTypeParams{Before: last, Max: 100, Type: "rare"})
+		}, byType},
+		{"OldestQueuedAt", func(q *postgresdb.Queries) { q.OldestQueuedAt(t.Context()) }, []string{"task_queue_queued"}},
+	}
+	for _, status := range []task.Status{task.Queued, task.Completed, task.Failed} {
+		lists = append(lists, lists[1], lists[1])
+		lists[len(lists)-2].explain = func(q *postgresdb.Queries) {
+			q.ListTasksByType(t.Context(), postgresdb.ListTasksByTypeParams{Status: string(status), Before: last, Max: 100, Type: "rare"})
+		}
+		l := &lists[len(lists)-1]
+		l.name, l.indexes = "ListTasksByStatus", []string{"task_queue_" + string(status)}
+		l.explain = func(q *postgresdb.Queries) {
+			q.ListTasksByStatus(t.Context(), postgresdb.ListTasksByStatusParams{Status: status, Before: last, Max: 100})
+		}
+	}
+	for _, statistics := range []bool{false, true} {
+		if statistics {
+			exec(t, other, "ANALYZE")
+		}
+		for _, l := range lists {
+			p := &listPlanner{DB: st.ListDB()}
+			l.explain(postgresdb.New(p))
+			used := accessPaths(p.plan)
+			if len(used) == 0 {
+				t.Errorf("%s: no access to the table in the plan:\n%s", l.name, p.plan)
+			}
+			for _, index := range used {
+				if !slices.Contains(l.indexes, index) {
+					t.Errorf("%s reads by %q (statistics: %v):\n%s", l.name, index, statistics, p.plan)
+				}
+			}
+		}
+	}
+	p := &listPlanner{DB: st.ListDB()}
+	p.QueryContext(t.Context(), "SELECT id FROM task_queue WHERE type = 'rare'")
+	if used := accessPaths(p.plan); !slices.Equal(used, []string{""}) {
+		t.Errorf("of a planted scan of the table this was found: %q\n%s", used, p.plan)
+	}
+}
+
+var found = regexp.MustCompile(`using task_queue_pkey on task_queue t\n +Index Cond: \(id = n\.id\)\n`)
+
+var accessPath = regexp.MustCompile(`(?: using (\w+))? on task_queue\b`)
+
+// accessPaths returns the indexes by which a plan finds tasks, not those by which it reads what it has found; empty stands for the table itself.
+func accessPaths(plan string) (indexes []string) {
+	for _, m := range accessPath.FindAllStringSubmatch(found.ReplaceAllString(plan, ""), -1) {
+		indexes = append(indexes, m[1])
+	}
+	return indexes
+}

@@ -1,0 +1,100 @@
+-- ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
+-- name: ListLanesWithWork :many
+WITH RECURSIVE heads AS (
+    SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready ORDER BY r.lane_id, r.id LIMIT 1) AS lane_id
+    UNION ALL
+    SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready AND r.lane_id > h.lane_id ORDER BY r.lane_id, r.id LIMIT 1)
+    FROM heads AS h WHERE h.lane_id IS NOT NULL
+)
+SELECT CAST(h.lane_id AS bigint) AS lane_id FROM heads AS h WHERE h.lane_id IS NOT NULL;
+
+-- CountReady returns how many tasks the lanes have to claim, of those that have any.
+-- name: CountReady :many
+SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready
+FROM lane_counts AS c
+GROUP BY c.lane_id
+HAVING SUM(c.ready) > 0;
+
+-- A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils belongs to the n-th task that it
+-- takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
+-- task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
+-- FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
+-- that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
+
+-- ClaimInOrder takes up to @max tasks that nobody else holds: the oldest of each lane, as many as @most has in its place, lane after lane in the order given. It looks at no
+-- more lanes and tasks than it needs.
+-- name: ClaimInOrder :many
+WITH picked AS MATERIALIZED (
+    SELECT h.id
+    FROM (SELECT unnest(CAST(@lanes AS bigint[])) AS id, unnest(CAST(@most AS bigint[])) AS n) AS l
+    CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
+                        ORDER BY r.lane_id, r.id LIMIT l.n FOR UPDATE SKIP LOCKED) AS h
+    LIMIT CAST(@max AS bigint)
+), numbered AS MATERIALIZED (
+    SELECT p.id, row_number() OVER () AS n FROM picked AS p
+), slots AS MATERIALIZED (
+    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@lease_untils AS timestamptz[]) AS lease_untils
+)
+UPDATE task_queue AS t SET
+    updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
+    attempt_outcome = NULL, progress = NULL, progress_message = NULL
+FROM numbered AS p CROSS JOIN slots AS s
+WHERE t.id = ANY (ARRAY[p.id])
+RETURNING t.*;
+
+-- The next two differ in their order alone. They look at the first @width tasks of each lane given and take the first @max of these that nobody else
+-- holds. With fewer than @max returned, a wider look may find more.
+
+-- name: ClaimOldest :many
+WITH heads AS MATERIALIZED (
+    SELECT h.id
+    FROM (SELECT unnest(CAST(@lanes AS bigint[])) AS id) AS l
+    CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
+                        ORDER BY r.lane_id, r.id LIMIT CAST(@width AS bigint)) AS h
+    ORDER BY h.id
+    LIMIT CAST(@width AS bigint)
+), picked AS MATERIALIZED (
+    SELECT f.id
+    FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
+    LIMIT CAST(@max AS bigint)
+), numbered AS MATERIALIZED (
+    SELECT p.id, row_number() OVER () AS n FROM picked AS p
+), slots AS MATERIALIZED (
+    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@lease_untils AS timestamptz[]) AS lease_untils
+)
+UPDATE task_queue AS t SET
+    updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
+    attempt_outcome = NULL, progress = NULL, progress_message = NULL
+FROM numbered AS p CROSS JOIN slots AS s
+WHERE t.id = ANY (ARRAY[p.id])
+RETURNING t.*;
+
+-- name: ClaimNewest :many
+WITH heads AS MATERIALIZED (
+    SELECT h.id
+    FROM (SELECT unnest(CAST(@lanes AS bigint[])) AS id) AS l
+    CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
+                        ORDER BY r.lane_id DESC, r.id DESC LIMIT CAST(@width AS bigint)) AS h
+    ORDER BY h.id DESC
+    LIMIT CAST(@width AS bigint)
+), picked AS MATERIALIZED (
+    SELECT f.id
+    FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
+    LIMIT CAST(@max AS bigint)
+), numbered AS MATERIALIZED (
+    SELECT p.id, row_number() OVER () AS n FROM picked AS p
+), slots AS MATERIALIZED (
+    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@lease_untils AS timestamptz[]) AS lease_untils
+)
+UPDATE task_queue AS t SET
+    updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
+    attempt_outcome = NULL, progress = NULL, progress_message = NULL
+FROM numbered AS p CROSS JOIN slots AS s
+WHERE t.id = ANY (ARRAY[p.id])
+RETURNING t.*;
