@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -71,7 +72,7 @@ func (j JSON) Check() error {
 	if !utf8.ValidString(string(j)) {
 		return errors.New("must be valid UTF-8")
 	}
-	if Deeper(j, MaxDepth) {
+	if strings.Count(string(j), "{")+strings.Count(string(j), "[") > MaxDepth && Deeper(j, MaxDepth) { // few brackets cannot nest deep
 		return fmt.Errorf("must not nest deeper than %d", MaxDepth)
 	}
 	if !json.Valid([]byte(j)) {
