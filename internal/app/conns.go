@@ -20,7 +20,7 @@ type conns struct {
 
 // conn is one connection of a client.
 type conn struct {
-	timed
+	net.Conn
 	answering atomic.Bool // a request is being answered
 	unwatched atomic.Bool // nobody needs to know when the client goes
 }
@@ -85,7 +85,7 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{timed: newTimed(nc)}, nil
+	return &conn{Conn: nc}, nil
 }
 
 // Read reads as a connection does, but for one case. As soon as the body of a request has been read, http.Server has another goroutine read
@@ -96,7 +96,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 1 && c.unwatched.Load() {
 		return 0, nil
 	}
-	return c.timed.Read(p)
+	return c.Conn.Read(p)
 }
 
 // CloseWrite lets the client read the last answer before the connection is closed.

@@ -80,7 +80,7 @@ func TestNobodyReadsOneByteWhileNobodyWatches(t *testing.T) {
 	t.Parallel()
 	inner, client := net.Pipe()
 	defer client.Close()
-	c := &conn{timed: newTimed(inner)}
+	c := &conn{Conn: inner}
 	c.unwatched.Store(true)
 	if n, err := c.Read(make([]byte, 1)); n != 0 || err != nil {
 		t.Errorf("unwatched: %d bytes, error %v", n, err)
