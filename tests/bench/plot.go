@@ -35,7 +35,7 @@ func (h *Harness) grow(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	steps := sizes(h.Few, h.Many)
+	steps := sizes(h.Few, h.Grown)
 	for i, n := range steps {
 		if i > 0 {
 			n -= steps[i-1]

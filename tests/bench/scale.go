@@ -9,6 +9,7 @@ type Scale struct {
 	Seconds float64 // of one trial
 	Few     int     // rows of the small stores of P4 to P6
 	Many    int     // queued rows of the large ones; as many completed ones come on top
+	Grown   int     // queued rows at the end of -growth
 	Load    float64 // seconds of one round over HTTP
 	Idle    time.Duration
 	Margin  float64 // 0: goals as they are and rounds that agree; else goals are eased by so much and rounds may differ
@@ -16,10 +17,10 @@ type Scale struct {
 }
 
 var (
-	smoke = Scale{Name: "smoke", Rounds: 3, Seconds: 0.2, Margin: 8}
-	quick = Scale{Name: "quick", Rounds: 3, Seconds: 0.5, Few: 1000, Many: 50_000, Load: 1, Idle: 10 * time.Second}
-	usual = Scale{Name: "usual", Rounds: 5, Seconds: 1.5, Few: 1000, Many: 200_000, Load: 2, Idle: time.Minute, Extras: true}
-	full  = Scale{Name: "full", Rounds: 7, Seconds: 5, Few: 1000, Many: 1_000_000, Load: 5, Idle: time.Minute, Extras: true}
+	smoke = Scale{Name: "smoke", Rounds: 3, Seconds: 0.2, Few: 1000, Grown: 10_000, Margin: 8}
+	quick = Scale{Name: "quick", Rounds: 3, Seconds: 0.5, Few: 1000, Many: 50_000, Grown: 50_000, Load: 1, Idle: 10 * time.Second}
+	usual = Scale{Name: "usual", Rounds: 5, Seconds: 1.5, Few: 1000, Many: 200_000, Grown: 1_000_000, Load: 2, Idle: time.Minute, Extras: true}
+	full  = Scale{Name: "full", Rounds: 7, Seconds: 5, Few: 1000, Many: 1_000_000, Grown: 1_000_000, Load: 5, Idle: time.Minute, Extras: true}
 )
 
 // smokeGoals are ratios of work on the same disk by the same processors, so that a slow machine is slow for both sides.

@@ -39,7 +39,7 @@ func (p *listPlanner) QueryRowContext(ctx context.Context, query string, args ..
 	return p.DB.QueryRowContext(ctx, query, args...)
 }
 
-// crowd stores 200,000 tasks of all statuses in 41 lanes; four of them have the type rare.
+// crowd stores a million tasks of all statuses in 41 lanes; four of them have the type rare.
 const crowd = `
 SET session_replication_role = replica;
 INSERT INTO lanes (id, type, compatibility, priority) SELECT i + 1, 'type' || (i / 4), '{}', 100 * (i % 4 + 1) FROM generate_series(0, 39) AS i;
@@ -50,13 +50,16 @@ SELECT l.id, l.type, l.priority, '{}', '{}', t.status, CASE t.status WHEN 'compl
        t.status = 'queued' AND t.i % 2 = 0, 1, 's', CASE t.status WHEN 'processing' THEN 'w' END, 'w', CASE t.status WHEN 'processing' THEN now() END,
        CASE t.status WHEN 'processing' THEN now() END, CASE WHEN t.status IN ('completed', 'failed') THEN now() END, now(), now()
 FROM (SELECT i, CASE WHEN i % 10000 = 3 THEN 'processing' WHEN i % 100 < 60 THEN 'completed' WHEN i % 100 < 70 THEN 'failed' ELSE 'queued' END AS status
-      FROM generate_series(1, 200000) AS i) AS t
+      FROM generate_series(1, 1000000) AS i) AS t
 JOIN lanes AS l ON l.id = CASE t.i % 50000 WHEN 7 THEN 41 ELSE t.i * 7 % 40 + 1 END
 ORDER BY t.i`
 
-// TestListsReadByIndex looks at the plans of lists in a crowd, without statistics and with them. Each list has its way into the table, and no other.
-func TestListsReadByIndex(t *testing.T) {
+// TestPlans looks at the plans of all queries in a crowd, without statistics and with them. Each list has its way into the table, and no other.
+func TestPlans(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("fills a database with a million tasks")
+	}
 	st, other := open(t, "")
 	exec(t, other, "ALTER TABLE task_queue SET (autovacuum_enabled = off)")
 	exec(t, other, crowd)
@@ -87,9 +90,12 @@ func TestListsReadByIndex(t *testing.T) {
 		}
 	}
 	for _, statistics := range []bool{false, true} {
+		golden := "plans_without_statistics.golden"
 		if statistics {
 			exec(t, other, "ANALYZE")
+			golden = "plans.golden"
 		}
+		checkGolden(t, st, golden)
 		for _, l := range lists {
 			p := &listPlanner{DB: st.ListDB()}
 			l.explain(postgresdb.New(p))
