@@ -57,9 +57,6 @@ ORDER BY t.i`
 // TestPlans looks at the plans of all queries in a crowd, without statistics and with them. Each list has its way into the table, and no other.
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("fills a database with a million tasks")
-	}
 	st, other := open(t, "")
 	exec(t, other, "ALTER TABLE task_queue SET (autovacuum_enabled = off)")
 	exec(t, other, crowd)

@@ -66,9 +66,6 @@ var planted = map[string][]string{
 // a table or an index, or sorts, is refused but for planAllowed: a plan is not right because it was written down.
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("fills a database with a million tasks")
-	}
 	c := crowded(t)
 	for query, want := range planted {
 		if got := problems("planted", plan(t, c, query)); !slices.Equal(got, want) {
