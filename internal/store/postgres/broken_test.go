@@ -17,21 +17,24 @@ import (
 	"github.com/prismq/thequeue/internal/testdb"
 )
 
-// proxy stands between a store and its server. Armed, it waits for the next answer of the server on a connection that is not new and ends it
+// proxy stands between a store and its server. Armed, it waits for the next answer of the server on a connection that was there before and ends it
 // instead of passing the answer on: the server has done what it was told, and nobody knows.
 type proxy struct {
 	net.Listener
 	server string
-	armed  atomic.Bool
-	silent atomic.Bool // no answer comes any more, and the connections stay
+	conns  atomic.Int64 // accepted so far
+	old    atomic.Int64 // of these were there when it was armed; 0: not armed
+	silent atomic.Bool  // no answer comes any more, and the connections stay
 }
 
-const newFor = 200 * time.Millisecond
+func (p *proxy) arm() { p.old.Store(p.conns.Load()) }
 
-// arm returns when all connections are old enough.
-func (p *proxy) arm() {
-	time.Sleep(newFor)
-	p.armed.Store(true)
+func (p *proxy) armed() bool { return p.old.Load() > 0 }
+
+// breaks reports whether the n-th connection is to end now. It says so once.
+func (p *proxy) breaks(n int64) bool {
+	old := p.old.Load()
+	return n <= old && p.old.CompareAndSwap(old, 0)
 }
 
 func newProxy(t *testing.T, server string) *proxy {
@@ -48,13 +51,13 @@ func newProxy(t *testing.T, server string) *proxy {
 			if err != nil {
 				return
 			}
-			go p.pass(c)
+			go p.pass(c, p.conns.Add(1))
 		}
 	}()
 	return p
 }
 
-func (p *proxy) pass(client net.Conn) {
+func (p *proxy) pass(client net.Conn, number int64) {
 	defer client.Close()
 	server, err := net.Dial("tcp", p.server)
 	if err != nil {
@@ -62,10 +65,10 @@ func (p *proxy) pass(client net.Conn) {
 	}
 	defer server.Close()
 	go io.Copy(server, client) // ends with the connection
-	buf, begin := make([]byte, 1<<16), time.Now()
+	buf := make([]byte, 1<<16)
 	for {
 		n, err := server.Read(buf)
-		if err != nil || time.Since(begin) > newFor && p.armed.Swap(false) {
+		if err != nil || p.breaks(number) {
 			return
 		}
 		if p.silent.Load() {
@@ -141,7 +144,7 @@ func TestTheEndOfAnAttemptIsSettledByItsTokenWhenTheConnectionBreaks(t *testing.
 		if now, err := direct.GetTask(t.Context(), claimed.ID); err != nil || now.Status == task.Processing || now.Status != got.Status || !now.UpdatedAtUTC.Equal(got.UpdatedAtUTC) {
 			t.Errorf("%s: answered %s, stored %s, error %v", name, got.Status, now.Status, err)
 		}
-		if p.armed.Load() {
+		if p.armed() {
 			t.Errorf("%s: no connection was broken", name)
 		}
 		// A second time it is not this call that ended it.
@@ -158,8 +161,8 @@ func TestAnInsertIsSettledByItsKeyWhenTheConnectionBreaks(t *testing.T) {
 	key := "once"
 	p.arm()
 	stored, created, err := insertOne(t, through, &key)
-	if err != nil || !created || p.armed.Load() {
-		t.Errorf("with a key: created %v, error %v, still armed %v", created, err, p.armed.Load())
+	if err != nil || !created || p.armed() {
+		t.Errorf("with a key: created %v, error %v, still armed %v", created, err, p.armed())
 	}
 	again, created, err := insertOne(t, through, &key) // and known again
 	if err != nil || created || again.ID != stored.ID {
@@ -209,12 +212,13 @@ func TestASetIsSettledOneByOneWhenTheConnectionBreaks(t *testing.T) {
 				}
 			})
 		}
-		if time.Sleep(newFor); broken { // all are waiting
+		await(t, n, through.EndsThatWait)
+		if broken {
 			p.arm()
 		}
 		release()
 		wg.Wait()
-		if p.armed.Load() {
+		if p.armed() {
 			t.Error("no connection was broken")
 		}
 		for _, h := range held {
@@ -241,7 +245,7 @@ func TestWhatIsReadIsReadAgainWhenTheConnectionBreaks(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if p.armed.Load() {
+		if p.armed() {
 			t.Errorf("%s: no connection was broken", name)
 		}
 	}

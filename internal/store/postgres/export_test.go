@@ -26,6 +26,13 @@ func (s *Store) HoldSets() (release func()) {
 	}
 }
 
+// EndsThatWait returns how many ends of attempts wait for their set.
+func (s *Store) EndsThatWait(context.Context) (int, error) {
+	s.ends.mu.Lock()
+	defer s.ends.mu.Unlock()
+	return len(s.ends.waiting), nil
+}
+
 // MeasureFrom returns a clock of the database as seen from a machine with the clock given, and a function that measures again.
 func (s *Store) MeasureFrom(base task.Clock) (task.Clock, func(context.Context) error) {
 	c := &databaseClock{base: base}

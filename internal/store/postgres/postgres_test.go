@@ -502,7 +502,7 @@ func TestATaskThatSomebodyHasLockedKeepsNoOthersWaiting(t *testing.T) {
 			completed <- h.ID
 		}()
 	}
-	time.Sleep(100 * time.Millisecond) // most have gathered
+	await(t, n, st.EndsThatWait)
 	release()
 	for range n - 1 {
 		if id := <-completed; id == held[3].ID {
