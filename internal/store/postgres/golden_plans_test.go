@@ -5,21 +5,18 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/prismq/thequeue/internal/store/postgres"
+	"github.com/prismq/thequeue/internal/testdb/generated"
 )
 
 // goldenVersion is the version of PostgreSQL whose plans the golden files hold.
@@ -157,31 +154,14 @@ func readsAll(plan string) (found []string) {
 	return found
 }
 
-// allQueries returns the generated queries of this engine by name, but for elsewhere and for those of the server's own tables, whose plans depend on the server; those that are generated twice are the same but for the form of arrays, and the ones that
-// run are of postgressets.
+// allQueries returns the generated queries of this engine by name, but for elsewhere and for those of the server's own tables, whose plans depend on
+// the server. Those that are generated twice are the same but for the form of arrays, and the ones that run are of postgressets.
 func allQueries(t *testing.T) map[string]string {
 	t.Helper()
-	out := map[string]string{}
-	for _, folder := range []string{"postgresdb", "postgressets"} {
-		names, err := filepath.Glob(filepath.Join("..", "..", "..", "db", folder, "*.sql.go"))
-		if err != nil || len(names) == 0 {
-			t.Fatalf("no generated queries: %v", err)
-		}
-		for _, name := range names {
-			f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ast.Inspect(f, func(n ast.Node) bool {
-				if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-					text, _ := strconv.Unquote(lit.Value) // else it is none
-					if head, ok := strings.CutPrefix(text, "-- name: "); ok && !slices.Contains(elsewhere, strings.Fields(head)[0]) && !strings.Contains(text, "pg_stat_activity") {
-						out[strings.Fields(head)[0]] = text
-					}
-				}
-				return true
-			})
-		}
-	}
+	out := generated.Queries(t, "postgresdb")
+	maps.Copy(out, generated.Queries(t, "postgressets"))
+	maps.DeleteFunc(out, func(name, text string) bool {
+		return slices.Contains(elsewhere, name) || strings.Contains(text, "pg_stat_activity")
+	})
 	return out
 }

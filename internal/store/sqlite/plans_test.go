@@ -5,9 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"net/url"
 	"os"
@@ -21,6 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
+
+	"github.com/prismq/thequeue/internal/testdb/generated"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -72,7 +71,7 @@ func TestPlans(t *testing.T) {
 			t.Errorf("in the plan of %q these were found: %q, want %q", query, got, want)
 		}
 	}
-	queries := allQueries(t)
+	queries := generated.Queries(t, "sqlitedb")
 	names := slices.Sorted(maps.Keys(queries))
 	before := plansOf(t, c, queries)
 	analyze(t, c)
@@ -231,32 +230,6 @@ func connTo(t *testing.T, path string) (c *sqlite3.Conn, closed func() error) {
 		t.Fatal(err)
 	}
 	return c, func() error { return errors.Join(conn.Close(), db.Close()) }
-}
-
-// allQueries returns the SQL of every generated query by its name.
-func allQueries(t *testing.T) map[string]string {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join("..", "..", "..", "db", "sqlitedb", "*.sql.go"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no generated queries: %v", err)
-	}
-	out := map[string]string{}
-	for _, name := range names {
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(f, func(n ast.Node) bool {
-			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-				text, _ := strconv.Unquote(lit.Value) // else it is none
-				if head, ok := strings.CutPrefix(text, "-- name: "); ok {
-					out[strings.Fields(head)[0]] = text
-				}
-			}
-			return true
-		})
-	}
-	return out
 }
 
 // plansOf returns the plan of each query as text.
