@@ -39,7 +39,6 @@ type Querier interface {
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
-	ListLanes(ctx context.Context, ids string) ([]Lane, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
