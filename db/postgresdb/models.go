@@ -48,6 +48,32 @@ type Log struct {
 	Details *task.JSON
 }
 
+type Schedule struct {
+	Name          string
+	Cron          string
+	Timezone      string
+	Task          task.JSON
+	Misfire       task.Misfire
+	MaxMisfires   int
+	Overlap       task.Overlap
+	JitterSeconds float64
+	Paused        bool
+	NextTickUTC   *time.Time
+	LastTickUTC   *time.Time
+	LastTaskID    *int64
+	LastSkipped   *string
+	Version       int64
+	CreatedAtUTC  time.Time
+	UpdatedAtUTC  time.Time
+}
+
+type ScheduleTick struct {
+	Schedule string
+	TickUTC  time.Time
+	TaskID   int64
+	Live     bool
+}
+
 type Task struct {
 	ID                   int64
 	LaneID               int64

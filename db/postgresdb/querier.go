@@ -10,6 +10,8 @@ import (
 )
 
 type Querier interface {
+	// AdvanceSchedule returns no row when the schedule is not of this version any more.
+	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
@@ -17,10 +19,13 @@ type Querier interface {
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
+	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
+	// EndTicks notes which tasks of a schedule have ended.
+	EndTicks(ctx context.Context, schedule string) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
@@ -28,20 +33,31 @@ type Querier interface {
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	GetSchedule(ctx context.Context, name string) (Schedule, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
 	GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error)
+	// GetTick returns the task that was made for a tick.
+	GetTick(ctx context.Context, arg GetTickParams) (int64, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
 	// HoldsLease keeps the lease as it is until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
+	// InsertSchedule returns no row when there is one of this name.
+	InsertSchedule(ctx context.Context, arg InsertScheduleParams) (Schedule, error)
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
+	InsertTick(ctx context.Context, arg InsertTickParams) error
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
+	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
+	// ListLiveTicks returns the tasks of a schedule that have not ended.
+	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	ListSchedules(ctx context.Context) ([]Schedule, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
 	// ListTasks returns tasks newest first, from below the id given.
@@ -56,10 +72,13 @@ type Querier interface {
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	Listen(ctx context.Context) error
+	// LockSchedule returns no row when the schedule is not of this version any more; else nobody changes it before the end of the transaction.
+	LockSchedule(ctx context.Context, arg LockScheduleParams) (int64, error)
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
 	NextRunAfter(ctx context.Context) (time.Time, error)
+	NextTick(ctx context.Context) (*time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	// ReadClock returns the clock of the database in microseconds since 1970.
@@ -76,6 +95,8 @@ type Querier interface {
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
+	// UpdateSchedule returns no row when the schedule is not of this version any more.
+	UpdateSchedule(ctx context.Context, arg UpdateScheduleParams) (Schedule, error)
 	UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (Worker, error)
 }
 

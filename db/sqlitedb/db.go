@@ -27,6 +27,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addLaneCountsStmt, err = db.PrepareContext(ctx, addLaneCounts); err != nil {
 		return nil, fmt.Errorf("error preparing query AddLaneCounts: %w", err)
 	}
+	if q.advanceScheduleStmt, err = db.PrepareContext(ctx, advanceSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query AdvanceSchedule: %w", err)
+	}
 	if q.cancelTaskStmt, err = db.PrepareContext(ctx, cancelTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTask: %w", err)
 	}
@@ -39,11 +42,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
+	if q.deleteScheduleStmt, err = db.PrepareContext(ctx, deleteSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteSchedule: %w", err)
+	}
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
 	}
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
+	}
+	if q.endTicksStmt, err = db.PrepareContext(ctx, endTicks); err != nil {
+		return nil, fmt.Errorf("error preparing query EndTicks: %w", err)
 	}
 	if q.expireTasksStmt, err = db.PrepareContext(ctx, expireTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ExpireTasks: %w", err)
@@ -60,11 +69,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
 	}
+	if q.getScheduleStmt, err = db.PrepareContext(ctx, getSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query GetSchedule: %w", err)
+	}
 	if q.getTaskStmt, err = db.PrepareContext(ctx, getTask); err != nil {
 		return nil, fmt.Errorf("error preparing query GetTask: %w", err)
 	}
 	if q.getTaskByKeyStmt, err = db.PrepareContext(ctx, getTaskByKey); err != nil {
 		return nil, fmt.Errorf("error preparing query GetTaskByKey: %w", err)
+	}
+	if q.getTickStmt, err = db.PrepareContext(ctx, getTick); err != nil {
+		return nil, fmt.Errorf("error preparing query GetTick: %w", err)
 	}
 	if q.getWorkerStmt, err = db.PrepareContext(ctx, getWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query GetWorker: %w", err)
@@ -84,14 +99,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertLogStmt, err = db.PrepareContext(ctx, insertLog); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLog: %w", err)
 	}
+	if q.insertScheduleStmt, err = db.PrepareContext(ctx, insertSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertSchedule: %w", err)
+	}
 	if q.insertTaskStmt, err = db.PrepareContext(ctx, insertTask); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTask: %w", err)
+	}
+	if q.insertTickStmt, err = db.PrepareContext(ctx, insertTick); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertTick: %w", err)
 	}
 	if q.keepAttemptStmt, err = db.PrepareContext(ctx, keepAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAttempt: %w", err)
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
+	}
+	if q.listDueSchedulesStmt, err = db.PrepareContext(ctx, listDueSchedules); err != nil {
+		return nil, fmt.Errorf("error preparing query ListDueSchedules: %w", err)
 	}
 	if q.listExpiredLeasesStmt, err = db.PrepareContext(ctx, listExpiredLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query ListExpiredLeases: %w", err)
@@ -101,6 +125,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
+	}
+	if q.listLiveTicksStmt, err = db.PrepareContext(ctx, listLiveTicks); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLiveTicks: %w", err)
 	}
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
@@ -116,6 +143,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
+	}
+	if q.listSchedulesStmt, err = db.PrepareContext(ctx, listSchedules); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSchedules: %w", err)
 	}
 	if q.listStatusSummaryStmt, err = db.PrepareContext(ctx, listStatusSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListStatusSummary: %w", err)
@@ -138,6 +168,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listWorkersStmt, err = db.PrepareContext(ctx, listWorkers); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkers: %w", err)
 	}
+	if q.lockScheduleStmt, err = db.PrepareContext(ctx, lockSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query LockSchedule: %w", err)
+	}
 	if q.newestTaskAtStmt, err = db.PrepareContext(ctx, newestTaskAt); err != nil {
 		return nil, fmt.Errorf("error preparing query NewestTaskAt: %w", err)
 	}
@@ -149,6 +182,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.nextRunAfterStmt, err = db.PrepareContext(ctx, nextRunAfter); err != nil {
 		return nil, fmt.Errorf("error preparing query NextRunAfter: %w", err)
+	}
+	if q.nextTickStmt, err = db.PrepareContext(ctx, nextTick); err != nil {
+		return nil, fmt.Errorf("error preparing query NextTick: %w", err)
 	}
 	if q.oldestQueuedAtStmt, err = db.PrepareContext(ctx, oldestQueuedAt); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueuedAt: %w", err)
@@ -177,6 +213,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
 	}
+	if q.updateScheduleStmt, err = db.PrepareContext(ctx, updateSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateSchedule: %w", err)
+	}
 	if q.upsertWorkerStmt, err = db.PrepareContext(ctx, upsertWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query UpsertWorker: %w", err)
 	}
@@ -188,6 +227,11 @@ func (q *Queries) Close() error {
 	if q.addLaneCountsStmt != nil {
 		if cerr := q.addLaneCountsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addLaneCountsStmt: %w", cerr)
+		}
+	}
+	if q.advanceScheduleStmt != nil {
+		if cerr := q.advanceScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing advanceScheduleStmt: %w", cerr)
 		}
 	}
 	if q.cancelTaskStmt != nil {
@@ -210,6 +254,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
 		}
 	}
+	if q.deleteScheduleStmt != nil {
+		if cerr := q.deleteScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteScheduleStmt: %w", cerr)
+		}
+	}
 	if q.deleteTaskStmt != nil {
 		if cerr := q.deleteTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTaskStmt: %w", cerr)
@@ -218,6 +267,11 @@ func (q *Queries) Close() error {
 	if q.deleteWorkerStmt != nil {
 		if cerr := q.deleteWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
+		}
+	}
+	if q.endTicksStmt != nil {
+		if cerr := q.endTicksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endTicksStmt: %w", cerr)
 		}
 	}
 	if q.expireTasksStmt != nil {
@@ -245,6 +299,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
 		}
 	}
+	if q.getScheduleStmt != nil {
+		if cerr := q.getScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getScheduleStmt: %w", cerr)
+		}
+	}
 	if q.getTaskStmt != nil {
 		if cerr := q.getTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getTaskStmt: %w", cerr)
@@ -253,6 +312,11 @@ func (q *Queries) Close() error {
 	if q.getTaskByKeyStmt != nil {
 		if cerr := q.getTaskByKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getTaskByKeyStmt: %w", cerr)
+		}
+	}
+	if q.getTickStmt != nil {
+		if cerr := q.getTickStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getTickStmt: %w", cerr)
 		}
 	}
 	if q.getWorkerStmt != nil {
@@ -285,9 +349,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertLogStmt: %w", cerr)
 		}
 	}
+	if q.insertScheduleStmt != nil {
+		if cerr := q.insertScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertScheduleStmt: %w", cerr)
+		}
+	}
 	if q.insertTaskStmt != nil {
 		if cerr := q.insertTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertTaskStmt: %w", cerr)
+		}
+	}
+	if q.insertTickStmt != nil {
+		if cerr := q.insertTickStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertTickStmt: %w", cerr)
 		}
 	}
 	if q.keepAttemptStmt != nil {
@@ -298,6 +372,11 @@ func (q *Queries) Close() error {
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.listDueSchedulesStmt != nil {
+		if cerr := q.listDueSchedulesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listDueSchedulesStmt: %w", cerr)
 		}
 	}
 	if q.listExpiredLeasesStmt != nil {
@@ -313,6 +392,11 @@ func (q *Queries) Close() error {
 	if q.listLanesStmt != nil {
 		if cerr := q.listLanesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLanesStmt: %w", cerr)
+		}
+	}
+	if q.listLiveTicksStmt != nil {
+		if cerr := q.listLiveTicksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLiveTicksStmt: %w", cerr)
 		}
 	}
 	if q.listLogsStmt != nil {
@@ -338,6 +422,11 @@ func (q *Queries) Close() error {
 	if q.listRecentFailuresStmt != nil {
 		if cerr := q.listRecentFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
+		}
+	}
+	if q.listSchedulesStmt != nil {
+		if cerr := q.listSchedulesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSchedulesStmt: %w", cerr)
 		}
 	}
 	if q.listStatusSummaryStmt != nil {
@@ -375,6 +464,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listWorkersStmt: %w", cerr)
 		}
 	}
+	if q.lockScheduleStmt != nil {
+		if cerr := q.lockScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockScheduleStmt: %w", cerr)
+		}
+	}
 	if q.newestTaskAtStmt != nil {
 		if cerr := q.newestTaskAtStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing newestTaskAtStmt: %w", cerr)
@@ -393,6 +487,11 @@ func (q *Queries) Close() error {
 	if q.nextRunAfterStmt != nil {
 		if cerr := q.nextRunAfterStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing nextRunAfterStmt: %w", cerr)
+		}
+	}
+	if q.nextTickStmt != nil {
+		if cerr := q.nextTickStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextTickStmt: %w", cerr)
 		}
 	}
 	if q.oldestQueuedAtStmt != nil {
@@ -440,6 +539,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing touchWorkerStmt: %w", cerr)
 		}
 	}
+	if q.updateScheduleStmt != nil {
+		if cerr := q.updateScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateScheduleStmt: %w", cerr)
+		}
+	}
 	if q.upsertWorkerStmt != nil {
 		if cerr := q.upsertWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing upsertWorkerStmt: %w", cerr)
@@ -485,36 +589,46 @@ type Queries struct {
 	db                       DBTX
 	tx                       *sql.Tx
 	addLaneCountsStmt        *sql.Stmt
+	advanceScheduleStmt      *sql.Stmt
 	cancelTaskStmt           *sql.Stmt
 	claimTaskStmt            *sql.Stmt
 	completeTaskStmt         *sql.Stmt
 	countTasksStmt           *sql.Stmt
+	deleteScheduleStmt       *sql.Stmt
 	deleteTaskStmt           *sql.Stmt
 	deleteWorkerStmt         *sql.Stmt
+	endTicksStmt             *sql.Stmt
 	expireTasksStmt          *sql.Stmt
 	extendLeaseStmt          *sql.Stmt
 	failExpiredLeasesStmt    *sql.Stmt
 	failTaskStmt             *sql.Stmt
 	getLaneStmt              *sql.Stmt
+	getScheduleStmt          *sql.Stmt
 	getTaskStmt              *sql.Stmt
 	getTaskByKeyStmt         *sql.Stmt
+	getTickStmt              *sql.Stmt
 	getWorkerStmt            *sql.Stmt
 	holdsLeaseStmt           *sql.Stmt
 	insertAttemptStmt        *sql.Stmt
 	insertKeyedTaskStmt      *sql.Stmt
 	insertLaneStmt           *sql.Stmt
 	insertLogStmt            *sql.Stmt
+	insertScheduleStmt       *sql.Stmt
 	insertTaskStmt           *sql.Stmt
+	insertTickStmt           *sql.Stmt
 	keepAttemptStmt          *sql.Stmt
 	listAttemptsStmt         *sql.Stmt
+	listDueSchedulesStmt     *sql.Stmt
 	listExpiredLeasesStmt    *sql.Stmt
 	listGuardsStmt           *sql.Stmt
 	listLanesStmt            *sql.Stmt
+	listLiveTicksStmt        *sql.Stmt
 	listLogsStmt             *sql.Stmt
 	listNewestReadyStmt      *sql.Stmt
 	listOldestReadyStmt      *sql.Stmt
 	listPastDeadlineStmt     *sql.Stmt
 	listRecentFailuresStmt   *sql.Stmt
+	listSchedulesStmt        *sql.Stmt
 	listStatusSummaryStmt    *sql.Stmt
 	listTaskPerformanceStmt  *sql.Stmt
 	listTasksStmt            *sql.Stmt
@@ -522,10 +636,12 @@ type Queries struct {
 	listTypeSummaryStmt      *sql.Stmt
 	listWorkerStatusStmt     *sql.Stmt
 	listWorkersStmt          *sql.Stmt
+	lockScheduleStmt         *sql.Stmt
 	newestTaskAtStmt         *sql.Stmt
 	nextDeadlineStmt         *sql.Stmt
 	nextLeaseEndStmt         *sql.Stmt
 	nextRunAfterStmt         *sql.Stmt
+	nextTickStmt             *sql.Stmt
 	oldestQueuedAtStmt       *sql.Stmt
 	promoteDueStmt           *sql.Stmt
 	readClockStmt            *sql.Stmt
@@ -535,6 +651,7 @@ type Queries struct {
 	retryTaskStmt            *sql.Stmt
 	startTaskStmt            *sql.Stmt
 	touchWorkerStmt          *sql.Stmt
+	updateScheduleStmt       *sql.Stmt
 	upsertWorkerStmt         *sql.Stmt
 }
 
@@ -543,36 +660,46 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		db:                       tx,
 		tx:                       tx,
 		addLaneCountsStmt:        q.addLaneCountsStmt,
+		advanceScheduleStmt:      q.advanceScheduleStmt,
 		cancelTaskStmt:           q.cancelTaskStmt,
 		claimTaskStmt:            q.claimTaskStmt,
 		completeTaskStmt:         q.completeTaskStmt,
 		countTasksStmt:           q.countTasksStmt,
+		deleteScheduleStmt:       q.deleteScheduleStmt,
 		deleteTaskStmt:           q.deleteTaskStmt,
 		deleteWorkerStmt:         q.deleteWorkerStmt,
+		endTicksStmt:             q.endTicksStmt,
 		expireTasksStmt:          q.expireTasksStmt,
 		extendLeaseStmt:          q.extendLeaseStmt,
 		failExpiredLeasesStmt:    q.failExpiredLeasesStmt,
 		failTaskStmt:             q.failTaskStmt,
 		getLaneStmt:              q.getLaneStmt,
+		getScheduleStmt:          q.getScheduleStmt,
 		getTaskStmt:              q.getTaskStmt,
 		getTaskByKeyStmt:         q.getTaskByKeyStmt,
+		getTickStmt:              q.getTickStmt,
 		getWorkerStmt:            q.getWorkerStmt,
 		holdsLeaseStmt:           q.holdsLeaseStmt,
 		insertAttemptStmt:        q.insertAttemptStmt,
 		insertKeyedTaskStmt:      q.insertKeyedTaskStmt,
 		insertLaneStmt:           q.insertLaneStmt,
 		insertLogStmt:            q.insertLogStmt,
+		insertScheduleStmt:       q.insertScheduleStmt,
 		insertTaskStmt:           q.insertTaskStmt,
+		insertTickStmt:           q.insertTickStmt,
 		keepAttemptStmt:          q.keepAttemptStmt,
 		listAttemptsStmt:         q.listAttemptsStmt,
+		listDueSchedulesStmt:     q.listDueSchedulesStmt,
 		listExpiredLeasesStmt:    q.listExpiredLeasesStmt,
 		listGuardsStmt:           q.listGuardsStmt,
 		listLanesStmt:            q.listLanesStmt,
+		listLiveTicksStmt:        q.listLiveTicksStmt,
 		listLogsStmt:             q.listLogsStmt,
 		listNewestReadyStmt:      q.listNewestReadyStmt,
 		listOldestReadyStmt:      q.listOldestReadyStmt,
 		listPastDeadlineStmt:     q.listPastDeadlineStmt,
 		listRecentFailuresStmt:   q.listRecentFailuresStmt,
+		listSchedulesStmt:        q.listSchedulesStmt,
 		listStatusSummaryStmt:    q.listStatusSummaryStmt,
 		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,
 		listTasksStmt:            q.listTasksStmt,
@@ -580,10 +707,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listTypeSummaryStmt:      q.listTypeSummaryStmt,
 		listWorkerStatusStmt:     q.listWorkerStatusStmt,
 		listWorkersStmt:          q.listWorkersStmt,
+		lockScheduleStmt:         q.lockScheduleStmt,
 		newestTaskAtStmt:         q.newestTaskAtStmt,
 		nextDeadlineStmt:         q.nextDeadlineStmt,
 		nextLeaseEndStmt:         q.nextLeaseEndStmt,
 		nextRunAfterStmt:         q.nextRunAfterStmt,
+		nextTickStmt:             q.nextTickStmt,
 		oldestQueuedAtStmt:       q.oldestQueuedAtStmt,
 		promoteDueStmt:           q.promoteDueStmt,
 		readClockStmt:            q.readClockStmt,
@@ -593,6 +722,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		retryTaskStmt:            q.retryTaskStmt,
 		startTaskStmt:            q.startTaskStmt,
 		touchWorkerStmt:          q.touchWorkerStmt,
+		updateScheduleStmt:       q.updateScheduleStmt,
 		upsertWorkerStmt:         q.upsertWorkerStmt,
 	}
 }

@@ -13,12 +13,17 @@ import (
 type Querier interface {
 	// AddLaneCounts adds to the counters of a lane.
 	AddLaneCounts(ctx context.Context, arg AddLaneCountsParams) error
+	// AdvanceSchedule returns no row when the schedule is not of this version any more.
+	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	ClaimTask(ctx context.Context, arg ClaimTaskParams) (int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
+	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
+	// EndTicks notes which tasks of a schedule have ended.
+	EndTicks(ctx context.Context, schedule string) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
@@ -26,8 +31,11 @@ type Querier interface {
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	GetSchedule(ctx context.Context, name string) (Schedule, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
 	GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error)
+	// GetTick returns the task that was made for a tick.
+	GetTick(ctx context.Context, arg GetTickParams) (int64, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	// InsertAttempt writes an attempt that has ended already.
@@ -36,12 +44,17 @@ type Querier interface {
 	InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
+	// InsertSchedule returns no row when there is one of this name.
+	InsertSchedule(ctx context.Context, arg InsertScheduleParams) (Schedule, error)
 	// InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
 	InsertTask(ctx context.Context, arg InsertTaskParams) error
+	InsertTick(ctx context.Context, arg InsertTickParams) error
 	// KeepAttempt writes the attempt that is about to end into the history. No row: this is not its live lease.
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
+	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
 	// ListExpiredLeases returns tasks whose lease ended not later than @now, the earliest first.
 	ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesParams) ([]Task, error)
 	// What only the one writer of SQLite does: it keeps the counters and the history itself, reads a task before it changes it, and so needs no
@@ -53,6 +66,8 @@ type Querier interface {
 	ListGuards(ctx context.Context) ([]interface{}, error)
 	// ListLanes returns all lanes with the number of tasks that can be claimed.
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
+	// ListLiveTicks returns the tasks of a schedule that have not ended.
+	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
 	// ListNewestReady returns the last ready tasks of a lane below the id given, newest first.
@@ -61,6 +76,7 @@ type Querier interface {
 	ListOldestReady(ctx context.Context, arg ListOldestReadyParams) ([]Task, error)
 	ListPastDeadline(ctx context.Context, arg ListPastDeadlineParams) ([]Task, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	ListSchedules(ctx context.Context) ([]Schedule, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
 	// ListTasks returns tasks newest first, from below the id given.
@@ -72,10 +88,13 @@ type Querier interface {
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
+	// LockSchedule returns no row when the schedule is not of this version any more; else nobody changes it before the end of the transaction.
+	LockSchedule(ctx context.Context, arg LockScheduleParams) (int64, error)
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
 	NextRunAfter(ctx context.Context) (time.Time, error)
+	NextTick(ctx context.Context) (*time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	// ReadClock returns the clock of the database in microseconds since 1970.
@@ -90,6 +109,8 @@ type Querier interface {
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
+	// UpdateSchedule returns no row when the schedule is not of this version any more.
+	UpdateSchedule(ctx context.Context, arg UpdateScheduleParams) (Schedule, error)
 	UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (Worker, error)
 }
 

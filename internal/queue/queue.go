@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prismq/thequeue/internal/schedule"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -20,6 +21,7 @@ type Options struct {
 	Clock           task.Clock              // nil: the store's
 	Rand            *rand.Rand              // jitter and the draws of weighted_random; nil: seeded by the system
 	Secret          func() string           // the random half of tokens; nil: 128 bits of the system in hexadecimal
+	Jitter          schedule.Jitter         // of schedules; nil: schedule.Spread
 	Backoff         map[string]task.Backoff // retry policy by task type; a type not named has task.DefaultBackoff
 	MaxPayloadBytes int                     // the longest payload and result; 0: 1 MiB
 	Log             *slog.Logger            // nil: discards
@@ -56,6 +58,9 @@ func New(st store.Store, o Options) *Queue {
 	}
 	if o.Secret == nil {
 		o.Secret = systemSecret
+	}
+	if o.Jitter == nil {
+		o.Jitter = schedule.Spread
 	}
 	if o.MaxPayloadBytes == 0 {
 		o.MaxPayloadBytes = DefaultMaxPayloadBytes

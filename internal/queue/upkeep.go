@@ -28,7 +28,7 @@ type listener interface {
 	Listen(ctx context.Context, woken func(lanes []task.Lane))
 }
 
-// Run takes back expired leases, makes due tasks ready, and ends those past their deadline, each when its time comes, until ctx
+// Run takes back expired leases, makes due tasks ready, ends those past their deadline and makes the tasks of schedules, each when its time comes, until ctx
 // ends. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
 func (q *Queue) Run(ctx context.Context) error {
 	if l, ok := q.store.(listener); ok {
@@ -104,7 +104,7 @@ func (q *Queue) catchUp(ctx context.Context, now time.Time, reap bool) error {
 			n = len(changed)
 		}
 	}
-	return nil
+	return q.tick(ctx, now)
 }
 
 func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, error) {

@@ -13,6 +13,7 @@ type Store interface {
 	Enqueuer
 	Leases
 	Workers
+	Schedules
 	Maintenance
 
 	// Ping returns nil when the database answers.
@@ -25,6 +26,8 @@ type Store interface {
 
 // Reader looks and changes nothing.
 type Reader interface {
+	ScheduleReader
+
 	// GetTask returns ErrNotFound when no task has this id.
 	GetTask(ctx context.Context, id int64) (task.Task, error)
 	// ListTasks returns up to f.Limit tasks, newest (greatest id) first. Empty when none matches.
@@ -110,6 +113,31 @@ type Workers interface {
 	DeleteWorker(ctx context.Context, workerID string) error
 }
 
+// ScheduleReader is the part of Reader for schedules.
+type ScheduleReader interface {
+	// GetSchedule returns ErrNotFound when no schedule has this name.
+	GetSchedule(ctx context.Context, name string) (task.Schedule, error)
+	// ListSchedules returns all schedules, ordered by name.
+	ListSchedules(ctx context.Context) ([]task.Schedule, error)
+}
+
+// Schedules keeps the schedules and makes the tasks of their ticks. Each change is of the schedule as it was read: by its Version, which every change
+// makes greater. When it has been changed since, nothing changes and ErrConflict comes back.
+type Schedules interface {
+	// PutSchedule stores a new schedule, whose Version is 0, or changes that of its name. What was kept of its ticks stays; NextTickUTC must be later
+	// than LastTickUTC. UpdatedAtUTC is when it happens.
+	PutSchedule(ctx context.Context, s task.Schedule) (task.Schedule, error)
+	// DeleteSchedule returns ErrNotFound when there is no such schedule. The tasks that it has made stay.
+	DeleteSchedule(ctx context.Context, name string) error
+	// DueSchedules returns at most max schedules whose NextTickUTC is not later than now, the longest waiting first.
+	DueSchedules(ctx context.Context, now time.Time, max int) ([]task.Schedule, error)
+	// AdvanceSchedule stores the tasks of ticks and sets the next one, all or nothing: of several callers that read the same, one does it. A tick for
+	// which a schedule of this name has made a task before makes none, however that came. While a task of an earlier tick is queued or processing
+	// a.Schedule.Overlap decides: with skip the tick makes none, with cancel the older ones are cancelled. A task that ended and was queued again by an operator
+	// may count as ended.
+	AdvanceSchedule(ctx context.Context, a task.Advance) (task.Advanced, error)
+}
+
 // Maintenance does what falls due with time. Each method changes at most max tasks, returns them, and is to be called again while
 // it returns that many. Any number of processes may call them at once.
 type Maintenance interface {
@@ -120,6 +148,7 @@ type Maintenance interface {
 	PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error)
 	// ExpireTasks ends queued tasks whose deadline has come as failed/expired.
 	ExpireTasks(ctx context.Context, now time.Time, max int) ([]task.Task, error)
-	// NextEvent returns the earliest instant at which one of the three has something to do; nil: nothing is waiting for its time.
+	// NextEvent returns the earliest instant at which one of the three has something to do, or a schedule its next tick; nil: nothing is waiting
+	// for its time.
 	NextEvent(ctx context.Context) (*time.Time, error)
 }

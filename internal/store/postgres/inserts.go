@@ -41,11 +41,15 @@ func (s *Store) InsertTask(ctx context.Context, t task.Task) (task.Task, bool, e
 
 // insertOne returns the id, or sql.ErrNoRows when the key is known.
 func (s *Store) insertOne(ctx context.Context, t task.Task, haste bool) (int64, error) {
-	return s.queries(haste).InsertTask(ctx, postgresdb.InsertTaskParams{
+	return s.queries(haste).InsertTask(ctx, insertParamsOf(t))
+}
+
+func insertParamsOf(t task.Task) postgresdb.InsertTaskParams {
+	return postgresdb.InsertTaskParams{
 		LaneID: t.LaneID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility,
 		MaxAttempts: t.MaxAttempts, RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds,
 		RetryPolicy: t.RetryPolicy, Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, Now: t.CreatedAtUTC,
-	})
+	}
 }
 
 // insertMany stores a set of tasks that have nothing to do with each other.

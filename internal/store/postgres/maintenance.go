@@ -46,11 +46,11 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 	})
 }
 
-// NextEvent returns the earliest instant at which a task falls due, a lease ends or a deadline comes.
+// NextEvent returns the earliest instant at which a task falls due, a lease ends, or a deadline or a tick comes.
 func (s *Store) NextEvent(ctx context.Context) (*time.Time, error) {
 	return search(ctx, s, "find next event", func(ctx context.Context) (*time.Time, error) {
 		var next *time.Time
-		for _, find := range []func(context.Context) (*time.Time, error){s.nextRunAfter, s.q.NextLeaseEnd, s.q.NextDeadline} {
+		for _, find := range []func(context.Context) (*time.Time, error){s.nextRunAfter, s.q.NextLeaseEnd, s.q.NextDeadline, s.q.NextTick} {
 			at, err := find(ctx)
 			if errors.Is(err, sql.ErrNoRows) {
 				continue

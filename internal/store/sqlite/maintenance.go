@@ -119,5 +119,8 @@ func (s *Store) nextEvent(ctx context.Context) (*time.Time, error) {
 	if err := keep(s.read.NextDeadline(ctx)); err != nil {
 		return nil, err
 	}
+	if err := keep(s.read.NextTick(ctx)); err != nil {
+		return nil, err
+	}
 	return next, nil
 }

@@ -36,6 +36,7 @@ var planAllowed = []struct {
 	{"ListTasksByStatus", []string{"SCAN l", "USE TEMP B-TREE FOR DISTINCT"}, "the lanes, and the types that they have"},
 	{"ListTasksByStatus", []string{"SCAN a", "SCAN s", "SCAN e", "SCAN n", "SCAN newest"}, "no tables: what is asked for, the states, and the queue that merges them, one at a time"},
 	{"ListTasksByStatus", []string{"SCAN p USING INDEX task_queue_lease"}, "tasks in processing: as many as workers are busy"},
+	{"ListSchedules", []string{"SCAN schedules"}, "a list of all"},
 	{"ListWorkers", []string{"SCAN workers"}, "a list of all"},
 	{"NewestTaskAt", []string{"SCAN task_queue"}, "ends at the first row, from the end of the primary key"},
 	{"NextLeaseEnd", []string{"SCAN task_queue USING COVERING INDEX task_queue_lease"}, "ends at the first row"},

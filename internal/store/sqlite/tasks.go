@@ -81,24 +81,27 @@ func (s *Store) count(ctx context.Context) (counted, error) {
 }
 
 func (s *Store) CancelTask(ctx context.Context, id int64, now time.Time) (task.Task, bool, error) {
-	out, err := write(ctx, s, func(ctx context.Context, x tx) (inserted, error) {
-		before, err := x.task(ctx, id)
-		if err != nil || before.Status.Ended() {
-			return inserted{task: before}, err
-		}
-		if before.Status == task.Processing {
-			if err := x.leaves(ctx, keptAttempt(before, task.AttemptCancelled, &cancelled, now)); err != nil {
-				return inserted{}, err
-			}
-		}
-		row, err := x.CancelTask(ctx, sqlitedb.CancelTaskParams{ID: id, Now: now})
-		after := task.Task(row)
-		if err == nil {
-			x.move(&before, &after)
-		}
-		return inserted{task: after, created: true}, err
-	})
+	out, err := write(ctx, s, func(ctx context.Context, x tx) (inserted, error) { return x.cancel(ctx, id, now) })
 	return out.task, out.created, err
+}
+
+// cancel ends a live task; created tells that it did.
+func (x tx) cancel(ctx context.Context, id int64, now time.Time) (inserted, error) {
+	before, err := x.task(ctx, id)
+	if err != nil || before.Status.Ended() {
+		return inserted{task: before}, err
+	}
+	if before.Status == task.Processing {
+		if err := x.leaves(ctx, keptAttempt(before, task.AttemptCancelled, &cancelled, now)); err != nil {
+			return inserted{}, err
+		}
+	}
+	row, err := x.CancelTask(ctx, sqlitedb.CancelTaskParams{ID: id, Now: now})
+	after := task.Task(row)
+	if err == nil {
+		x.move(&before, &after)
+	}
+	return inserted{task: after, created: true}, err
 }
 
 // cancelled is the message of a cancelled task, as its query writes it.
