@@ -43,6 +43,14 @@ func (s *server) routes(e *echo.Echo) {
 	q.POST("/workers/:worker_id/heartbeat", s.workerHeartbeat)
 	q.DELETE("/workers/:worker_id", s.deleteWorker)
 
+	q.GET("/schedules", s.listSchedules)
+	q.GET("/schedules/:name", s.getSchedule)
+	q.PUT("/schedules/:name", s.putSchedule)
+	q.DELETE("/schedules/:name", s.deleteSchedule)
+	q.POST("/schedules/:name/pause", s.pauseSchedule)
+	q.POST("/schedules/:name/resume", s.resumeSchedule)
+	q.GET("/schedules/:name/preview", s.previewSchedule)
+
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)
 	e.Match(look, "/readyz", s.ready)

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/prismq/thequeue/internal/api"
@@ -12,7 +13,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "problems": problems, "service": service,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "schedules": schedules, "problems": problems, "service": service,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,4 +155,30 @@ func problems(r *rig) {
 func service(r *rig) {
 	r.step("GET", "/livez", "")
 	r.step("GET", "/readyz", "")
+}
+
+func schedules(r *rig) {
+	const at = "/api/queue/schedules"
+	r.step("GET", at, "")
+	r.step("PUT", at+"/new%2Fyear", `{"cron":"0 0 1 1 *","task":{"type":"email","payload":{"to":"a@b.c"}}}`)
+	r.step("PUT", at+"/new%2Fyear", `{"cron":"0 0 1 1 *","task":{"type":"email","payload":{"to":"a@b.c"}}}`)
+	r.step("PUT", at+"/new%2Fyear", `{"cron":"@yearly","timezone":"Asia/Kathmandu","task":{"type":"email","priority":5,"max_attempts":3,"timeout_seconds":1.5,"retry_policy":{"multiplier":3},"compatibility":{"region":"eu"}},"misfire":"all","max_misfires":3,"overlap":"skip","jitter_seconds":90,"paused":true}`)
+	r.step("PUT", at+"/a", `{"cron":"0 0 0 1 1 ?","task":{"type":"other"}}`)
+	r.step("GET", at, "")
+	r.step("GET", at+"/a", "")
+	r.step("GET", at+"/a/preview?n=2", "")
+	r.step("POST", at+"/a/pause", "")
+	r.step("POST", at+"/a/pause", "")
+	r.step("POST", at+"/a/resume", "")
+	r.step("DELETE", at+"/a", "")
+	for _, call := range []string{"GET /a", "DELETE /a", "POST /a/pause", "POST /a/resume", "GET /a/preview"} {
+		method, path, _ := strings.Cut(call, " ")
+		r.step(method, at+path, "")
+	}
+	r.step("GET", at+"/new%2Fyear/preview?n=1001", "")
+	r.step("PUT", at+"/b", `{"cron":"0 0 30 2 *","timezone":"Mars","task":{"type":"","run_after_utc":"2026-01-31T08:00:00Z"},"misfire":"later","overlap":"queue","jitter_seconds":-1,"max_misfires":0}`)
+	r.step("PUT", at+"/b", `{"cron":"* * * * *","task":{"type":"a"},"colour":"blue"}`)
+	r.step("PUT", at+"/b", `{"cron":"* * * * *","task":{"type":"a","colour":"blue"}}`)
+	r.step("PUT", at+"/b", `{"cron":"* * * * *","task":{"type":"a","priority":"high"}}`)
+	r.step("PUT", at+"/b", `{}`)
 }
