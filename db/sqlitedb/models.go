@@ -82,6 +82,17 @@ type Task struct {
 	UpdatedAtUTC         time.Time
 }
 
+type Type struct {
+	Type         string
+	Paused       bool
+	UpdatedAtUTC *time.Time
+}
+
+type TypeRule struct {
+	One     bool
+	Version int64
+}
+
 type VQueueStatusSummary struct {
 	Status      task.Status
 	TaskCount   int64

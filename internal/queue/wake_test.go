@@ -176,6 +176,24 @@ func TestEveryWayIntoTheQueueWakesAWaitingClaim(t *testing.T) {
 				return err
 			}
 		}},
+		{"Resume", func(r rig) func() error {
+			_, err := r.PauseType(r.Context(), "test")
+			r.ok(err)
+			r.enqueue(task.Spec{})
+			return func() error {
+				_, err := r.ResumeType(r.Context(), " test ")
+				return err
+			}
+		}},
+		{"PutType", func(r rig) func() error {
+			_, err := r.PutType(r.Context(), "test", task.TypeRules{Paused: ptr(true)})
+			r.ok(err)
+			r.enqueue(task.Spec{})
+			return func() error {
+				_, err := r.PutType(r.Context(), "test", task.TypeRules{Paused: new(bool)})
+				return err
+			}
+		}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			each(t, queue.Options{}, func(r rig) {

@@ -13,6 +13,7 @@ type Store interface {
 	Enqueuer
 	Leases
 	Workers
+	Types
 	Maintenance
 
 	// Ping returns nil when the database answers.
@@ -108,6 +109,20 @@ type Workers interface {
 	UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error)
 	// DeleteWorker returns ErrNotFound when there is no such entry. Tasks that the worker holds are not touched.
 	DeleteWorker(ctx context.Context, workerID string) error
+}
+
+// Types keeps the rules of task types. A type is known once it has a rule or has had a task.
+type Types interface {
+	// GetType returns the rules of a type and counts its tasks. ErrNotFound when it is not known.
+	GetType(ctx context.Context, name string) (task.TypeStatus, error)
+	// ListTypes returns all types that are known, ordered by name.
+	ListTypes(ctx context.Context) ([]task.TypeStatus, error)
+	// PutType sets all rules of a type, known or not, but that a nil r.Paused leaves it paused or not as it is. Once it has returned without an error no
+	// claim, by any process, gives what the rules forbid: a claim that began before has ended. ErrBusy when such a claim does not end in time; then
+	// the rules are set, and calling again is safe.
+	PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error)
+	// PauseType is PutType for pause and resume alone.
+	PauseType(ctx context.Context, name string, paused bool, now time.Time) (task.Type, error)
 }
 
 // Maintenance does what falls due with time. Each method changes at most max tasks, returns them, and is to be called again while

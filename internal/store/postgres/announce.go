@@ -38,7 +38,8 @@ type announcer struct {
 
 	mu    sync.Mutex
 	ready map[int64]int // tasks by lane, not yet announced
-	news  chan struct{} // holds one: ready is not empty
+	any   bool          // there may be more in any lane
+	news  chan struct{} // holds one: there is something to announce
 }
 
 func newAnnouncer(cfg *pgx.ConnConfig, clock task.Clock, log *slog.Logger) *announcer {
@@ -60,9 +61,21 @@ func (s *Store) announce(ts ...task.Task) {
 			a.ready[t.LaneID]++
 		}
 	}
-	if len(a.ready) == 0 {
-		return
+	if len(a.ready) > 0 {
+		a.ring()
 	}
+}
+
+// announceAny lets every claim that waits look for itself.
+func (s *Store) announceAny() {
+	a := s.announcer
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.any = true
+	a.ring()
+}
+
+func (a *announcer) ring() {
 	select {
 	case a.news <- struct{}{}:
 	default:
@@ -73,7 +86,10 @@ func (s *Store) announce(ts ...task.Task) {
 func (a *announcer) take() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	defer clear(a.ready)
+	defer func() { clear(a.ready); a.any = false }()
+	if a.any {
+		return encodeAnnouncement(a.node, nil)
+	}
 	return encodeAnnouncement(a.node, a.ready)
 }
 

@@ -78,7 +78,7 @@ func alike(cs []task.Claim) [][]int {
 }
 
 // claimAlike returns what each of the claims takes, the first served first. They happen at one instant, the latest of theirs. While one has
-// nothing and there is work, others hold what was looked at, and the next look goes wider.
+// nothing and there is work, others hold what was looked at, and the next look goes wider; or the rules have changed meanwhile, and it goes by the new ones.
 func (s *Store) claimAlike(ctx context.Context, q *postgressets.Queries, cs []task.Claim) []outcome[[]task.Task] {
 	t := taking{q: q, claims: cs, now: latest(cs), got: make([][]task.Task, len(cs))}
 	var err error
@@ -86,13 +86,15 @@ func (s *Store) claimAlike(ctx context.Context, q *postgressets.Queries, cs []ta
 		if t.want(); len(t.wanted) == 0 {
 			break
 		}
-		var lanes []task.Lane
-		if lanes, err = s.lanesWithWork(ctx, q, cs[0].Strategy == task.WeightedRandom); err != nil {
+		var w work
+		if w, err = s.findWork(ctx, q, cs[0].Strategy == task.WeightedRandom); err != nil {
 			break
 		}
-		if lanes = cs[0].Eligible(lanes); len(lanes) == 0 {
+		lanes := cs[0].Eligible(w.lanes)
+		if len(lanes) == 0 {
 			break
 		}
+		t.version = w.version
 		err = t.take(ctx, lanes)
 	}
 	out := make([]outcome[[]task.Task], len(cs))
@@ -111,12 +113,13 @@ func latest(cs []task.Claim) time.Time {
 
 // taking is the work of claims that are alike.
 type taking struct {
-	q      *postgressets.Queries
-	claims []task.Claim
-	now    time.Time
-	spare  int
-	wanted []int         // whose the next tasks are to be, by place in claims: one entry for each task
-	got    [][]task.Task // by claim
+	q       *postgressets.Queries
+	claims  []task.Claim
+	now     time.Time
+	spare   int
+	version int64         // of the rules by which the lanes were chosen
+	wanted  []int         // whose the next tasks are to be, by place in claims: one entry for each task
+	got     [][]task.Task // by claim
 }
 
 // want fills wanted with what the claims ask for that have nothing yet.
@@ -226,7 +229,7 @@ func (t *taking) laneByLane(ctx context.Context, lanes []task.Lane, wanted []int
 	given := make(map[int64]int, len(lanes))
 	p := t.params(wanted)
 	rows, err := t.q.ClaimInOrder(ctx, postgressets.ClaimInOrderParams{
-		Now: p.Now, Lanes: column(lanes, laneID), Most: column(lanes, func(l task.Lane) int64 { return min(l.Ready, p.Max) }), Max: p.Max,
+		Now: p.Now, Lanes: column(lanes, laneID), Most: column(lanes, func(l task.Lane) int64 { return min(l.Ready, p.Max) }), Max: p.Max, Version: t.version,
 		Secrets: p.Secrets, Workers: p.Workers, LeaseUntils: p.LeaseUntils,
 	})
 	for _, r := range rows {
@@ -255,7 +258,7 @@ func (t *taking) newest(ctx context.Context, lanes []task.Lane) error {
 // params says who gets the first task taken, the second, and so on.
 func (t *taking) params(wanted []int) postgressets.ClaimOldestParams {
 	return postgressets.ClaimOldestParams{
-		Now: t.now, Max: int64(len(wanted)),
+		Now: t.now, Max: int64(len(wanted)), Version: t.version,
 		Secrets:     column(wanted, func(claim int) string { return t.claims[claim].Secret }),
 		Workers:     column(wanted, func(claim int) string { return t.claims[claim].WorkerID }),
 		LeaseUntils: column(wanted, func(claim int) time.Time { return t.now.Add(t.claims[claim].Lease) }),

@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Attempts", attemptBehaviours},
 		{"Logs", logBehaviours},
 		{"Workers", workerBehaviours},
+		{"Types", typeBehaviours},
 		{"Maintenance", maintenanceBehaviours},
 		{"Concurrency", concurrencyBehaviours},
 		{"Lifecycle", lifecycleBehaviours},

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+type typesCmd struct {
+	List   typesListCmd   `cmd:"" help:"List the task types, by name."`
+	Get    typesGetCmd    `cmd:"" help:"Show a task type."`
+	Set    typesSetCmd    `cmd:"" help:"Set rules of a task type; what no flag names stays."`
+	Pause  typesPauseCmd  `cmd:"" help:"Let no task of these types be claimed."`
+	Resume typesResumeCmd `cmd:"" help:"Let their tasks be claimed again."`
+}
+
+type typesListCmd struct{ access }
+
+func (c *typesListCmd) Run(ctx context.Context, s *session) error {
+	return c.with(ctx, s, func(q tasks) error {
+		types, err := q.Types(ctx)
+		if err != nil {
+			return err
+		}
+		if c.Output == "json" {
+			return s.printJSON(types)
+		}
+		return s.printTypes(types)
+	})
+}
+
+type typesGetCmd struct {
+	Type string `arg:"" help:"Name of the type."`
+	access
+}
+
+func (c *typesGetCmd) Run(ctx context.Context, s *session) error {
+	return c.with(ctx, s, func(q tasks) error {
+		t, err := q.Type(ctx, c.Type)
+		return s.answerType(t, aboutType(c.Type, err), c.Output)
+	})
+}
+
+type typesSetCmd struct {
+	Type   string `arg:"" help:"Name of the type. It need not have had a task."`
+	Paused *bool  `negatable:"" help:"Pause it, or end the pause."`
+	access
+}
+
+func (c *typesSetCmd) Run(ctx context.Context, s *session) error {
+	return c.with(ctx, s, func(q tasks) error {
+		t, err := q.PutType(ctx, c.Type, task.TypeRules{Paused: c.Paused})
+		return s.answerType(t, err, c.Output)
+	})
+}
+
+type typesPauseCmd struct {
+	Types []string `arg:"" name:"type" help:"Names of the types."`
+	access
+}
+
+func (c *typesPauseCmd) Run(ctx context.Context, s *session) error {
+	return c.with(ctx, s, func(q tasks) error { return s.eachType(ctx, c.Types, q.PauseType, c.Output, "Type paused") })
+}
+
+type typesResumeCmd struct {
+	Types []string `arg:"" name:"type" help:"Names of the types."`
+	access
+}
+
+func (c *typesResumeCmd) Run(ctx context.Context, s *session) error {
+	return c.with(ctx, s, func(q tasks) error { return s.eachType(ctx, c.Types, q.ResumeType, c.Output, "Type resumed") })
+}
+
+// eachType does one thing for all types, one after the other.
+func (s *session) eachType(ctx context.Context, names []string, do func(context.Context, string) (task.TypeStatus, error), output, done string) error {
+	for _, name := range names {
+		t, err := do(ctx, name)
+		if err == nil && output == "json" {
+			err = s.printJSON(t)
+		} else if err == nil {
+			_, err = fmt.Fprintf(s.stdout, "%s: %s, %d queued, %d processing\n", clean(t.Type.Type), done, t.QueuedTasks, t.ProcessingTasks)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) answerType(t task.TypeStatus, err error, output string) error {
+	switch {
+	case err != nil:
+		return err
+	case output == "json":
+		return s.printJSON(t)
+	}
+	return s.printTypes([]task.TypeStatus{t})
+}
+
+func (s *session) printTypes(types []task.TypeStatus) error {
+	rows := [][]string{{"TYPE", "PAUSED", "READY", "SCHEDULED", "PROCESSING", "COMPLETED", "FAILED"}}
+	for _, t := range types {
+		rows = append(rows, []string{
+			t.Type.Type, yes(t.Paused), fmt.Sprint(t.ReadyTasks), fmt.Sprint(t.ScheduledTasks), fmt.Sprint(t.ProcessingTasks), fmt.Sprint(t.CompletedTasks), fmt.Sprint(t.FailedTasks),
+		})
+	}
+	return s.printRows(rows)
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "-"
+}
+
+// aboutType names the type that an error is about.
+func aboutType(name string, err error) error {
+	if errors.Is(err, task.ErrNotFound) {
+		return fmt.Errorf("type %s %w", name, task.ErrNotFound)
+	}
+	return err
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+func TestTypesAreListedPausedAndResumed(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, r *rig, where []string) {
+		q := func(args ...string) []string { return append(args, where...) }
+		if out := r.ok(q("types", "list", "-o", "json")...); out != "[]\n" {
+			t.Errorf("got %q", out)
+		}
+		r.ok(q("enqueue", "mail/x y")...)
+		if out := r.ok(q("types", "pause", "mail/x y", "later")...); out != "mail/x y: Type paused, 1 queued, 0 processing\nlater: Type paused, 0 queued, 0 processing\n" {
+			t.Errorf("got %q", out)
+		}
+		list := parse[[]task.TypeStatus](t, r.ok(q("types", "list", "-o", "json")...))
+		if len(list) != 2 || list[0].Type.Type != "later" || !list[1].Paused || list[1].ReadyTasks != 1 || list[1].UpdatedAtUTC == nil {
+			t.Errorf("got %+v", list)
+		}
+		if out := r.ok(q("types", "list")...); !strings.HasPrefix(out, "TYPE      PAUSED  READY  SCHEDULED") || !strings.Contains(out, "\nmail/x y  yes     1  ") {
+			t.Errorf("got %s", out)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "resume", "mail/x y", "-o", "json")...)); got.Paused || got.QueuedTasks != 1 {
+			t.Errorf("got %+v", got)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "--paused", "-o", "json")...)); !got.Paused {
+			t.Errorf("got %+v", got)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "-o", "json")...)); !got.Paused {
+			t.Errorf("the pause was not kept: %+v", got)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "--no-paused", "-o", "json")...)); got.Paused {
+			t.Errorf("got %+v", got)
+		}
+		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     0  ") {
+			t.Errorf("got %s", out)
+		}
+		r.fails(3, []string{"type none not found"}, q("types", "get", "none")...)
+		r.fails(2, []string{"type: must not be empty"}, q("types", "pause", " ")...)
+	})
+}

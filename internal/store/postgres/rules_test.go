@@ -1,0 +1,127 @@
+package postgres_test
+
+import (
+	"context"
+	"net/url"
+	"testing"
+
+	"github.com/prismq/thequeue/internal/store/postgres"
+	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/internal/testdb"
+)
+
+// twoNodes returns two stores on one fresh database.
+func twoNodes(t *testing.T) [2]*postgres.Store {
+	t.Helper()
+	u, err := url.Parse(testdb.PostgresURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nodes [2]*postgres.Store
+	for i := range nodes {
+		if nodes[i], err = postgres.Open(t.Context(), u.String(), postgres.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nodes[i].Close() })
+	}
+	return nodes
+}
+
+// A claim that began before a pause may still take what it has seen, so the pause is not answered before that claim is.
+func TestAPauseWaitsForTheClaimsUnderWay(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	insert(t, st, 5, 1)
+	exec(t, other, "BEGIN")
+	exec(t, other, "LOCK TABLE lane_counts IN EXCLUSIVE MODE") // the claim stops where it counts
+	claimed, paused := make(chan error, 1), make(chan error, 1)
+	go func() {
+		got, err := st.ClaimTasks(t.Context(), claim(st, task.Priority, 2))
+		if err == nil && len(got) != 2 {
+			t.Errorf("claimed %d tasks, want 2", len(got))
+		}
+		claimed <- err
+	}()
+	for waits := 0; waits == 0; {
+		if err := other.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE relation = 'lane_counts'::regclass AND NOT granted").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() {
+		_, err := st.PauseType(t.Context(), "work", true, st.Clock().Now())
+		paused <- err
+	}()
+	for looks := false; !looks; { // at what is under way, after it has been committed
+		select {
+		case err := <-paused:
+			t.Fatalf("the pause was answered before the claim: %v", err)
+		default:
+		}
+		if err := other.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '-- name: ListTaskWriters%')").Scan(&looks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(t, other, "COMMIT")
+	if err := <-paused; err != nil {
+		t.Fatal(err)
+	}
+	got, err := st.GetType(t.Context(), "work")
+	if err != nil || got.ProcessingTasks != 2 {
+		t.Errorf("%d tasks are held when the pause is answered, want 2; %v", got.ProcessingTasks, err)
+	}
+	if err := <-claimed; err != nil {
+		t.Error(err)
+	}
+}
+
+// A claim on another node that goes on while a type is paused takes nothing from the answer of the pause on.
+func TestAPauseHoldsOnEveryNode(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	insert(t, nodes[0], 2000, 1)
+	const kind = "work"
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 16)
+	for i := range cap(ended) {
+		go func() {
+			st := nodes[1]
+			for ctx.Err() == nil {
+				if _, err := st.ClaimTasks(t.Context(), claim(st, task.Strategies[i%4], 1)); err != nil {
+					ended <- err
+					return
+				}
+			}
+			ended <- nil
+		}()
+	}
+	for range 40 {
+		var held [2]int64
+		if _, err := nodes[0].PauseType(t.Context(), kind, true, nodes[0].Clock().Now()); err != nil {
+			t.Fatal(err)
+		}
+		for i := range held {
+			got, err := nodes[0].GetType(t.Context(), kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held[i] = got.ProcessingTasks
+			for range 5 { // the others go on
+				if _, err := nodes[1].ListTypes(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if held[0] != held[1] {
+			t.Fatalf("I12: %d tasks were held when the pause was answered, %d later", held[0], held[1])
+		}
+		if _, err := nodes[0].PauseType(t.Context(), kind, false, nodes[0].Clock().Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	for range cap(ended) {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}

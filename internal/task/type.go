@@ -1,0 +1,54 @@
+package task
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Type is one row of task_types: the rules that operators have set for all tasks of one type.
+type Type struct {
+	Type         string     `json:"type"`
+	Paused       bool       `json:"paused"`         // none of its tasks is claimed; they may still be enqueued
+	UpdatedAtUTC *time.Time `json:"updated_at_utc"` // nil: nothing has ever been set
+}
+
+// TypeRules is what an operator sets for a type.
+type TypeRules struct {
+	Paused *bool `json:"paused,omitempty"` // nil: stays as it is
+}
+
+// Check returns an InvalidError with every field that is wrong.
+func (r TypeRules) Check() error { return nil }
+
+// TypeStatus is a type with the number of its tasks.
+type TypeStatus struct {
+	Type
+	TypeCounts
+}
+
+// TypeCounts counts the tasks of one type that are stored.
+type TypeCounts struct {
+	QueuedTasks     int64 `json:"queued_tasks"`
+	ReadyTasks      int64 `json:"ready_tasks"`     // queued and due
+	ScheduledTasks  int64 `json:"scheduled_tasks"` // queued, but due later
+	ProcessingTasks int64 `json:"processing_tasks"`
+	CompletedTasks  int64 `json:"completed_tasks"`
+	FailedTasks     int64 `json:"failed_tasks"`
+}
+
+// NewTypeStatuses puts the rules of types and the counts by type together: one entry for each type in either, ordered by name.
+func NewTypeStatuses(types []Type, counts map[string]TypeCounts) []TypeStatus {
+	out := make([]TypeStatus, 0, len(types)+len(counts))
+	ruled := make(map[string]bool, len(types))
+	for _, t := range types {
+		out, ruled[t.Type] = append(out, TypeStatus{Type: t, TypeCounts: counts[t.Type]}), true
+	}
+	for name, c := range counts {
+		if !ruled[name] {
+			out = append(out, TypeStatus{Type: Type{Type: name}, TypeCounts: c})
+		}
+	}
+	slices.SortFunc(out, func(a, b TypeStatus) int { return cmp.Compare(a.Type.Type, b.Type.Type) })
+	return out
+}

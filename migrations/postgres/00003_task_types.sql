@@ -1,0 +1,21 @@
+-- +goose Up
+
+-- What operators have set for all tasks of one type. A type without a row has no rules.
+CREATE TABLE task_types (
+    type           text        PRIMARY KEY CHECK (char_length(type) BETWEEN 1 AND 200),
+    paused         boolean     NOT NULL DEFAULT false,
+    updated_at_utc timestamptz NOT NULL
+);
+-- The types that every claim must know of.
+CREATE INDEX task_types_paused ON task_types (type) WHERE paused;
+
+-- One row: how often what decides over claims has changed. A claim takes nothing when this is not the number it has read the rules with.
+CREATE TABLE type_rules (
+    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+    version bigint  NOT NULL
+);
+INSERT INTO type_rules (version) VALUES (0);
+
+-- +goose Down
+DROP TABLE type_rules;
+DROP TABLE task_types;
