@@ -44,16 +44,32 @@ func (c *typesGetCmd) Run(ctx context.Context, s *session) error {
 }
 
 type typesSetCmd struct {
-	Type   string `arg:"" help:"Name of the type. It need not have had a task."`
-	Paused *bool  `negatable:"" help:"Pause it, or end the pause."`
+	Type           string `arg:"" help:"Name of the type. It need not have had a task."`
+	Paused         *bool  `negatable:"" help:"Pause it, or end the pause."`
+	MaxConcurrency *int   `placeholder:"N" help:"Let so many of its tasks be in processing at a time; 0: any number."`
 	access
 }
 
 func (c *typesSetCmd) Run(ctx context.Context, s *session) error {
 	return c.with(ctx, s, func(q tasks) error {
-		t, err := q.PutType(ctx, c.Type, task.TypeRules{Paused: c.Paused})
+		now, err := q.Type(ctx, c.Type)
+		if err != nil && !errors.Is(err, task.ErrNotFound) {
+			return err
+		}
+		t, err := q.PutType(ctx, c.Type, c.rules(now.Rules()))
 		return s.answerType(t, err, c.Output)
 	})
+}
+
+// rules returns the rules with those replaced that flags name.
+func (c *typesSetCmd) rules(r task.TypeRules) task.TypeRules {
+	r.Paused = c.Paused
+	if c.MaxConcurrency != nil {
+		if r.MaxConcurrency = c.MaxConcurrency; *c.MaxConcurrency == 0 {
+			r.MaxConcurrency = nil
+		}
+	}
+	return r
 }
 
 type typesPauseCmd struct {
@@ -101,10 +117,10 @@ func (s *session) answerType(t task.TypeStatus, err error, output string) error 
 }
 
 func (s *session) printTypes(types []task.TypeStatus) error {
-	rows := [][]string{{"TYPE", "PAUSED", "READY", "SCHEDULED", "PROCESSING", "COMPLETED", "FAILED"}}
+	rows := [][]string{{"TYPE", "PAUSED", "LIMIT", "READY", "SCHEDULED", "PROCESSING", "COMPLETED", "FAILED"}}
 	for _, t := range types {
 		rows = append(rows, []string{
-			t.Type.Type, yes(t.Paused), fmt.Sprint(t.ReadyTasks), fmt.Sprint(t.ScheduledTasks), fmt.Sprint(t.ProcessingTasks), fmt.Sprint(t.CompletedTasks), fmt.Sprint(t.FailedTasks),
+			t.Type.Type, yes(t.Paused), limit(t.MaxConcurrency), fmt.Sprint(t.ReadyTasks), fmt.Sprint(t.ScheduledTasks), fmt.Sprint(t.ProcessingTasks), fmt.Sprint(t.CompletedTasks), fmt.Sprint(t.FailedTasks),
 		})
 	}
 	return s.printRows(rows)
@@ -115,6 +131,14 @@ func yes(is bool) string {
 		return "yes"
 	}
 	return "-"
+}
+
+// limit is a number, or a dash for none.
+func limit(n *int) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
 }
 
 // aboutType names the type that an error is about.

@@ -22,7 +22,7 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if len(list) != 2 || list[0].Type.Type != "later" || !list[1].Paused || list[1].ReadyTasks != 1 || list[1].UpdatedAtUTC == nil {
 			t.Errorf("got %+v", list)
 		}
-		if out := r.ok(q("types", "list")...); !strings.HasPrefix(out, "TYPE      PAUSED  READY  SCHEDULED") || !strings.Contains(out, "\nmail/x y  yes     1  ") {
+		if out := r.ok(q("types", "list")...); !strings.HasPrefix(out, "TYPE      PAUSED  LIMIT  READY  SCHEDULED") || !strings.Contains(out, "\nmail/x y  yes     -      1  ") {
 			t.Errorf("got %s", out)
 		}
 		if got := parse[task.TypeStatus](t, r.ok(q("types", "resume", "mail/x y", "-o", "json")...)); got.Paused || got.QueuedTasks != 1 {
@@ -37,7 +37,16 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "--no-paused", "-o", "json")...)); got.Paused {
 			t.Errorf("got %+v", got)
 		}
-		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     0  ") {
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-concurrency", "7", "-o", "json")...)); *got.MaxConcurrency != 7 || !got.Paused {
+			t.Errorf("got %+v", got)
+		}
+		r.ok(q("types", "set", "later", "--paused")...)
+		r.ok(q("types", "set", "mail/x y", "--max-concurrency", "7")...)
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "--max-concurrency", "0", "-o", "json")...)); got.MaxConcurrency != nil {
+			t.Errorf("got %+v", got)
+		}
+		r.fails(2, []string{"max_concurrency: must lie between 1 and 1000000"}, q("types", "set", "later", "--max-concurrency", "1000001")...)
+		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      0  ") {
 			t.Errorf("got %s", out)
 		}
 		r.fails(3, []string{"type none not found"}, q("types", "get", "none")...)

@@ -60,7 +60,7 @@ func (q *Queries) CountTypes(ctx context.Context, type_ string) ([]CountTypesRow
 }
 
 const listTypes = `-- name: ListTypes :many
-SELECT type, paused, updated_at_utc FROM task_types WHERE CAST($1 AS text) = '' OR type = CAST($1 AS text)
+SELECT type, paused, max_concurrency, updated_at_utc FROM task_types WHERE CAST($1 AS text) = '' OR type = CAST($1 AS text)
 `
 
 // ListTypes returns the rules of one type, of all types for an empty name.
@@ -73,7 +73,12 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 	items := []Type{}
 	for rows.Next() {
 		var i Type
-		if err := rows.Scan(&i.Type, &i.Paused, &i.UpdatedAtUTC); err != nil {
+		if err := rows.Scan(
+			&i.Type,
+			&i.Paused,
+			&i.MaxConcurrency,
+			&i.UpdatedAtUTC,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -90,7 +95,7 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 const pauseType = `-- name: PauseType :one
 INSERT INTO task_types (type, paused, updated_at_utc) VALUES ($1, $2, $3)
 ON CONFLICT (type) DO UPDATE SET paused = excluded.paused, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, updated_at_utc
+RETURNING type, paused, max_concurrency, updated_at_utc
 `
 
 type PauseTypeParams struct {
@@ -102,26 +107,37 @@ type PauseTypeParams struct {
 func (q *Queries) PauseType(ctx context.Context, arg PauseTypeParams) (Type, error) {
 	row := q.queryRow(ctx, q.pauseTypeStmt, pauseType, arg.Type, arg.Paused, arg.UpdatedAtUTC)
 	var i Type
-	err := row.Scan(&i.Type, &i.Paused, &i.UpdatedAtUTC)
+	err := row.Scan(
+		&i.Type,
+		&i.Paused,
+		&i.MaxConcurrency,
+		&i.UpdatedAtUTC,
+	)
 	return i, err
 }
 
 const putType = `-- name: PutType :one
-INSERT INTO task_types (type, updated_at_utc) VALUES ($1, $2)
-ON CONFLICT (type) DO UPDATE SET updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, updated_at_utc
+INSERT INTO task_types (type, max_concurrency, updated_at_utc) VALUES ($1, $2, $3)
+ON CONFLICT (type) DO UPDATE SET max_concurrency = excluded.max_concurrency, updated_at_utc = excluded.updated_at_utc
+RETURNING type, paused, max_concurrency, updated_at_utc
 `
 
 type PutTypeParams struct {
-	Type         string
-	UpdatedAtUTC *time.Time
+	Type           string
+	MaxConcurrency *int
+	UpdatedAtUTC   *time.Time
 }
 
 // PutType sets the rules of a type, but for whether it is paused.
 func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) {
-	row := q.queryRow(ctx, q.putTypeStmt, putType, arg.Type, arg.UpdatedAtUTC)
+	row := q.queryRow(ctx, q.putTypeStmt, putType, arg.Type, arg.MaxConcurrency, arg.UpdatedAtUTC)
 	var i Type
-	err := row.Scan(&i.Type, &i.Paused, &i.UpdatedAtUTC)
+	err := row.Scan(
+		&i.Type,
+		&i.Paused,
+		&i.MaxConcurrency,
+		&i.UpdatedAtUTC,
+	)
 	return i, err
 }
 

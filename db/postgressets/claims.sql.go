@@ -317,21 +317,55 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 	return items, nil
 }
 
+const countHeld = `-- name: CountHeld :many
+SELECT l.type, CAST(coalesce(SUM((SELECT SUM(c.processing) FROM lane_counts AS c WHERE c.lane_id = l.id)), 0) AS bigint) AS held
+FROM lanes AS l
+WHERE l.type = ANY (CAST($1 AS text[]))
+GROUP BY l.type
+`
+
+type CountHeldRow struct {
+	Type string
+	Held int64
+}
+
+// CountHeld returns how many tasks of these types are in processing; a type that never had any is left out.
+func (q *Queries) CountHeld(ctx context.Context, types []string) ([]CountHeldRow, error) {
+	rows, err := q.db.Query(ctx, countHeld, types)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountHeldRow{}
+	for rows.Next() {
+		var i CountHeldRow
+		if err := rows.Scan(&i.Type, &i.Held); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const countReady = `-- name: CountReady :many
-SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready, CAST('' AS text) AS closed, CAST(0 AS bigint) AS version
+SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version
 FROM lane_counts AS c
 GROUP BY c.lane_id
 HAVING SUM(c.ready) > 0
 UNION ALL
-SELECT 0, 0, t.type, 0 FROM task_types AS t WHERE t.paused
+SELECT 0, 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
 UNION ALL
-SELECT 0, 0, '', v.version FROM type_rules AS v WHERE v.one
+SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one
 `
 
 type CountReadyRow struct {
 	LaneID  int64
 	Ready   int64
-	Closed  string
+	Type    string
+	Most    int64
 	Version int64
 }
 
@@ -348,7 +382,8 @@ func (q *Queries) CountReady(ctx context.Context) ([]CountReadyRow, error) {
 		if err := rows.Scan(
 			&i.LaneID,
 			&i.Ready,
-			&i.Closed,
+			&i.Type,
+			&i.Most,
 			&i.Version,
 		); err != nil {
 			return nil, err
@@ -368,21 +403,22 @@ WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready AND r.lane_id > h.lane_id ORDER BY r.lane_id, r.id LIMIT 1)
     FROM heads AS h WHERE h.lane_id IS NOT NULL
 )
-SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS closed, CAST(0 AS bigint) AS version FROM heads AS h WHERE h.lane_id IS NOT NULL
+SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version FROM heads AS h WHERE h.lane_id IS NOT NULL
 UNION ALL
-SELECT 0, t.type, 0 FROM task_types AS t WHERE t.paused
+SELECT 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
 UNION ALL
-SELECT 0, '', v.version FROM type_rules AS v WHERE v.one
+SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one
 `
 
 type ListLanesWithWorkRow struct {
 	LaneID  int64
-	Closed  string
+	Type    string
+	Most    int64
 	Version int64
 }
 
 // ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index. Further rows have the types that are
-// closed to claims, and one has the version of these rules.
+// closed to claims or limited, with how many tasks of each may be held, and one has the version of these rules.
 func (q *Queries) ListLanesWithWork(ctx context.Context) ([]ListLanesWithWorkRow, error) {
 	rows, err := q.db.Query(ctx, listLanesWithWork)
 	if err != nil {
@@ -392,7 +428,46 @@ func (q *Queries) ListLanesWithWork(ctx context.Context) ([]ListLanesWithWorkRow
 	items := []ListLanesWithWorkRow{}
 	for rows.Next() {
 		var i ListLanesWithWorkRow
-		if err := rows.Scan(&i.LaneID, &i.Closed, &i.Version); err != nil {
+		if err := rows.Scan(
+			&i.LaneID,
+			&i.Type,
+			&i.Most,
+			&i.Version,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockLimits = `-- name: LockLimits :many
+SELECT h.type, h.most
+FROM (SELECT unnest(CAST($1 AS text[])) AS type) AS l
+CROSS JOIN LATERAL (SELECT t.type, CAST(CASE WHEN t.paused THEN 0 ELSE coalesce(t.max_concurrency, 2147483647) END AS bigint) AS most
+                    FROM task_types AS t WHERE t.type = l.type FOR NO KEY UPDATE) AS h
+`
+
+type LockLimitsRow struct {
+	Type string
+	Most int64
+}
+
+// LockLimits lets no other claim take tasks of these types before this transaction has ended. They must be sorted: transactions then wait for each other
+// in one order. What is counted next, in a statement of its own, is then exact, but for leases that end meanwhile.
+func (q *Queries) LockLimits(ctx context.Context, types []string) ([]LockLimitsRow, error) {
+	rows, err := q.db.Query(ctx, lockLimits, types)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockLimitsRow{}
+	for rows.Next() {
+		var i LockLimitsRow
+		if err := rows.Scan(&i.Type, &i.Most); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -83,9 +83,10 @@ type Task struct {
 }
 
 type Type struct {
-	Type         string
-	Paused       bool
-	UpdatedAtUTC *time.Time
+	Type           string
+	Paused         bool
+	MaxConcurrency *int
+	UpdatedAtUTC   *time.Time
 }
 
 type TypeRule struct {

@@ -53,7 +53,7 @@ type Querier interface {
 	// ListGuards returns the statements that put the triggers which refuse what must not happen to a task on a connection of their own. There they
 	// undo the whole transaction, for which SQLite has to keep nothing.
 	ListGuards(ctx context.Context) ([]interface{}, error)
-	// ListLanes returns all lanes with the number of tasks that can be claimed.
+	// ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)

@@ -124,6 +124,10 @@ func types(r *rig) {
 	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
 	r.step("PUT", "/api/queue/types/a%2Fb%20c", `{"paused":true}`)
 	r.step("POST", "/api/queue/types/%20/pause", "")
+	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":0}`)
+	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":1}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
 	r.step("GET", "/api/queue/types", "")
 }
 

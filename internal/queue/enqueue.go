@@ -83,6 +83,7 @@ func (q *Queue) Cancel(ctx context.Context, id int64) (t task.Task, changed bool
 	}
 	if changed {
 		q.watchers.tell(id)
+		q.ended(ctx, t)
 	}
 	return t, changed, nil
 }

@@ -95,9 +95,10 @@ func (q *Queue) Complete(ctx context.Context, id int64, token string, result *ta
 			return task.Task{}, task.Invalid("result", "%s", err)
 		}
 	}
-	return q.held(ctx, "complete", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+	t, err := q.held(ctx, "complete", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.CompleteTask(ctx, id, tok, result, now)
 	})
+	return q.handedIn(ctx, t, err)
 }
 
 // Fail ends the attempt. With attempts left and unless f says otherwise, the task is queued again after f.RetryAfter or the backoff of
@@ -116,8 +117,7 @@ func (q *Queue) Fail(ctx context.Context, id int64, token string, f task.Failure
 		}
 		return q.store.FailTask(ctx, id, tok, v, now)
 	})
-	q.queued(t)
-	return t, err
+	return q.handedIn(ctx, t, err)
 }
 
 // judge decides what follows from a failure. The attempts it reads cannot change under a live lease.
@@ -167,7 +167,15 @@ func (q *Queue) Release(ctx context.Context, id int64, token string, after time.
 	t, err := q.held(ctx, "release", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.ReleaseTask(ctx, id, tok, now.Add(after).Truncate(time.Microsecond), now)
 	})
-	q.queued(t)
+	return q.handedIn(ctx, t, err)
+}
+
+// handedIn tells everybody concerned that a lease has ended, unless it failed to.
+func (q *Queue) handedIn(ctx context.Context, t task.Task, err error) (task.Task, error) {
+	if err == nil {
+		q.queued(t)
+		q.ended(ctx, t)
+	}
 	return t, err
 }
 

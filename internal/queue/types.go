@@ -48,6 +48,7 @@ func (q *Queue) ruled(ctx context.Context, verb, name string, change func(name s
 		return t, err
 	}
 	rules, err := change(name)
+	q.rules.known.Store(nil)
 	if err == nil {
 		q.waiters.wakeType(name)
 		t, err = q.store.GetType(ctx, name)

@@ -6,20 +6,34 @@ import (
 	"time"
 )
 
+// MaxConcurrency is the greatest limit of tasks in processing.
+const MaxConcurrency = 1_000_000
+
 // Type is one row of task_types: the rules that operators have set for all tasks of one type.
 type Type struct {
-	Type         string     `json:"type"`
-	Paused       bool       `json:"paused"`         // none of its tasks is claimed; they may still be enqueued
-	UpdatedAtUTC *time.Time `json:"updated_at_utc"` // nil: nothing has ever been set
+	Type           string     `json:"type"`
+	Paused         bool       `json:"paused"`          // none of its tasks is claimed; they may still be enqueued
+	MaxConcurrency *int       `json:"max_concurrency"` // tasks in processing at most, over all workers and nodes; nil: no limit
+	UpdatedAtUTC   *time.Time `json:"updated_at_utc"`  // nil: nothing has ever been set
 }
 
 // TypeRules is what an operator sets for a type.
 type TypeRules struct {
-	Paused *bool `json:"paused,omitempty"` // nil: stays as it is
+	Paused         *bool `json:"paused,omitempty"`          // nil: stays as it is
+	MaxConcurrency *int  `json:"max_concurrency,omitempty"` // 1 to MaxConcurrency; nil: no limit
 }
 
 // Check returns an InvalidError with every field that is wrong.
-func (r TypeRules) Check() error { return nil }
+func (r TypeRules) Check() error {
+	var bad InvalidError
+	if r.MaxConcurrency != nil && (*r.MaxConcurrency < 1 || *r.MaxConcurrency > MaxConcurrency) {
+		bad.Add("max_concurrency", "must lie between 1 and %d: leave it out for no limit, or pause the type", MaxConcurrency)
+	}
+	return bad.OrNil()
+}
+
+// Rules returns what sets the type as it is; Paused is nil.
+func (t Type) Rules() TypeRules { return TypeRules{MaxConcurrency: t.MaxConcurrency} }
 
 // TypeStatus is a type with the number of its tasks.
 type TypeStatus struct {

@@ -2,12 +2,13 @@
 
 -- What operators have set for all tasks of one type. A type without a row has no rules.
 CREATE TABLE task_types (
-    type           text        PRIMARY KEY CHECK (char_length(type) BETWEEN 1 AND 200),
-    paused         boolean     NOT NULL DEFAULT false,
-    updated_at_utc timestamptz NOT NULL
+    type            text        PRIMARY KEY CHECK (char_length(type) BETWEEN 1 AND 200),
+    paused          boolean     NOT NULL DEFAULT false,
+    max_concurrency integer     CHECK (max_concurrency BETWEEN 1 AND 1000000), -- tasks in processing
+    updated_at_utc  timestamptz NOT NULL
 );
 -- The types that every claim must know of.
-CREATE INDEX task_types_paused ON task_types (type) WHERE paused;
+CREATE INDEX task_types_closing ON task_types (type) WHERE paused OR max_concurrency IS NOT NULL;
 
 -- One row: how often what decides over claims has changed. A claim takes nothing when this is not the number it has read the rules with.
 CREATE TABLE type_rules (

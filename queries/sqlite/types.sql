@@ -13,8 +13,8 @@ GROUP BY l.type;
 
 -- PutType sets the rules of a type, but for whether it is paused.
 -- name: PutType :one
-INSERT INTO task_types (type, updated_at_utc) VALUES (@type, @updated_at_utc)
-ON CONFLICT (type) DO UPDATE SET updated_at_utc = excluded.updated_at_utc
+INSERT INTO task_types (type, max_concurrency, updated_at_utc) VALUES (@type, @max_concurrency, @updated_at_utc)
+ON CONFLICT (type) DO UPDATE SET max_concurrency = excluded.max_concurrency, updated_at_utc = excluded.updated_at_utc
 RETURNING *;
 
 -- name: PauseType :one

@@ -66,6 +66,15 @@ func (s *Store) announce(ts ...task.Task) {
 	}
 }
 
+// AnnounceRoom tells other processes that one more task of the lane of t may be claimed, now that t has ended.
+func (s *Store) AnnounceRoom(t task.Task) {
+	a := s.announcer
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ready[t.LaneID]++
+	a.ring()
+}
+
 // announceAny lets every claim that waits look for itself.
 func (s *Store) announceAny() {
 	a := s.announcer

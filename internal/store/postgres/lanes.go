@@ -144,8 +144,9 @@ func (s *Store) lanesByID(ctx context.Context, ids []int64) ([]task.Lane, error)
 
 // work is what there is to claim at one instant.
 type work struct {
-	lanes   []task.Lane // with tasks to claim, of types that are not closed
-	version int64       // of the rules that say which are
+	lanes   []task.Lane      // with tasks to claim, of types that are not closed
+	limits  map[string]int64 // of these types not more tasks than so many may be held
+	version int64            // of the rules that say so
 }
 
 // findWork returns what there is to claim. How many tasks each lane has is read when it must be counted, which costs a look at the counters of all
@@ -164,10 +165,12 @@ func (s *Store) findWork(ctx context.Context, q *postgressets.Queries, counted b
 	}
 	for _, r := range rows {
 		switch {
-		case r.LaneID == 0 && r.Closed == "":
+		case r.LaneID == 0 && r.Type == "":
 			w.version = r.Version
+		case r.LaneID == 0 && r.Most == 0:
+			closed = append(closed, r.Type)
 		case r.LaneID == 0:
-			closed = append(closed, r.Closed)
+			w.limit(r.Type, r.Most)
 		default:
 			ids = append(ids, r.LaneID)
 			if counted {
@@ -186,6 +189,13 @@ func (s *Store) findWork(ctx context.Context, q *postgressets.Queries, counted b
 	return w, err
 }
 
+func (w *work) limit(taskType string, most int64) {
+	if w.limits == nil {
+		w.limits = make(map[string]int64)
+	}
+	w.limits[taskType] = most
+}
+
 // readyRows reads the lanes with work, the rows about rules among them.
 func readyRows(ctx context.Context, q *postgressets.Queries, counted bool) ([]postgressets.CountReadyRow, error) {
 	if counted {
@@ -193,7 +203,7 @@ func readyRows(ctx context.Context, q *postgressets.Queries, counted bool) ([]po
 	}
 	rows, err := q.ListLanesWithWork(ctx)
 	return column(rows, func(r postgressets.ListLanesWithWorkRow) postgressets.CountReadyRow {
-		return postgressets.CountReadyRow{LaneID: r.LaneID, Ready: math.MaxInt64, Closed: r.Closed, Version: r.Version}
+		return postgressets.CountReadyRow{LaneID: r.LaneID, Ready: math.MaxInt64, Type: r.Type, Most: r.Most, Version: r.Version}
 	}), err
 }
 

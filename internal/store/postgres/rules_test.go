@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/prismq/thequeue/internal/store/postgres"
+	"github.com/prismq/thequeue/internal/store/storetest"
 	"github.com/prismq/thequeue/internal/task"
 	"github.com/prismq/thequeue/internal/testdb"
 )
@@ -33,45 +34,40 @@ func TestAPauseWaitsForTheClaimsUnderWay(t *testing.T) {
 	st, other := open(t, "")
 	insert(t, st, 5, 1)
 	exec(t, other, "BEGIN")
-	exec(t, other, "LOCK TABLE lane_counts IN EXCLUSIVE MODE") // the claim stops where it counts
-	claimed, paused := make(chan error, 1), make(chan error, 1)
-	go func() {
-		got, err := st.ClaimTasks(t.Context(), claim(st, task.Priority, 2))
-		if err == nil && len(got) != 2 {
-			t.Errorf("claimed %d tasks, want 2", len(got))
-		}
-		claimed <- err
-	}()
-	for waits := 0; waits == 0; {
-		if err := other.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE relation = 'lane_counts'::regclass AND NOT granted").Scan(&waits); err != nil {
-			t.Fatal(err)
-		}
-	}
+	exec(t, other, `UPDATE task_queue SET status = 'processing', ready = false, attempts = 1, fence = 1, lease_secret = 's', locked_by = 'w', last_worker_id = 'w',
+		lease_until_utc = now(), reserved_at_utc = now() WHERE id = (SELECT min(id) FROM task_queue)`)
+	paused := make(chan error, 1)
 	go func() {
 		_, err := st.PauseType(t.Context(), "work", true, st.Clock().Now())
 		paused <- err
 	}()
-	for looks := false; !looks; { // at what is under way, after it has been committed
+	for looked := false; !looked; { // for what is under way, after it has been committed
 		select {
 		case err := <-paused:
 			t.Fatalf("the pause was answered before the claim: %v", err)
 		default:
 		}
-		if err := other.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '-- name: ListTaskWriters%')").Scan(&looks); err != nil {
+		if err := st.ListDB().QueryRowContext(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '-- name: ListTaskWriters%')").Scan(&looked); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if got, err := st.GetType(t.Context(), "work"); err != nil || !got.Paused || got.ProcessingTasks != 0 {
+		t.Errorf("before the claim is committed: %+v, %v", got, err)
 	}
 	exec(t, other, "COMMIT")
 	if err := <-paused; err != nil {
 		t.Fatal(err)
 	}
-	got, err := st.GetType(t.Context(), "work")
-	if err != nil || got.ProcessingTasks != 2 {
-		t.Errorf("%d tasks are held when the pause is answered, want 2; %v", got.ProcessingTasks, err)
+	if got, err := st.GetType(t.Context(), "work"); err != nil || got.ProcessingTasks != 1 {
+		t.Errorf("%d tasks are held when the pause is answered, want 1; %v", got.ProcessingTasks, err)
 	}
-	if err := <-claimed; err != nil {
-		t.Error(err)
-	}
+}
+
+// Nodes that claim at once lock the type, so that none takes what the other has room for.
+func TestALimitHoldsOverAllNodes(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	storetest.CheckLimit(t, nodes[0], nodes[1])
 }
 
 // A claim on another node that goes on while a type is paused takes nothing from the answer of the pause on.

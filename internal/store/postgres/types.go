@@ -35,6 +35,19 @@ func (s *Store) ListTypes(ctx context.Context) ([]task.TypeStatus, error) {
 	return s.types(ctx, "list types", "")
 }
 
+// ListRules returns the rules of all types that have any.
+func (s *Store) ListRules(ctx context.Context) ([]task.Type, error) {
+	return search(ctx, s, "list rules", func(ctx context.Context) ([]task.Type, error) {
+		rows, err := s.q.ListTypes(ctx, "")
+		return typesOf(rows), err
+	})
+}
+
+// typesOf converts rows; the columns of task_types are the fields of Type.
+func typesOf(rows []postgresdb.Type) []task.Type {
+	return column(rows, func(r postgresdb.Type) task.Type { return task.Type(r) })
+}
+
 // types returns one type, or all for an empty name.
 func (s *Store) types(ctx context.Context, what, name string) ([]task.TypeStatus, error) {
 	return search(ctx, s, what, func(ctx context.Context) ([]task.TypeStatus, error) {
@@ -54,7 +67,7 @@ func (s *Store) types(ctx context.Context, what, name string) ([]task.TypeStatus
 					CompletedTasks: c.Completed, FailedTasks: c.Failed,
 				}
 			}
-			return task.NewTypeStatuses(column(rows, func(r postgresdb.Type) task.Type { return task.Type(r) }), counts), nil
+			return task.NewTypeStatuses(typesOf(rows), counts), nil
 		})
 	})
 }
@@ -62,7 +75,7 @@ func (s *Store) types(ctx context.Context, what, name string) ([]task.TypeStatus
 // PutType sets the rules of a type.
 func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error) {
 	return s.ruled(ctx, "put type", func(ctx context.Context, q *postgresdb.Queries) (postgresdb.Type, error) {
-		row, err := q.PutType(ctx, postgresdb.PutTypeParams{Type: name, UpdatedAtUTC: &now})
+		row, err := q.PutType(ctx, postgresdb.PutTypeParams{Type: name, MaxConcurrency: r.MaxConcurrency, UpdatedAtUTC: &now})
 		if err == nil && r.Paused != nil {
 			row, err = q.PauseType(ctx, postgresdb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})
 		}

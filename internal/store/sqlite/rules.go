@@ -6,17 +6,25 @@ import "github.com/prismq/thequeue/db/sqlitedb"
 type rule struct {
 	settings
 	lanes []*lane
+	held  int64 // tasks of these lanes in processing
 }
 
 // settings is what operators have set for a type. The zero value sets nothing.
 type settings struct {
 	paused bool
+	most   int64 // tasks in processing; 0: no limit
 }
 
-func settingsOf(t sqlitedb.Type) settings { return settings{paused: t.Paused} }
+func settingsOf(t sqlitedb.Type) settings {
+	s := settings{paused: t.Paused}
+	if t.MaxConcurrency != nil {
+		s.most = int64(*t.MaxConcurrency)
+	}
+	return s
+}
 
 // open reports whether tasks of the type may be claimed now.
-func (r *rule) open() bool { return !r.paused }
+func (r *rule) open() bool { return !r.paused && (r.most == 0 || r.held < r.most) }
 
 // rule returns the rule of a type, making one that sets nothing when it is new.
 func (s *state) rule(taskType string) *rule {

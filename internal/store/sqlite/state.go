@@ -98,6 +98,7 @@ func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
 	for _, r := range all {
 		key := laneKey{taskType: r.Type, compatibility: string(r.Compatibility), priority: r.Priority}
 		s.addLane(r.ID, key, r.Ready)
+		s.rule(r.Type).held += r.Processing
 	}
 	return nil
 }
@@ -213,9 +214,12 @@ func (s *state) add(l *lane, c sqlitedb.AddLaneCountsParams, sign int64) {
 		l.dirty = true
 		s.dirty = append(s.dirty, l)
 	}
-	was := l.claimable()
+	was, open := l.claimable(), l.rule.open()
 	l.Ready += sign * c.Ready
+	l.rule.held += sign * c.Processing
 	switch is := l.claimable(); {
+	case l.rule.open() != open:
+		s.turned(l.rule, open)
 	case is && !was:
 		s.activate(l)
 	case was && !is:

@@ -173,7 +173,12 @@ func (w *walk) failing(ctx context.Context, st *Store) error {
 // put sets the rules of a type: half the time as it was before there were any.
 func (w *walk) put(ctx context.Context, st *Store) error {
 	paused := w.rng.IntN(2) == 0
-	_, err := st.PutType(ctx, fmt.Sprint("t", w.rng.IntN(3)), task.TypeRules{Paused: &paused}, w.now)
+	rules := task.TypeRules{Paused: &paused}
+	if w.rng.IntN(2) == 0 {
+		most := 1 + w.rng.IntN(4)
+		rules.MaxConcurrency = &most
+	}
+	_, err := st.PutType(ctx, fmt.Sprint("t", w.rng.IntN(3)), rules, w.now)
 	return err
 }
 
@@ -258,6 +263,15 @@ func check(ctx context.Context, x tx) error {
 			return fmt.Errorf("of type %s nothing is known", name)
 		}
 	}
+	held := make(map[string]int64)
+	for _, l := range lanes {
+		held[l.Type] += l.Processing
+	}
+	for name, r := range x.rules {
+		if r.held != held[name] {
+			return fmt.Errorf("%d tasks of type %s are held, known are %d", held[name], name, r.held)
+		}
+	}
 	for _, l := range x.lanes {
 		if l.rule != x.rules[l.Type] || !slices.Contains(l.rule.lanes, l) {
 			return fmt.Errorf("lane %d has not the rule of its type", l.ID)
@@ -276,7 +290,7 @@ func check(ctx context.Context, x tx) error {
 	}
 	for profile, v := range x.views {
 		for _, l := range x.lanes {
-			if want := l.Ready > 0 && !l.rule.paused && v.claim.MayTake(l.Lane); want != slices.Contains(v.lanes, l) {
+			if want := l.Ready > 0 && !l.rule.paused && (l.rule.most == 0 || l.rule.held < l.rule.most) && v.claim.MayTake(l.Lane); want != slices.Contains(v.lanes, l) {
 				return fmt.Errorf("view %q: lane %d in it: %v", profile, l.ID, !want)
 			}
 		}

@@ -20,6 +20,23 @@ func (s *Store) GetType(ctx context.Context, name string) (task.TypeStatus, erro
 	return known[0], nil
 }
 
+func (s *Store) ListRules(ctx context.Context) ([]task.Type, error) {
+	rules, err := s.rules.get(ctx, s.index, func() ([]task.Type, error) {
+		rows, err := s.read.ListTypes(ctx, "")
+		return typesOf(rows), err
+	})
+	return rules, s.classify(ctx, err)
+}
+
+// typesOf converts rows; the columns of task_types are the fields of Type.
+func typesOf(rows []sqlitedb.Type) []task.Type {
+	out := make([]task.Type, len(rows))
+	for i, r := range rows {
+		out[i] = task.Type(r)
+	}
+	return out
+}
+
 func (s *Store) ListTypes(ctx context.Context) ([]task.TypeStatus, error) {
 	known, err := s.types(ctx, "")
 	return known, s.classify(ctx, err)
@@ -37,10 +54,6 @@ func (s *Store) types(ctx context.Context, name string) ([]task.TypeStatus, erro
 	if err != nil {
 		return nil, err
 	}
-	types := make([]task.Type, len(rows))
-	for i, r := range rows {
-		types[i] = task.Type(r)
-	}
 	counted, err := q.CountTypes(ctx, name)
 	if err != nil {
 		return nil, err
@@ -52,12 +65,12 @@ func (s *Store) types(ctx context.Context, name string) ([]task.TypeStatus, erro
 			CompletedTasks: c.Completed, FailedTasks: c.Failed,
 		}
 	}
-	return task.NewTypeStatuses(types, counts), nil
+	return task.NewTypeStatuses(typesOf(rows), counts), nil
 }
 
 func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error) {
 	return s.ruled(ctx, func(ctx context.Context, x tx) (sqlitedb.Type, error) {
-		row, err := x.PutType(ctx, sqlitedb.PutTypeParams{Type: name, UpdatedAtUTC: &now})
+		row, err := x.PutType(ctx, sqlitedb.PutTypeParams{Type: name, MaxConcurrency: r.MaxConcurrency, UpdatedAtUTC: &now})
 		if err == nil && r.Paused != nil {
 			row, err = x.PauseType(ctx, sqlitedb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})
 		}

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Logs", logBehaviours},
 		{"Workers", workerBehaviours},
 		{"Types", typeBehaviours},
+		{"Limits", limitBehaviours},
 		{"Maintenance", maintenanceBehaviours},
 		{"Concurrency", concurrencyBehaviours},
 		{"Lifecycle", lifecycleBehaviours},

@@ -1,5 +1,5 @@
 -- ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index. Further rows have the types that are
--- closed to claims, and one has the version of these rules.
+-- closed to claims or limited, with how many tasks of each may be held, and one has the version of these rules.
 -- name: ListLanesWithWork :many
 WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready ORDER BY r.lane_id, r.id LIMIT 1) AS lane_id
@@ -7,22 +7,37 @@ WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready AND r.lane_id > h.lane_id ORDER BY r.lane_id, r.id LIMIT 1)
     FROM heads AS h WHERE h.lane_id IS NOT NULL
 )
-SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS closed, CAST(0 AS bigint) AS version FROM heads AS h WHERE h.lane_id IS NOT NULL
+SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version FROM heads AS h WHERE h.lane_id IS NOT NULL
 UNION ALL
-SELECT 0, t.type, 0 FROM task_types AS t WHERE t.paused
+SELECT 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
 UNION ALL
-SELECT 0, '', v.version FROM type_rules AS v WHERE v.one;
+SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one;
 
 -- CountReady is ListLanesWithWork with the number of tasks that each lane has to claim.
 -- name: CountReady :many
-SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready, CAST('' AS text) AS closed, CAST(0 AS bigint) AS version
+SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version
 FROM lane_counts AS c
 GROUP BY c.lane_id
 HAVING SUM(c.ready) > 0
 UNION ALL
-SELECT 0, 0, t.type, 0 FROM task_types AS t WHERE t.paused
+SELECT 0, 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
 UNION ALL
-SELECT 0, 0, '', v.version FROM type_rules AS v WHERE v.one;
+SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one;
+
+-- LockLimits lets no other claim take tasks of these types before this transaction has ended. They must be sorted: transactions then wait for each other
+-- in one order. What is counted next, in a statement of its own, is then exact, but for leases that end meanwhile.
+-- name: LockLimits :many
+SELECT h.type, h.most
+FROM (SELECT unnest(CAST(@types AS text[])) AS type) AS l
+CROSS JOIN LATERAL (SELECT t.type, CAST(CASE WHEN t.paused THEN 0 ELSE coalesce(t.max_concurrency, 2147483647) END AS bigint) AS most
+                    FROM task_types AS t WHERE t.type = l.type FOR NO KEY UPDATE) AS h;
+
+-- CountHeld returns how many tasks of these types are in processing; a type that never had any is left out.
+-- name: CountHeld :many
+SELECT l.type, CAST(coalesce(SUM((SELECT SUM(c.processing) FROM lane_counts AS c WHERE c.lane_id = l.id)), 0) AS bigint) AS held
+FROM lanes AS l
+WHERE l.type = ANY (CAST(@types AS text[]))
+GROUP BY l.type;
 
 -- A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils belongs to the n-th task that it
 -- takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but

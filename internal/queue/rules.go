@@ -1,0 +1,87 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// rulesEvery is how old the rules of types may be that this process goes by, so that those set through another one hold within a second.
+const rulesEvery = 500 * time.Millisecond
+
+// rulesWithin bounds the time for reading them: most who ask have done their work already.
+const rulesWithin = time.Second
+
+// rules are the rules of task types as the store had them a moment ago. Nothing reads them while nothing happens.
+type rules struct {
+	reading sync.Mutex // held by whoever reads them
+	known   atomic.Pointer[knownRules]
+}
+
+type knownRules struct {
+	at     time.Time
+	byType map[string]task.Type
+}
+
+// rulesOf returns the rules of a type.
+func (q *Queue) rulesOf(ctx context.Context, taskType string) (task.Type, error) {
+	k, err := q.freshRules(ctx)
+	if err != nil {
+		return task.Type{}, err
+	}
+	return k.byType[taskType], nil
+}
+
+// freshRules reads the rules when they are too old. Those who come meanwhile go by the old ones, as they all do when the store does not give new ones.
+func (q *Queue) freshRules(ctx context.Context) (*knownRules, error) {
+	now := q.Now()
+	k := q.rules.known.Load()
+	if k != nil && now.Sub(k.at) < rulesEvery {
+		return k, nil
+	}
+	if k == nil {
+		q.rules.reading.Lock()
+	} else if !q.rules.reading.TryLock() {
+		return k, nil
+	}
+	defer q.rules.reading.Unlock()
+	if newer := q.rules.known.Load(); newer != k && newer != nil {
+		return newer, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rulesWithin)
+	defer cancel()
+	all, err := q.store.ListRules(ctx)
+	if err != nil && k == nil {
+		return nil, fmt.Errorf("read the rules of types: %w", err)
+	}
+	if err != nil {
+		return k, nil
+	}
+	k = &knownRules{at: now, byType: make(map[string]task.Type, len(all))}
+	for _, t := range all {
+		k.byType[t.Type] = t
+	}
+	q.rules.known.Store(k)
+	return k, nil
+}
+
+// neighbourly is a store that other processes share: it tells them that a type with a limit has room.
+type neighbourly interface{ AnnounceRoom(t task.Task) }
+
+// ended wakes the claims that wait for room: where a type allows so many tasks at a time, the end of one lets the next begin.
+func (q *Queue) ended(ctx context.Context, tasks ...task.Task) {
+	for _, t := range tasks {
+		rules, err := q.rulesOf(ctx, t.Type)
+		if err != nil || rules.MaxConcurrency == nil { // with an error they look for themselves before long
+			continue
+		}
+		q.waiters.wakeType(t.Type)
+		if n, ok := q.store.(neighbourly); ok {
+			n.AnnounceRoom(t)
+		}
+	}
+}
