@@ -148,9 +148,15 @@ func (r *rig) neverExceeded(stores ...store.Store) {
 	r.insertMany(total/2, task.Spec{Priority: ptr(7)})
 	r.limit("work", ptr(most))
 	var held, done, full atomic.Int64
-	r.together(claimers+1, func(i int) error {
+	var failed atomic.Bool
+	r.together(claimers+1, func(i int) (err error) {
+		defer func() {
+			if err != nil {
+				failed.Store(true) // nobody will end what this one holds
+			}
+		}()
 		if i == claimers {
-			for done.Load() < total {
+			for done.Load() < total && !failed.Load() {
 				if t, err := r.st.GetType(r.Context(), "work"); err != nil || t.ProcessingTasks > most {
 					return errors.Join(err, fmt.Errorf("I18: %d tasks are held, allowed are %d", t.ProcessingTasks, most))
 				}
@@ -158,7 +164,7 @@ func (r *rig) neverExceeded(stores ...store.Store) {
 			return nil
 		}
 		st := stores[i%len(stores)]
-		for n := uint64(0); done.Load() < total; n++ {
+		for n := uint64(0); done.Load() < total && !failed.Load(); n++ {
 			c := r.ask(task.Claim{WorkerID: fmt.Sprint("w", i), Secret: scramble(uint64(i)), Strategy: task.Strategies[i%4], Max: 1 + i%5})
 			c.Seed = n
 			got, err := st.ClaimTasks(r.Context(), c)

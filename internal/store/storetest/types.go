@@ -157,9 +157,9 @@ func pauseIsExact(r *rig) {
 	var stop atomic.Bool
 	var claimed atomic.Int64
 	r.together(claimers+1, func(i int) error {
+		defer stop.Store(true)
 		if i == claimers {
-			defer stop.Store(true)
-			return r.pauseAgainAndAgain(rounds, &claimed)
+			return r.pauseAgainAndAgain(rounds, &claimed, &stop)
 		}
 		for n := 0; !stop.Load(); n++ {
 			c := r.ask(task.Claim{WorkerID: fmt.Sprint("w", i), Strategy: task.Strategies[n%4], Secret: scramble(uint64(i)), Lease: time.Hour})
@@ -174,7 +174,7 @@ func pauseIsExact(r *rig) {
 	})
 }
 
-func (r *rig) pauseAgainAndAgain(rounds int, claimed *atomic.Int64) error {
+func (r *rig) pauseAgainAndAgain(rounds int, claimed *atomic.Int64, stop *atomic.Bool) error {
 	for n := range rounds {
 		if _, err := r.st.PauseType(r.Context(), "work", true, at(float64(n))); err != nil {
 			return err
@@ -199,7 +199,7 @@ func (r *rig) pauseAgainAndAgain(rounds int, claimed *atomic.Int64) error {
 		if _, err := r.st.PauseType(r.Context(), "work", false, at(float64(n))); err != nil {
 			return err
 		}
-		for again.ReadyTasks > 0 && claimed.Load() <= before { // the claimers go on
+		for again.ReadyTasks > 0 && claimed.Load() <= before && !stop.Load() { // the claimers go on
 			if _, err := r.st.GetType(r.Context(), "work"); err != nil {
 				return err
 			}
