@@ -44,9 +44,13 @@ func (c *typesGetCmd) Run(ctx context.Context, s *session) error {
 }
 
 type typesSetCmd struct {
-	Type           string `arg:"" help:"Name of the type. It need not have had a task."`
-	Paused         *bool  `negatable:"" help:"Pause it, or end the pause."`
-	MaxConcurrency *int   `placeholder:"N" help:"Let so many of its tasks be in processing at a time; 0: any number."`
+	Type            string   `arg:"" help:"Name of the type. It need not have had a task."`
+	Paused          *bool    `negatable:"" help:"Pause it, or end the pause."`
+	MaxConcurrency  *int     `placeholder:"N" help:"Let so many of its tasks be in processing at a time; 0: any number."`
+	MaxAttempts     *int     `placeholder:"N" help:"Attempts of tasks that do not say; 0: the default."`
+	RetryPolicy     *string  `placeholder:"JSON" help:"Retry policy of tasks that have none; {}: that of the configuration."`
+	Timeout         *float64 `placeholder:"SECONDS" help:"The longest attempt of tasks that do not say; 0: none."`
+	MaxPayloadBytes *int     `placeholder:"N" help:"The longest payload; 0: that of the configuration."`
 	access
 }
 
@@ -64,12 +68,23 @@ func (c *typesSetCmd) Run(ctx context.Context, s *session) error {
 // rules returns the rules with those replaced that flags name.
 func (c *typesSetCmd) rules(r task.TypeRules) task.TypeRules {
 	r.Paused = c.Paused
-	if c.MaxConcurrency != nil {
-		if r.MaxConcurrency = c.MaxConcurrency; *c.MaxConcurrency == 0 {
-			r.MaxConcurrency = nil
-		}
-	}
+	given(&r.MaxConcurrency, c.MaxConcurrency, 0)
+	given(&r.MaxAttempts, c.MaxAttempts, 0)
+	given(&r.RetryPolicy, (*task.JSON)(c.RetryPolicy), "{}")
+	given(&r.TimeoutSeconds, c.Timeout, 0)
+	given(&r.MaxPayloadBytes, c.MaxPayloadBytes, 0)
 	return r
+}
+
+// given sets a rule from a flag, if there is one; one that is none lifts the rule.
+func given[T comparable](rule **T, flag *T, none T) {
+	switch {
+	case flag == nil:
+	case *flag == none:
+		*rule = nil
+	default:
+		*rule = flag
+	}
 }
 
 type typesPauseCmd struct {

@@ -45,6 +45,15 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "--max-concurrency", "0", "-o", "json")...)); got.MaxConcurrency != nil {
 			t.Errorf("got %+v", got)
 		}
+		got := parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-attempts", "3", "--retry-policy", `{"jitter":0}`, "--timeout", "2.5", "--max-payload-bytes", "9", "-o", "json")...))
+		if *got.MaxConcurrency != 7 || *got.MaxAttempts != 3 || *got.RetryPolicy != `{"jitter":0}` || *got.TimeoutSeconds != 2.5 || *got.MaxPayloadBytes != 9 {
+			t.Errorf("got %+v", got)
+		}
+		r.fails(2, []string{"payload: must not be longer than 9 bytes"}, q("enqueue", "later", "--payload", `{"a":12345}`)...)
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-attempts", "0", "--retry-policy", "{}", "--timeout", "0", "--max-payload-bytes", "0", "-o", "json")...))
+		if *got.MaxConcurrency != 7 || got.MaxAttempts != nil || got.RetryPolicy != nil || got.TimeoutSeconds != nil || got.MaxPayloadBytes != nil {
+			t.Errorf("got %+v", got)
+		}
 		r.fails(2, []string{"max_concurrency: must lie between 1 and 1000000"}, q("types", "set", "later", "--max-concurrency", "1000001")...)
 		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      0  ") {
 			t.Errorf("got %s", out)

@@ -8,6 +8,8 @@ package postgresdb
 import (
 	"context"
 	"time"
+
+	"github.com/prismq/thequeue/internal/task"
 )
 
 const countTypes = `-- name: CountTypes :many
@@ -60,7 +62,7 @@ func (q *Queries) CountTypes(ctx context.Context, type_ string) ([]CountTypesRow
 }
 
 const listTypes = `-- name: ListTypes :many
-SELECT type, paused, max_concurrency, updated_at_utc FROM task_types WHERE CAST($1 AS text) = '' OR type = CAST($1 AS text)
+SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc FROM task_types WHERE CAST($1 AS text) = '' OR type = CAST($1 AS text)
 `
 
 // ListTypes returns the rules of one type, of all types for an empty name.
@@ -77,6 +79,10 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 			&i.Type,
 			&i.Paused,
 			&i.MaxConcurrency,
+			&i.MaxAttempts,
+			&i.RetryPolicy,
+			&i.TimeoutSeconds,
+			&i.MaxPayloadBytes,
 			&i.UpdatedAtUTC,
 		); err != nil {
 			return nil, err
@@ -95,7 +101,7 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 const pauseType = `-- name: PauseType :one
 INSERT INTO task_types (type, paused, updated_at_utc) VALUES ($1, $2, $3)
 ON CONFLICT (type) DO UPDATE SET paused = excluded.paused, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, max_concurrency, updated_at_utc
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc
 `
 
 type PauseTypeParams struct {
@@ -111,31 +117,54 @@ func (q *Queries) PauseType(ctx context.Context, arg PauseTypeParams) (Type, err
 		&i.Type,
 		&i.Paused,
 		&i.MaxConcurrency,
+		&i.MaxAttempts,
+		&i.RetryPolicy,
+		&i.TimeoutSeconds,
+		&i.MaxPayloadBytes,
 		&i.UpdatedAtUTC,
 	)
 	return i, err
 }
 
 const putType = `-- name: PutType :one
-INSERT INTO task_types (type, max_concurrency, updated_at_utc) VALUES ($1, $2, $3)
-ON CONFLICT (type) DO UPDATE SET max_concurrency = excluded.max_concurrency, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, max_concurrency, updated_at_utc
+INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (type) DO UPDATE SET
+    max_concurrency = excluded.max_concurrency, max_attempts = excluded.max_attempts, retry_policy = excluded.retry_policy,
+    timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes, updated_at_utc = excluded.updated_at_utc
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc
 `
 
 type PutTypeParams struct {
-	Type           string
-	MaxConcurrency *int
-	UpdatedAtUTC   *time.Time
+	Type            string
+	MaxConcurrency  *int
+	MaxAttempts     *int
+	RetryPolicy     *task.JSON
+	TimeoutSeconds  *float64
+	MaxPayloadBytes *int
+	UpdatedAtUTC    *time.Time
 }
 
 // PutType sets the rules of a type, but for whether it is paused.
 func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) {
-	row := q.queryRow(ctx, q.putTypeStmt, putType, arg.Type, arg.MaxConcurrency, arg.UpdatedAtUTC)
+	row := q.queryRow(ctx, q.putTypeStmt, putType,
+		arg.Type,
+		arg.MaxConcurrency,
+		arg.MaxAttempts,
+		arg.RetryPolicy,
+		arg.TimeoutSeconds,
+		arg.MaxPayloadBytes,
+		arg.UpdatedAtUTC,
+	)
 	var i Type
 	err := row.Scan(
 		&i.Type,
 		&i.Paused,
 		&i.MaxConcurrency,
+		&i.MaxAttempts,
+		&i.RetryPolicy,
+		&i.TimeoutSeconds,
+		&i.MaxPayloadBytes,
 		&i.UpdatedAtUTC,
 	)
 	return i, err

@@ -83,10 +83,14 @@ type Task struct {
 }
 
 type Type struct {
-	Type           string
-	Paused         bool
-	MaxConcurrency *int
-	UpdatedAtUTC   *time.Time
+	Type            string
+	Paused          bool
+	MaxConcurrency  *int
+	MaxAttempts     *int
+	RetryPolicy     *task.JSON
+	TimeoutSeconds  *float64
+	MaxPayloadBytes *int
+	UpdatedAtUTC    *time.Time
 }
 
 type TypeRule struct {

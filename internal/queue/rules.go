@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,13 +28,12 @@ type knownRules struct {
 	byType map[string]task.Type
 }
 
-// rulesOf returns the rules of a type.
-func (q *Queue) rulesOf(ctx context.Context, taskType string) (task.Type, error) {
-	k, err := q.freshRules(ctx)
-	if err != nil {
-		return task.Type{}, err
+// of returns the rules of a type by the name that an enqueue gives.
+func (k *knownRules) of(taskType string) task.Type {
+	if len(k.byType) == 0 {
+		return task.Type{}
 	}
-	return k.byType[taskType], nil
+	return k.byType[strings.TrimSpace(taskType)]
 }
 
 // freshRules reads the rules when they are too old. Those who come meanwhile go by the old ones, as they all do when the store does not give new ones.
@@ -74,9 +74,12 @@ type neighbourly interface{ AnnounceRoom(t task.Task) }
 
 // ended wakes the claims that wait for room: where a type allows so many tasks at a time, the end of one lets the next begin.
 func (q *Queue) ended(ctx context.Context, tasks ...task.Task) {
+	k, err := q.freshRules(ctx)
+	if err != nil { // they look for themselves before long
+		return
+	}
 	for _, t := range tasks {
-		rules, err := q.rulesOf(ctx, t.Type)
-		if err != nil || rules.MaxConcurrency == nil { // with an error they look for themselves before long
+		if k.of(t.Type).MaxConcurrency == nil {
 			continue
 		}
 		q.waiters.wakeType(t.Type)

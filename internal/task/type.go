@@ -2,6 +2,7 @@ package task
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -11,16 +12,24 @@ const MaxConcurrency = 1_000_000
 
 // Type is one row of task_types: the rules that operators have set for all tasks of one type.
 type Type struct {
-	Type           string     `json:"type"`
-	Paused         bool       `json:"paused"`          // none of its tasks is claimed; they may still be enqueued
-	MaxConcurrency *int       `json:"max_concurrency"` // tasks in processing at most, over all workers and nodes; nil: no limit
-	UpdatedAtUTC   *time.Time `json:"updated_at_utc"`  // nil: nothing has ever been set
+	Type            string     `json:"type"`
+	Paused          bool       `json:"paused"`            // none of its tasks is claimed; they may still be enqueued
+	MaxConcurrency  *int       `json:"max_concurrency"`   // tasks in processing at most, over all workers and nodes; nil: no limit
+	MaxAttempts     *int       `json:"max_attempts"`      // of tasks that do not say; nil: DefaultMaxAttempts
+	RetryPolicy     *JSON      `json:"retry_policy"`      // a Backoff, of tasks that have none; nil: that of the configuration
+	TimeoutSeconds  *float64   `json:"timeout_seconds"`   // of tasks that do not say; nil: none
+	MaxPayloadBytes *int       `json:"max_payload_bytes"` // the longest payload; nil: that of the configuration, which holds in any case
+	UpdatedAtUTC    *time.Time `json:"updated_at_utc"`    // nil: nothing has ever been set
 }
 
 // TypeRules is what an operator sets for a type.
 type TypeRules struct {
-	Paused         *bool `json:"paused,omitempty"`          // nil: stays as it is
-	MaxConcurrency *int  `json:"max_concurrency,omitempty"` // 1 to MaxConcurrency; nil: no limit
+	Paused          *bool    `json:"paused,omitempty"`          // nil: stays as it is
+	MaxConcurrency  *int     `json:"max_concurrency,omitempty"` // 1 to MaxConcurrency; nil: no limit
+	MaxAttempts     *int     `json:"max_attempts,omitempty"`    // these and MaxPayloadBytes: as in Type
+	RetryPolicy     *JSON    `json:"retry_policy,omitempty"`
+	TimeoutSeconds  *float64 `json:"timeout_seconds,omitempty"`
+	MaxPayloadBytes *int     `json:"max_payload_bytes,omitempty"`
 }
 
 // Check returns an InvalidError with every field that is wrong.
@@ -29,11 +38,41 @@ func (r TypeRules) Check() error {
 	if r.MaxConcurrency != nil && (*r.MaxConcurrency < 1 || *r.MaxConcurrency > MaxConcurrency) {
 		bad.Add("max_concurrency", "must lie between 1 and %d: leave it out for no limit, or pause the type", MaxConcurrency)
 	}
+	if r.MaxAttempts != nil && (*r.MaxAttempts < 1 || *r.MaxAttempts > 100) {
+		bad.Add("max_attempts", "must lie between 1 and 100")
+	}
+	if r.RetryPolicy != nil {
+		if _, err := DefaultBackoff.With(*r.RetryPolicy); err != nil {
+			bad.Add("retry_policy", "%s", err)
+		}
+	}
+	if r.TimeoutSeconds != nil {
+		checkTimeout(*r.TimeoutSeconds, &bad)
+	}
+	if r.MaxPayloadBytes != nil && (*r.MaxPayloadBytes < 2 || *r.MaxPayloadBytes > math.MaxInt32) {
+		bad.Add("max_payload_bytes", "must lie between 2 and %d", math.MaxInt32)
+	}
 	return bad.OrNil()
 }
 
 // Rules returns what sets the type as it is; Paused is nil.
-func (t Type) Rules() TypeRules { return TypeRules{MaxConcurrency: t.MaxConcurrency} }
+func (t Type) Rules() TypeRules {
+	return TypeRules{
+		MaxConcurrency: t.MaxConcurrency, MaxAttempts: t.MaxAttempts, RetryPolicy: t.RetryPolicy, TimeoutSeconds: t.TimeoutSeconds, MaxPayloadBytes: t.MaxPayloadBytes,
+	}
+}
+
+// Limits returns l as it holds for tasks of this type.
+func (t Type) Limits(l Limits) Limits {
+	if t.MaxAttempts != nil {
+		l.Attempts = *t.MaxAttempts
+	}
+	if t.MaxPayloadBytes != nil {
+		l.PayloadBytes = min(l.PayloadBytes, *t.MaxPayloadBytes)
+	}
+	l.TimeoutSeconds = t.TimeoutSeconds
+	return l
+}
 
 // TypeStatus is a type with the number of its tasks.
 type TypeStatus struct {

@@ -75,7 +75,10 @@ func (s *Store) types(ctx context.Context, what, name string) ([]task.TypeStatus
 // PutType sets the rules of a type.
 func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error) {
 	return s.ruled(ctx, "put type", func(ctx context.Context, q *postgresdb.Queries) (postgresdb.Type, error) {
-		row, err := q.PutType(ctx, postgresdb.PutTypeParams{Type: name, MaxConcurrency: r.MaxConcurrency, UpdatedAtUTC: &now})
+		row, err := q.PutType(ctx, postgresdb.PutTypeParams{
+			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
+			MaxPayloadBytes: r.MaxPayloadBytes, UpdatedAtUTC: &now,
+		})
 		if err == nil && r.Paused != nil {
 			row, err = q.PauseType(ctx, postgresdb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})
 		}

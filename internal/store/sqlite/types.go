@@ -70,7 +70,10 @@ func (s *Store) types(ctx context.Context, name string) ([]task.TypeStatus, erro
 
 func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error) {
 	return s.ruled(ctx, func(ctx context.Context, x tx) (sqlitedb.Type, error) {
-		row, err := x.PutType(ctx, sqlitedb.PutTypeParams{Type: name, MaxConcurrency: r.MaxConcurrency, UpdatedAtUTC: &now})
+		row, err := x.PutType(ctx, sqlitedb.PutTypeParams{
+			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
+			MaxPayloadBytes: r.MaxPayloadBytes, UpdatedAtUTC: &now,
+		})
 		if err == nil && r.Paused != nil {
 			row, err = x.PauseType(ctx, sqlitedb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})
 		}

@@ -12,6 +12,7 @@ var typeBehaviours = []behaviour{
 	{"AreUnknownBeforeTheirFirstTaskOrRule", unknownType},
 	{"AreListedByNameWithTheirCounts", listsTypes},
 	{"KeepThePauseUnlessTold", keepsPause},
+	{"KeepEveryRule", keepsRules},
 	{"GiveNothingWhilePausedByAnyStrategy", pausedGivesNothing},
 	{"PauseWhatComesBackToTheQueue", pausesWhatComesBack},
 	{"PauseNoOtherType", pausesNoOther},
@@ -87,6 +88,27 @@ func keepsPause(r *rig) {
 	r.equal("claimed", 0, len(r.claim(task.Claim{})))
 	r.equal("resumed", task.Type{Type: "work", UpdatedAtUTC: ptr(at(4))}, put(task.TypeRules{Paused: ptr(false)}, 4))
 	r.claimOne(task.Claim{})
+}
+
+func keepsRules(r *rig) {
+	for n, rules := range []task.TypeRules{
+		{MaxConcurrency: ptr(1), MaxAttempts: ptr(100), RetryPolicy: ptr(task.JSON(`{ "jitter" : 0.10 }`)), TimeoutSeconds: ptr(1.5), MaxPayloadBytes: ptr(2)},
+		{MaxConcurrency: ptr(1000000), TimeoutSeconds: ptr(3.0)},
+		{},
+	} {
+		want := task.Type{
+			Type: "work", MaxConcurrency: rules.MaxConcurrency, MaxAttempts: rules.MaxAttempts, RetryPolicy: rules.RetryPolicy, TimeoutSeconds: rules.TimeoutSeconds,
+			MaxPayloadBytes: rules.MaxPayloadBytes, UpdatedAtUTC: ptr(at(float64(n))),
+		}
+		got, err := r.st.PutType(r.Context(), "work", rules, at(float64(n)))
+		r.ok(err)
+		r.equal("returned", want, got)
+		r.equal("stored", want, r.kind("work").Type)
+		r.equal("again", rules, got.Rules())
+		all, err := r.st.ListRules(r.Context())
+		r.ok(err)
+		r.equal("rules", []task.Type{want}, all)
+	}
 }
 
 func pausedGivesNothing(r *rig) {

@@ -11,4 +11,4 @@ INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, f
     (5, 1, 1, 'w1', '2026-01-31 08:00:01.123456+00', '2026-01-31 08:00:03.123456+00', 'failed', 'refused');
 INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details) VALUES (1, 3, '2026-01-31 08:00:02.123456+00', 'info', 'half way', '{"percent": 50}');
 INSERT INTO workers (worker_id, capabilities, types, registered_at_utc, heartbeat_utc) VALUES ('w1', '{"gpu": true}', '["mail", "render"]', '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:02.123456+00');
-INSERT INTO task_types (type, paused, max_concurrency, updated_at_utc) VALUES ('mail', false, 7, '2026-01-31 08:00:02.123456+00'), ('render', true, NULL, '2026-01-31 08:00:02.123456+00');
+INSERT INTO task_types (type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc) VALUES ('mail', false, 7, 3, '{"jitter": 0}', 1.5, 1000, '2026-01-31 08:00:02.123456+00'), ('render', true, NULL, NULL, NULL, NULL, NULL, '2026-01-31 08:00:02.123456+00');
