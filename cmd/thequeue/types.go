@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -48,9 +49,10 @@ type typesSetCmd struct {
 	Paused          *bool    `negatable:"" help:"Pause it, or end the pause."`
 	MaxConcurrency  *int     `placeholder:"N" help:"Let so many of its tasks be in processing at a time; 0: any number."`
 	MaxAttempts     *int     `placeholder:"N" help:"Attempts of tasks that do not say; 0: the default."`
-	RetryPolicy     *string  `placeholder:"JSON" help:"Retry policy of tasks that have none; {}: that of the configuration."`
+	RetryPolicy     *string  `placeholder:"JSON" help:"Retry policy of tasks that have none; @FILE reads it from a file; {}: that of the configuration."`
 	Timeout         *float64 `placeholder:"SECONDS" help:"The longest attempt of tasks that do not say; 0: none."`
 	MaxPayloadBytes *int     `placeholder:"N" help:"The longest payload; 0: that of the configuration."`
+	PayloadSchema   *string  `placeholder:"JSON" help:"JSON Schema that payloads must fit; @FILE reads it from a file; {}: any object."`
 	access
 }
 
@@ -60,20 +62,39 @@ func (c *typesSetCmd) Run(ctx context.Context, s *session) error {
 		if err != nil && !errors.Is(err, task.ErrNotFound) {
 			return err
 		}
-		t, err := q.PutType(ctx, c.Type, c.rules(now.Rules()))
+		rules, err := c.rules(now.Rules(), s.stdin)
+		if err != nil {
+			return err
+		}
+		t, err := q.PutType(ctx, c.Type, rules)
 		return s.answerType(t, err, c.Output)
 	})
 }
 
 // rules returns the rules with those replaced that flags name.
-func (c *typesSetCmd) rules(r task.TypeRules) task.TypeRules {
+func (c *typesSetCmd) rules(r task.TypeRules, stdin io.Reader) (task.TypeRules, error) {
+	var bad task.InvalidError
+	document := func(flag string, value *string) *task.JSON {
+		if value == nil {
+			return nil
+		}
+		text, err := readValue(*value, stdin)
+		if err == nil {
+			err = text.CheckObject()
+		}
+		if err != nil {
+			bad.Add(flag, "%s", err)
+		}
+		return &text
+	}
 	r.Paused = c.Paused
 	given(&r.MaxConcurrency, c.MaxConcurrency, 0)
 	given(&r.MaxAttempts, c.MaxAttempts, 0)
-	given(&r.RetryPolicy, (*task.JSON)(c.RetryPolicy), "{}")
+	given(&r.RetryPolicy, document("--retry-policy", c.RetryPolicy), "{}")
+	given(&r.PayloadSchema, document("--payload-schema", c.PayloadSchema), "{}")
 	given(&r.TimeoutSeconds, c.Timeout, 0)
 	given(&r.MaxPayloadBytes, c.MaxPayloadBytes, 0)
-	return r
+	return r, bad.OrNil()
 }
 
 // given sets a rule from a flag, if there is one; one that is none lifts the rule.

@@ -54,6 +54,15 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if *got.MaxConcurrency != 7 || got.MaxAttempts != nil || got.RetryPolicy != nil || got.TimeoutSeconds != nil || got.MaxPayloadBytes != nil {
 			t.Errorf("got %+v", got)
 		}
+		schema := r.write("schema.json", `{"required": ["to"]}`)
+		r.ok(q("types", "set", "later", "--payload-schema", "@"+schema)...)
+		r.fails(2, []string{"payload: missing property 'to'"}, q("enqueue", "later")...)
+		r.fails(2, []string{"payload_schema: is not a JSON Schema"}, q("types", "set", "later", "--payload-schema", `{"type":"text"}`)...)
+		r.fails(2, []string{"--payload-schema: must be valid JSON"}, q("types", "set", "later", "--payload-schema", `{`)...)
+		r.fails(2, []string{r.path("none")}, q("types", "set", "later", "--payload-schema", "@"+r.path("none"))...)
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--payload-schema", "{}", "-o", "json")...)); got.PayloadSchema != nil {
+			t.Errorf("got %+v", got)
+		}
 		r.fails(2, []string{"max_concurrency: must lie between 1 and 1000000"}, q("types", "set", "later", "--max-concurrency", "1000001")...)
 		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      0  ") {
 			t.Errorf("got %s", out)

@@ -90,6 +90,7 @@ type Type struct {
 	RetryPolicy     *task.JSON
 	TimeoutSeconds  *float64
 	MaxPayloadBytes *int
+	PayloadSchema   *task.JSON
 	UpdatedAtUTC    *time.Time
 }
 

@@ -62,7 +62,7 @@ func (q *Queries) CountTypes(ctx context.Context, type_ string) ([]CountTypesRow
 }
 
 const listTypes = `-- name: ListTypes :many
-SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc FROM task_types WHERE CAST($1 AS text) = '' OR type = CAST($1 AS text)
+SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc FROM task_types WHERE CAST($1 AS text) = '' OR type = CAST($1 AS text)
 `
 
 // ListTypes returns the rules of one type, of all types for an empty name.
@@ -83,6 +83,7 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 			&i.RetryPolicy,
 			&i.TimeoutSeconds,
 			&i.MaxPayloadBytes,
+			&i.PayloadSchema,
 			&i.UpdatedAtUTC,
 		); err != nil {
 			return nil, err
@@ -101,7 +102,7 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 const pauseType = `-- name: PauseType :one
 INSERT INTO task_types (type, paused, updated_at_utc) VALUES ($1, $2, $3)
 ON CONFLICT (type) DO UPDATE SET paused = excluded.paused, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc
 `
 
 type PauseTypeParams struct {
@@ -121,18 +122,20 @@ func (q *Queries) PauseType(ctx context.Context, arg PauseTypeParams) (Type, err
 		&i.RetryPolicy,
 		&i.TimeoutSeconds,
 		&i.MaxPayloadBytes,
+		&i.PayloadSchema,
 		&i.UpdatedAtUTC,
 	)
 	return i, err
 }
 
 const putType = `-- name: PutType :one
-INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (type) DO UPDATE SET
     max_concurrency = excluded.max_concurrency, max_attempts = excluded.max_attempts, retry_policy = excluded.retry_policy,
-    timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc
+    timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes,
+    payload_schema = excluded.payload_schema, updated_at_utc = excluded.updated_at_utc
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc
 `
 
 type PutTypeParams struct {
@@ -142,6 +145,7 @@ type PutTypeParams struct {
 	RetryPolicy     *task.JSON
 	TimeoutSeconds  *float64
 	MaxPayloadBytes *int
+	PayloadSchema   *task.JSON
 	UpdatedAtUTC    *time.Time
 }
 
@@ -154,6 +158,7 @@ func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) 
 		arg.RetryPolicy,
 		arg.TimeoutSeconds,
 		arg.MaxPayloadBytes,
+		arg.PayloadSchema,
 		arg.UpdatedAtUTC,
 	)
 	var i Type
@@ -165,6 +170,7 @@ func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) 
 		&i.RetryPolicy,
 		&i.TimeoutSeconds,
 		&i.MaxPayloadBytes,
+		&i.PayloadSchema,
 		&i.UpdatedAtUTC,
 	)
 	return i, err

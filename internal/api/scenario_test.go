@@ -125,9 +125,10 @@ func types(r *rig) {
 	r.step("PUT", "/api/queue/types/a%2Fb%20c", `{"paused":true}`)
 	r.step("POST", "/api/queue/types/%20/pause", "")
 	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":0}`)
-	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":1,"max_attempts":3,"retry_policy":{"jitter":0},"timeout_seconds":2.5,"max_payload_bytes":1000}`)
-	r.step("PUT", "/api/queue/types/email", `{"retry_policy":{"jitter":0,"colour":1},"timeout_seconds":0,"max_attempts":101}`)
+	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":1,"max_attempts":3,"retry_policy":{"jitter":0},"timeout_seconds":2.5,"max_payload_bytes":1000,"payload_schema":{"required":["to"]}}`)
+	r.step("PUT", "/api/queue/types/email", `{"retry_policy":{"jitter":0,"colour":1},"timeout_seconds":0,"max_attempts":101,"payload_schema":{"type":"text"}}`)
 	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","payload":{"to":"x"}}`)
 	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
 	r.step("GET", "/api/queue/types", "")
 }

@@ -21,7 +21,7 @@ func (q *Queue) Enqueue(ctx context.Context, s task.Spec, maxAttempts int) (t ta
 	if err != nil {
 		return task.Task{}, false, fmt.Errorf("enqueue: %w", err)
 	}
-	t, err = s.Task(q.Now(), k.of(s.Type).Limits(q.limits(maxAttempts)))
+	t, err = k.task(s, q.Now(), q.limits(maxAttempts))
 	if err != nil {
 		return task.Task{}, false, err
 	}
@@ -69,7 +69,7 @@ func (q *Queue) specified(specs []task.Spec, k *knownRules) ([]task.Task, error)
 	for i, s := range specs {
 		var err error
 		var invalid *task.InvalidError
-		if ts[i], err = s.Task(now, k.of(s.Type).Limits(limits)); errors.As(err, &invalid) {
+		if ts[i], err = k.task(s, now, limits); errors.As(err, &invalid) {
 			bad.Fields = append(bad.Fields, invalid.Within(fmt.Sprintf("tasks[%d]", i)).Fields...)
 		} else if err != nil {
 			return nil, err

@@ -24,8 +24,41 @@ type rules struct {
 }
 
 type knownRules struct {
-	at     time.Time
-	byType map[string]task.Type
+	at      time.Time
+	byType  map[string]task.Type
+	schemas map[string]payloadSchema // of the types that have one
+}
+
+// newKnownRules compiles the schemas that before does not have; a nil before has none.
+func newKnownRules(all []task.Type, at time.Time, before *knownRules) *knownRules {
+	k := &knownRules{at: at, byType: make(map[string]task.Type, len(all)), schemas: make(map[string]payloadSchema)}
+	for _, t := range all {
+		k.byType[t.Type] = t
+		if t.PayloadSchema == nil {
+			continue
+		}
+		var known payloadSchema
+		if before != nil {
+			known = before.schemas[t.Type]
+		}
+		if known.text != *t.PayloadSchema {
+			known = compileSchema(*t.PayloadSchema)
+		}
+		k.schemas[t.Type] = known
+	}
+	return k
+}
+
+// task returns the task that a spec describes under the rules of its type, or an InvalidError.
+func (k *knownRules) task(s task.Spec, now time.Time, l task.Limits) (task.Task, error) {
+	t, err := s.Task(now, k.of(s.Type).Limits(l))
+	if err != nil {
+		return task.Task{}, err
+	}
+	if schema, ok := k.schemas[t.Type]; ok {
+		err = schema.check(t.Payload)
+	}
+	return t, err
 }
 
 // of returns the rules of a type by the name that an enqueue gives.
@@ -61,10 +94,7 @@ func (q *Queue) freshRules(ctx context.Context) (*knownRules, error) {
 	if err != nil {
 		return k, nil
 	}
-	k = &knownRules{at: now, byType: make(map[string]task.Type, len(all))}
-	for _, t := range all {
-		k.byType[t.Type] = t
-	}
+	k = newKnownRules(all, now, k)
 	q.rules.known.Store(k)
 	return k, nil
 }

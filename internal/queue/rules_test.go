@@ -85,6 +85,60 @@ func TestARetryPolicyIsFirstTheTasksThenTheTypesThenTheConfigurations(t *testing
 	})
 }
 
+func TestAPayloadMustFitTheSchemaOfItsType(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		schema := task.JSON(`{"type":"object","required":["to"],"properties":{"to":{"type":"string"},"n":{"type":"integer","maximum":9007199254740993},
+			"items":{"type":"array","items":{"$ref":"#/$defs/item"}}},"$defs":{"item":{"required":["a"],"additionalProperties":{"type":"boolean"}}}}`)
+		r.put("test", task.TypeRules{PayloadSchema: &schema})
+		r.enqueue(task.Spec{Payload: `{"to":"x","n":9007199254740993,"items":[{"a":true}],"more":null}`})
+		r.enqueue(task.Spec{Type: "other"})
+		for payload, want := range map[string][]string{
+			``:                                       {"payload: missing property 'to'"},
+			`{"to":1}`:                               {"payload.to: got number, want string"},
+			`{"to":"","n":9007199254740994}`:         {"payload.n: maximum: got"},
+			`{"to":"","items":[{"a":true},{"b":1}]}`: {"payload.items[1]: missing property 'a'", "payload.items[1].b: got number, want boolean"},
+		} {
+			_, _, err := r.Enqueue(r.Context(), task.Spec{Type: " test ", Payload: task.JSON(payload)}, 5)
+			bad, ok := errors.AsType[*task.InvalidError](err)
+			if !ok || len(bad.Fields) != len(want) {
+				r.Errorf("%s: got %v, want %q", payload, err, want)
+				continue
+			}
+			for _, w := range want {
+				if !strings.Contains(err.Error(), w) {
+					r.Errorf("%s: got %v, want %q in it", payload, err, w)
+				}
+			}
+		}
+		_, _, err := r.EnqueueBatch(r.Context(), []task.Spec{{Type: "other"}, {Type: "test"}})
+		r.invalid(err, "tasks[1].payload", "missing property 'to'")
+		r.put("test", task.TypeRules{})
+		r.enqueue(task.Spec{})
+	})
+}
+
+func TestASchemaThatIsNoneIsRefused(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		for schema, want := range map[string]string{
+			`[]`:                                   "must be a JSON object",
+			`{`:                                    "must be valid JSON",
+			`{"type":"text"}`:                      "is not a JSON Schema: type",
+			`{"properties":{"a":{"pattern":"("}}}`: "is not a JSON Schema",
+			`{"$ref":"http://127.0.0.1:1/s.json"}`: "http://127.0.0.1:1/s.json is not loaded",
+			`{"$ref":"file:///etc/passwd"}`:        "file:///etc/passwd is not loaded",
+			`{"$schema":"https://example.org/other"}`:         "https://example.org/other is not loaded",
+			`{"$ref":"#/$defs/none"}`:                         "is not a JSON Schema",
+			`{"title":"` + strings.Repeat("x", 64<<10) + `"}`: "must not be longer than 65536 bytes",
+		} {
+			_, err := r.PutType(r.Context(), "test", task.TypeRules{PayloadSchema: ptr(task.JSON(schema))})
+			r.invalid(err, "payload_schema", want)
+		}
+		for _, draft := range []string{"https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema#"} {
+			r.put("test", task.TypeRules{PayloadSchema: ptr(task.JSON(`{"$schema":"` + draft + `"}`))})
+		}
+	})
+}
+
 // Another node learns of a rule within a second of its own clock.
 func TestRulesSetElsewhereHoldWithinASecond(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {

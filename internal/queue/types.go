@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -25,10 +26,23 @@ func (q *Queue) Type(ctx context.Context, name string) (t task.TypeStatus, err e
 // PutType sets all rules of a type, which need not be known. What r does not say is not limited any more, but that a nil r.Paused leaves it paused or
 // not as it is. Once it has returned, no claim gives what the rules forbid. Errors: *task.InvalidError, those of the store.
 func (q *Queue) PutType(ctx context.Context, name string, r task.TypeRules) (task.TypeStatus, error) {
-	if err := r.Check(); err != nil {
+	if err := checkRules(r); err != nil {
 		return task.TypeStatus{}, err
 	}
 	return q.ruled(ctx, "set", name, func(name string) (task.Type, error) { return q.store.PutType(ctx, name, r, q.Now()) })
+}
+
+func checkRules(r task.TypeRules) error {
+	var bad task.InvalidError
+	if err, ok := errors.AsType[*task.InvalidError](r.Check()); ok {
+		bad = *err
+	}
+	if r.PayloadSchema != nil {
+		if s := compileSchema(*r.PayloadSchema); s.err != nil {
+			bad.Add("payload_schema", "%s", s.err)
+		}
+	}
+	return bad.OrNil()
 }
 
 // PauseType keeps the tasks of a type from being claimed. They may still be enqueued, and those that are held are not touched. Once it has returned,

@@ -19,6 +19,7 @@ type Type struct {
 	RetryPolicy     *JSON      `json:"retry_policy"`      // a Backoff, of tasks that have none; nil: that of the configuration
 	TimeoutSeconds  *float64   `json:"timeout_seconds"`   // of tasks that do not say; nil: none
 	MaxPayloadBytes *int       `json:"max_payload_bytes"` // the longest payload; nil: that of the configuration, which holds in any case
+	PayloadSchema   *JSON      `json:"payload_schema"`    // a JSON Schema that payloads must fit; nil: any object does
 	UpdatedAtUTC    *time.Time `json:"updated_at_utc"`    // nil: nothing has ever been set
 }
 
@@ -26,13 +27,14 @@ type Type struct {
 type TypeRules struct {
 	Paused          *bool    `json:"paused,omitempty"`          // nil: stays as it is
 	MaxConcurrency  *int     `json:"max_concurrency,omitempty"` // 1 to MaxConcurrency; nil: no limit
-	MaxAttempts     *int     `json:"max_attempts,omitempty"`    // these and MaxPayloadBytes: as in Type
+	MaxAttempts     *int     `json:"max_attempts,omitempty"`    // this and all below: as in Type
 	RetryPolicy     *JSON    `json:"retry_policy,omitempty"`
 	TimeoutSeconds  *float64 `json:"timeout_seconds,omitempty"`
 	MaxPayloadBytes *int     `json:"max_payload_bytes,omitempty"`
+	PayloadSchema   *JSON    `json:"payload_schema,omitempty"`
 }
 
-// Check returns an InvalidError with every field that is wrong.
+// Check returns an InvalidError with every field that is wrong; whether PayloadSchema is a schema is not looked at.
 func (r TypeRules) Check() error {
 	var bad InvalidError
 	if r.MaxConcurrency != nil && (*r.MaxConcurrency < 1 || *r.MaxConcurrency > MaxConcurrency) {
@@ -59,6 +61,7 @@ func (r TypeRules) Check() error {
 func (t Type) Rules() TypeRules {
 	return TypeRules{
 		MaxConcurrency: t.MaxConcurrency, MaxAttempts: t.MaxAttempts, RetryPolicy: t.RetryPolicy, TimeoutSeconds: t.TimeoutSeconds, MaxPayloadBytes: t.MaxPayloadBytes,
+		PayloadSchema: t.PayloadSchema,
 	}
 }
 

@@ -11,6 +11,8 @@ CREATE TABLE task_types (
     retry_policy      json        CHECK (json_typeof(retry_policy) = 'object'),
     timeout_seconds   double precision CHECK (timeout_seconds > 0),
     max_payload_bytes integer     CHECK (max_payload_bytes >= 2),
+    -- A JSON Schema that payloads must fit; null: any object does.
+    payload_schema    json        CHECK (json_typeof(payload_schema) = 'object'),
     updated_at_utc    timestamptz NOT NULL
 );
 -- The types that every claim must know of.

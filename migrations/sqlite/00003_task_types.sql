@@ -11,6 +11,8 @@ CREATE TABLE task_types (
     retry_policy      TEXT      CHECK (retry_policy IS NULL OR typeof(retry_policy) = 'text' AND json_valid(retry_policy) AND json_type(retry_policy) = 'object'),
     timeout_seconds   REAL      CHECK (timeout_seconds IS NULL OR typeof(timeout_seconds) = 'real' AND timeout_seconds > 0),
     max_payload_bytes INTEGER   CHECK (max_payload_bytes IS NULL OR typeof(max_payload_bytes) = 'integer' AND max_payload_bytes >= 2),
+    -- A JSON Schema that payloads must fit; null: any object does.
+    payload_schema    TEXT      CHECK (payload_schema IS NULL OR typeof(payload_schema) = 'text' AND json_valid(payload_schema) AND json_type(payload_schema) = 'object'),
     updated_at_utc    TIMESTAMP NOT NULL CHECK (typeof(updated_at_utc) = 'integer')
 ) WITHOUT ROWID;
 

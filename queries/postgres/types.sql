@@ -13,11 +13,12 @@ GROUP BY l.type;
 
 -- PutType sets the rules of a type, but for whether it is paused.
 -- name: PutType :one
-INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc)
-VALUES (@type, @max_concurrency, @max_attempts, @retry_policy, @timeout_seconds, @max_payload_bytes, @updated_at_utc)
+INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc)
+VALUES (@type, @max_concurrency, @max_attempts, @retry_policy, @timeout_seconds, @max_payload_bytes, @payload_schema, @updated_at_utc)
 ON CONFLICT (type) DO UPDATE SET
     max_concurrency = excluded.max_concurrency, max_attempts = excluded.max_attempts, retry_policy = excluded.retry_policy,
-    timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes, updated_at_utc = excluded.updated_at_utc
+    timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes,
+    payload_schema = excluded.payload_schema, updated_at_utc = excluded.updated_at_utc
 RETURNING *;
 
 -- name: PauseType :one

@@ -77,7 +77,7 @@ func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now 
 	return s.ruled(ctx, "put type", func(ctx context.Context, q *postgresdb.Queries) (postgresdb.Type, error) {
 		row, err := q.PutType(ctx, postgresdb.PutTypeParams{
 			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
-			MaxPayloadBytes: r.MaxPayloadBytes, UpdatedAtUTC: &now,
+			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now,
 		})
 		if err == nil && r.Paused != nil {
 			row, err = q.PauseType(ctx, postgresdb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})

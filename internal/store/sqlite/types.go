@@ -72,7 +72,7 @@ func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now 
 	return s.ruled(ctx, func(ctx context.Context, x tx) (sqlitedb.Type, error) {
 		row, err := x.PutType(ctx, sqlitedb.PutTypeParams{
 			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
-			MaxPayloadBytes: r.MaxPayloadBytes, UpdatedAtUTC: &now,
+			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now,
 		})
 		if err == nil && r.Paused != nil {
 			row, err = x.PauseType(ctx, sqlitedb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})

@@ -11,4 +11,4 @@ INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, f
     (5, 1, 1, 'w1', 1769846401123456, 1769846403123456, 'failed', 'refused');
 INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details) VALUES (1, 3, 1769846402123456, 'info', 'half way', '{"percent": 50}');
 INSERT INTO workers (worker_id, capabilities, types, registered_at_utc, heartbeat_utc) VALUES ('w1', '{"gpu": true}', '["mail", "render"]', 1769846400123456, 1769846402123456);
-INSERT INTO task_types (type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, updated_at_utc) VALUES ('mail', 0, 7, 3, '{"jitter": 0}', 1.5, 1000, 1769846402123456), ('render', 1, NULL, NULL, NULL, NULL, NULL, 1769846402123456);
+INSERT INTO task_types (type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc) VALUES ('mail', 0, 7, 3, '{"jitter": 0}', 1.5, 1000, '{"required": ["to"]}', 1769846402123456), ('render', 1, NULL, NULL, NULL, NULL, NULL, NULL, 1769846402123456);
