@@ -90,9 +90,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
-	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
-		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
-	}
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
@@ -296,11 +293,6 @@ func (q *Queries) Close() error {
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
-		}
-	}
-	if q.listLanesStmt != nil {
-		if cerr := q.listLanesStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listLanesStmt: %w", cerr)
 		}
 	}
 	if q.listLogsStmt != nil {
@@ -514,7 +506,6 @@ type Queries struct {
 	insertLogStmt            *sql.Stmt
 	insertTaskStmt           *sql.Stmt
 	listAttemptsStmt         *sql.Stmt
-	listLanesStmt            *sql.Stmt
 	listLogsStmt             *sql.Stmt
 	listRecentFailuresStmt   *sql.Stmt
 	listStatusSummaryStmt    *sql.Stmt
@@ -573,7 +564,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLogStmt:            q.insertLogStmt,
 		insertTaskStmt:           q.insertTaskStmt,
 		listAttemptsStmt:         q.listAttemptsStmt,
-		listLanesStmt:            q.listLanesStmt,
 		listLogsStmt:             q.listLogsStmt,
 		listRecentFailuresStmt:   q.listRecentFailuresStmt,
 		listStatusSummaryStmt:    q.listStatusSummaryStmt,

@@ -41,7 +41,6 @@ type Querier interface {
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
-	ListLanes(ctx context.Context, ids string) ([]Lane, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
@@ -83,6 +82,8 @@ type Querier interface {
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
+	// IS TRUE keeps the index of the leases out of it. Where statistics say that next to no task is processing, which a sample of millions often does,
+	// it looks as good as the primary key, and then every lease and what is left of old ones is read.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)

@@ -31,7 +31,7 @@ func onceOnConn[T any](ctx context.Context, db *sql.DB, run func(*pgx.Conn) (T, 
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		var none T
-		return none, err
+		return none, notSent(ctx, err)
 	}
 	defer conn.Close() // back to the pool, which drops one that has broken
 	return raw(conn, run)
