@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/prismq/thequeue/internal/store/postgres"
 	"github.com/prismq/thequeue/internal/store/storetest"
@@ -120,4 +121,49 @@ func TestAPauseHoldsOnEveryNode(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// What lets more be claimed is announced to other nodes. An announcement may be lost before they are known to listen, so it is made again.
+func TestRoomAndResumedTypesAreAnnouncedToOtherNodes(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	stored := insert(t, nodes[0], 1, 1)[0]
+	heard := make(chan []task.Lane, 100)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		nodes[1].Listen(ctx, func(lanes []task.Lane) {
+			select {
+			case heard <- lanes:
+			default: // enough
+			}
+		})
+	}()
+	defer func() { stop(); <-ended }()
+	until := func(what string, announce func(), fits func([]task.Lane) bool) {
+		t.Helper()
+		again, late := time.NewTicker(20*time.Millisecond), time.After(20*time.Second)
+		defer again.Stop()
+		for {
+			select {
+			case lanes := <-heard:
+				if fits(lanes) {
+					return
+				}
+			case <-again.C:
+				announce()
+			case <-late:
+				t.Fatalf("the other node does not hear of %s", what)
+			}
+		}
+	}
+	until("room for one more", func() { nodes[0].AnnounceRoom(stored) }, func(lanes []task.Lane) bool {
+		return len(lanes) == 1 && lanes[0].ID == stored.LaneID && lanes[0].Ready > 0
+	})
+	until("a type that is resumed", func() {
+		if _, err := nodes[0].PauseType(t.Context(), "work", false, nodes[0].Clock().Now()); err != nil {
+			t.Error(err)
+		}
+	}, func(lanes []task.Lane) bool { return lanes == nil })
 }
