@@ -32,6 +32,11 @@ type tasks interface {
 	Cancel(ctx context.Context, id int64) (now task.Status, changed bool, err error)
 	Requeue(ctx context.Context, id int64) (task.Task, error)
 	Stats(ctx context.Context) (task.Stats, error)
+	Types(ctx context.Context) ([]task.TypeStatus, error)
+	Type(ctx context.Context, name string) (task.TypeStatus, error)
+	PutType(ctx context.Context, name string, r task.TypeRules) (task.TypeStatus, error)
+	PauseType(ctx context.Context, name string) (task.TypeStatus, error)
+	ResumeType(ctx context.Context, name string) (task.TypeStatus, error)
 }
 
 // with gives do the queue that the flags name. Only the flag opens a database: a variable in the environment may be the server's.

@@ -22,6 +22,7 @@ type cli struct {
 	Cancel  cancelCmd  `cmd:"" help:"Cancel queued or running tasks."`
 	Requeue requeueCmd `cmd:"" help:"Queue failed tasks again, with all their attempts."`
 	Stats   statsCmd   `cmd:"" help:"Count the tasks."`
+	Types   typesCmd   `cmd:"" help:"Look at task types, pause them, set their rules."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema of a database up or down."`
 	Version versionCmd `cmd:"" help:"Show the version of this binary."`
 }

@@ -39,6 +39,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
+	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
+	}
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
 	}
@@ -99,6 +102,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listTaskPerformanceStmt, err = db.PrepareContext(ctx, listTaskPerformance); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTaskPerformance: %w", err)
 	}
+	if q.listTaskWritersStmt, err = db.PrepareContext(ctx, listTaskWriters); err != nil {
+		return nil, fmt.Errorf("error preparing query ListTaskWriters: %w", err)
+	}
 	if q.listTasksStmt, err = db.PrepareContext(ctx, listTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTasks: %w", err)
 	}
@@ -110,6 +116,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listTypeSummaryStmt, err = db.PrepareContext(ctx, listTypeSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypeSummary: %w", err)
+	}
+	if q.listTypesStmt, err = db.PrepareContext(ctx, listTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListTypes: %w", err)
 	}
 	if q.listWorkerStatusStmt, err = db.PrepareContext(ctx, listWorkerStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkerStatus: %w", err)
@@ -135,8 +144,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.oldestQueuedAtStmt, err = db.PrepareContext(ctx, oldestQueuedAt); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueuedAt: %w", err)
 	}
+	if q.pauseTypeStmt, err = db.PrepareContext(ctx, pauseType); err != nil {
+		return nil, fmt.Errorf("error preparing query PauseType: %w", err)
+	}
 	if q.promoteDueStmt, err = db.PrepareContext(ctx, promoteDue); err != nil {
 		return nil, fmt.Errorf("error preparing query PromoteDue: %w", err)
+	}
+	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
+		return nil, fmt.Errorf("error preparing query PutType: %w", err)
+	}
+	if q.raiseRulesStmt, err = db.PrepareContext(ctx, raiseRules); err != nil {
+		return nil, fmt.Errorf("error preparing query RaiseRules: %w", err)
 	}
 	if q.readClockStmt, err = db.PrepareContext(ctx, readClock); err != nil {
 		return nil, fmt.Errorf("error preparing query ReadClock: %w", err)
@@ -190,6 +208,11 @@ func (q *Queries) Close() error {
 	if q.countTasksStmt != nil {
 		if cerr := q.countTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
+		}
+	}
+	if q.countTypesStmt != nil {
+		if cerr := q.countTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
 		}
 	}
 	if q.deleteTaskStmt != nil {
@@ -292,6 +315,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listTaskPerformanceStmt: %w", cerr)
 		}
 	}
+	if q.listTaskWritersStmt != nil {
+		if cerr := q.listTaskWritersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listTaskWritersStmt: %w", cerr)
+		}
+	}
 	if q.listTasksStmt != nil {
 		if cerr := q.listTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listTasksStmt: %w", cerr)
@@ -310,6 +338,11 @@ func (q *Queries) Close() error {
 	if q.listTypeSummaryStmt != nil {
 		if cerr := q.listTypeSummaryStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listTypeSummaryStmt: %w", cerr)
+		}
+	}
+	if q.listTypesStmt != nil {
+		if cerr := q.listTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listTypesStmt: %w", cerr)
 		}
 	}
 	if q.listWorkerStatusStmt != nil {
@@ -352,9 +385,24 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing oldestQueuedAtStmt: %w", cerr)
 		}
 	}
+	if q.pauseTypeStmt != nil {
+		if cerr := q.pauseTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing pauseTypeStmt: %w", cerr)
+		}
+	}
 	if q.promoteDueStmt != nil {
 		if cerr := q.promoteDueStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing promoteDueStmt: %w", cerr)
+		}
+	}
+	if q.putTypeStmt != nil {
+		if cerr := q.putTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putTypeStmt: %w", cerr)
+		}
+	}
+	if q.raiseRulesStmt != nil {
+		if cerr := q.raiseRulesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing raiseRulesStmt: %w", cerr)
 		}
 	}
 	if q.readClockStmt != nil {
@@ -441,6 +489,7 @@ type Queries struct {
 	completeTaskStmt         *sql.Stmt
 	countListenersStmt       *sql.Stmt
 	countTasksStmt           *sql.Stmt
+	countTypesStmt           *sql.Stmt
 	deleteTaskStmt           *sql.Stmt
 	deleteWorkerStmt         *sql.Stmt
 	describeSessionStmt      *sql.Stmt
@@ -461,10 +510,12 @@ type Queries struct {
 	listRecentFailuresStmt   *sql.Stmt
 	listStatusSummaryStmt    *sql.Stmt
 	listTaskPerformanceStmt  *sql.Stmt
+	listTaskWritersStmt      *sql.Stmt
 	listTasksStmt            *sql.Stmt
 	listTasksByStatusStmt    *sql.Stmt
 	listTasksByTypeStmt      *sql.Stmt
 	listTypeSummaryStmt      *sql.Stmt
+	listTypesStmt            *sql.Stmt
 	listWorkerStatusStmt     *sql.Stmt
 	listWorkersStmt          *sql.Stmt
 	listenStmt               *sql.Stmt
@@ -473,7 +524,10 @@ type Queries struct {
 	nextLeaseEndStmt         *sql.Stmt
 	nextRunAfterStmt         *sql.Stmt
 	oldestQueuedAtStmt       *sql.Stmt
+	pauseTypeStmt            *sql.Stmt
 	promoteDueStmt           *sql.Stmt
+	putTypeStmt              *sql.Stmt
+	raiseRulesStmt           *sql.Stmt
 	readClockStmt            *sql.Stmt
 	releaseTaskStmt          *sql.Stmt
 	requeueExpiredLeasesStmt *sql.Stmt
@@ -493,6 +547,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		completeTaskStmt:         q.completeTaskStmt,
 		countListenersStmt:       q.countListenersStmt,
 		countTasksStmt:           q.countTasksStmt,
+		countTypesStmt:           q.countTypesStmt,
 		deleteTaskStmt:           q.deleteTaskStmt,
 		deleteWorkerStmt:         q.deleteWorkerStmt,
 		describeSessionStmt:      q.describeSessionStmt,
@@ -513,10 +568,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listRecentFailuresStmt:   q.listRecentFailuresStmt,
 		listStatusSummaryStmt:    q.listStatusSummaryStmt,
 		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,
+		listTaskWritersStmt:      q.listTaskWritersStmt,
 		listTasksStmt:            q.listTasksStmt,
 		listTasksByStatusStmt:    q.listTasksByStatusStmt,
 		listTasksByTypeStmt:      q.listTasksByTypeStmt,
 		listTypeSummaryStmt:      q.listTypeSummaryStmt,
+		listTypesStmt:            q.listTypesStmt,
 		listWorkerStatusStmt:     q.listWorkerStatusStmt,
 		listWorkersStmt:          q.listWorkersStmt,
 		listenStmt:               q.listenStmt,
@@ -525,7 +582,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		nextLeaseEndStmt:         q.nextLeaseEndStmt,
 		nextRunAfterStmt:         q.nextRunAfterStmt,
 		oldestQueuedAtStmt:       q.oldestQueuedAtStmt,
+		pauseTypeStmt:            q.pauseTypeStmt,
 		promoteDueStmt:           q.promoteDueStmt,
+		putTypeStmt:              q.putTypeStmt,
+		raiseRulesStmt:           q.raiseRulesStmt,
 		readClockStmt:            q.readClockStmt,
 		releaseTaskStmt:          q.releaseTaskStmt,
 		requeueExpiredLeasesStmt: q.requeueExpiredLeasesStmt,

@@ -17,6 +17,8 @@ type Querier interface {
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
+	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
+	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
@@ -44,6 +46,8 @@ type Querier interface {
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
+	// ListTaskWriters returns the transactions under way that may change tasks. A statement has its lock on the table before it looks at any row.
+	ListTaskWriters(ctx context.Context) ([]string, error)
 	// ListTasks returns tasks newest first, from below the id given.
 	ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, error)
 	// ListTasksByStatus returns tasks newest first, from below the id given.
@@ -53,6 +57,8 @@ type Querier interface {
 	// Leases are read all: there are as many as workers are busy. Of those an empty type stands for every type.
 	ListTasksByType(ctx context.Context, arg ListTasksByTypeParams) ([]Task, error)
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
+	// ListTypes returns the rules of one type, of all types for an empty name.
+	ListTypes(ctx context.Context, type_ string) ([]Type, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	Listen(ctx context.Context) error
@@ -61,7 +67,12 @@ type Querier interface {
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
+	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
+	// PutType sets the rules of a type, but for whether it is paused.
+	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
+	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
+	RaiseRules(ctx context.Context) error
 	// ReadClock returns the clock of the database in microseconds since 1970.
 	ReadClock(ctx context.Context) (int64, error)
 	ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task, error)

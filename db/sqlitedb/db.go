@@ -39,6 +39,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
+	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
+	}
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
 	}
@@ -132,6 +135,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listTypeSummaryStmt, err = db.PrepareContext(ctx, listTypeSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypeSummary: %w", err)
 	}
+	if q.listTypesStmt, err = db.PrepareContext(ctx, listTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListTypes: %w", err)
+	}
 	if q.listWorkerStatusStmt, err = db.PrepareContext(ctx, listWorkerStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkerStatus: %w", err)
 	}
@@ -153,8 +159,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.oldestQueuedAtStmt, err = db.PrepareContext(ctx, oldestQueuedAt); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueuedAt: %w", err)
 	}
+	if q.pauseTypeStmt, err = db.PrepareContext(ctx, pauseType); err != nil {
+		return nil, fmt.Errorf("error preparing query PauseType: %w", err)
+	}
 	if q.promoteDueStmt, err = db.PrepareContext(ctx, promoteDue); err != nil {
 		return nil, fmt.Errorf("error preparing query PromoteDue: %w", err)
+	}
+	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
+		return nil, fmt.Errorf("error preparing query PutType: %w", err)
+	}
+	if q.raiseRulesStmt, err = db.PrepareContext(ctx, raiseRules); err != nil {
+		return nil, fmt.Errorf("error preparing query RaiseRules: %w", err)
 	}
 	if q.readClockStmt, err = db.PrepareContext(ctx, readClock); err != nil {
 		return nil, fmt.Errorf("error preparing query ReadClock: %w", err)
@@ -208,6 +223,11 @@ func (q *Queries) Close() error {
 	if q.countTasksStmt != nil {
 		if cerr := q.countTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
+		}
+	}
+	if q.countTypesStmt != nil {
+		if cerr := q.countTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
 		}
 	}
 	if q.deleteTaskStmt != nil {
@@ -365,6 +385,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listTypeSummaryStmt: %w", cerr)
 		}
 	}
+	if q.listTypesStmt != nil {
+		if cerr := q.listTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listTypesStmt: %w", cerr)
+		}
+	}
 	if q.listWorkerStatusStmt != nil {
 		if cerr := q.listWorkerStatusStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listWorkerStatusStmt: %w", cerr)
@@ -400,9 +425,24 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing oldestQueuedAtStmt: %w", cerr)
 		}
 	}
+	if q.pauseTypeStmt != nil {
+		if cerr := q.pauseTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing pauseTypeStmt: %w", cerr)
+		}
+	}
 	if q.promoteDueStmt != nil {
 		if cerr := q.promoteDueStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing promoteDueStmt: %w", cerr)
+		}
+	}
+	if q.putTypeStmt != nil {
+		if cerr := q.putTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putTypeStmt: %w", cerr)
+		}
+	}
+	if q.raiseRulesStmt != nil {
+		if cerr := q.raiseRulesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing raiseRulesStmt: %w", cerr)
 		}
 	}
 	if q.readClockStmt != nil {
@@ -489,6 +529,7 @@ type Queries struct {
 	claimTaskStmt            *sql.Stmt
 	completeTaskStmt         *sql.Stmt
 	countTasksStmt           *sql.Stmt
+	countTypesStmt           *sql.Stmt
 	deleteTaskStmt           *sql.Stmt
 	deleteWorkerStmt         *sql.Stmt
 	expireTasksStmt          *sql.Stmt
@@ -520,6 +561,7 @@ type Queries struct {
 	listTasksStmt            *sql.Stmt
 	listTasksByStatusStmt    *sql.Stmt
 	listTypeSummaryStmt      *sql.Stmt
+	listTypesStmt            *sql.Stmt
 	listWorkerStatusStmt     *sql.Stmt
 	listWorkersStmt          *sql.Stmt
 	newestTaskAtStmt         *sql.Stmt
@@ -527,7 +569,10 @@ type Queries struct {
 	nextLeaseEndStmt         *sql.Stmt
 	nextRunAfterStmt         *sql.Stmt
 	oldestQueuedAtStmt       *sql.Stmt
+	pauseTypeStmt            *sql.Stmt
 	promoteDueStmt           *sql.Stmt
+	putTypeStmt              *sql.Stmt
+	raiseRulesStmt           *sql.Stmt
 	readClockStmt            *sql.Stmt
 	releaseTaskStmt          *sql.Stmt
 	requeueExpiredLeasesStmt *sql.Stmt
@@ -547,6 +592,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		claimTaskStmt:            q.claimTaskStmt,
 		completeTaskStmt:         q.completeTaskStmt,
 		countTasksStmt:           q.countTasksStmt,
+		countTypesStmt:           q.countTypesStmt,
 		deleteTaskStmt:           q.deleteTaskStmt,
 		deleteWorkerStmt:         q.deleteWorkerStmt,
 		expireTasksStmt:          q.expireTasksStmt,
@@ -578,6 +624,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listTasksStmt:            q.listTasksStmt,
 		listTasksByStatusStmt:    q.listTasksByStatusStmt,
 		listTypeSummaryStmt:      q.listTypeSummaryStmt,
+		listTypesStmt:            q.listTypesStmt,
 		listWorkerStatusStmt:     q.listWorkerStatusStmt,
 		listWorkersStmt:          q.listWorkersStmt,
 		newestTaskAtStmt:         q.newestTaskAtStmt,
@@ -585,7 +632,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		nextLeaseEndStmt:         q.nextLeaseEndStmt,
 		nextRunAfterStmt:         q.nextRunAfterStmt,
 		oldestQueuedAtStmt:       q.oldestQueuedAtStmt,
+		pauseTypeStmt:            q.pauseTypeStmt,
 		promoteDueStmt:           q.promoteDueStmt,
+		putTypeStmt:              q.putTypeStmt,
+		raiseRulesStmt:           q.raiseRulesStmt,
 		readClockStmt:            q.readClockStmt,
 		releaseTaskStmt:          q.releaseTaskStmt,
 		requeueExpiredLeasesStmt: q.requeueExpiredLeasesStmt,

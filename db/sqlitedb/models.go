@@ -82,6 +82,23 @@ type Task struct {
 	UpdatedAtUTC         time.Time
 }
 
+type Type struct {
+	Type            string
+	Paused          bool
+	MaxConcurrency  *int
+	MaxAttempts     *int
+	RetryPolicy     *task.JSON
+	TimeoutSeconds  *float64
+	MaxPayloadBytes *int
+	PayloadSchema   *task.JSON
+	UpdatedAtUTC    *time.Time
+}
+
+type TypeRule struct {
+	One     bool
+	Version int64
+}
+
 type VQueueStatusSummary struct {
 	Status      task.Status
 	TaskCount   int64

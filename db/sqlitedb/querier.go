@@ -17,6 +17,8 @@ type Querier interface {
 	ClaimTask(ctx context.Context, arg ClaimTaskParams) (int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
+	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
+	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
@@ -51,7 +53,7 @@ type Querier interface {
 	// ListGuards returns the statements that put the triggers which refuse what must not happen to a task on a connection of their own. There they
 	// undo the whole transaction, for which SQLite has to keep nothing.
 	ListGuards(ctx context.Context) ([]interface{}, error)
-	// ListLanes returns all lanes with the number of tasks that can be claimed.
+	// ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
@@ -70,6 +72,8 @@ type Querier interface {
 	// next older one of the same state, and lane or type, comes in. Leases are read all: there are as many as workers are busy.
 	ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error)
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
+	// ListTypes returns the rules of one type, of all types for an empty name.
+	ListTypes(ctx context.Context, type_ string) ([]Type, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	NewestTaskAt(ctx context.Context) (time.Time, error)
@@ -77,7 +81,12 @@ type Querier interface {
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
+	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
+	// PutType sets the rules of a type, but for whether it is paused.
+	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
+	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
+	RaiseRules(ctx context.Context) error
 	// ReadClock returns the clock of the database in microseconds since 1970.
 	ReadClock(ctx context.Context) (int64, error)
 	ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task, error)

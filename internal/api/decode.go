@@ -145,18 +145,21 @@ func taskID(c echo.Context) (int64, error) {
 }
 
 // workerID reads the id in the path.
-func workerID(c echo.Context) (string, error) {
-	id := c.Param("worker_id")
+func workerID(c echo.Context) (string, error) { return pathText(c, "worker_id") }
+
+// pathText reads a name of up to 200 characters in the path.
+func pathText(c echo.Context, param string) (string, error) {
+	text := c.Param(param)
 	if c.Request().URL.RawPath != "" { // only then has echo matched the path as it was sent
 		var err error
-		if id, err = url.PathUnescape(id); err != nil {
-			return "", task.Invalid("worker_id", "is not a valid path segment")
+		if text, err = url.PathUnescape(text); err != nil {
+			return "", task.Invalid(param, "is not a valid path segment")
 		}
 	}
-	if msg := task.CheckName(id, 200); msg != "" {
-		return "", task.Invalid("worker_id", "%s", msg)
+	if msg := task.CheckName(text, 200); msg != "" {
+		return "", task.Invalid(param, "%s", msg)
 	}
-	return id, nil
+	return text, nil
 }
 
 // queryInt reads an integer between lo and hi from the query; absent or empty it is preset.

@@ -58,7 +58,7 @@ func (s *server) page(c echo.Context) error {
 type spec struct {
 	Info       struct{ Title, Description string }
 	Tags       []struct{ Name, Description string }
-	Paths      map[string]struct{ Get, Post, Delete *operation }
+	Paths      map[string]struct{ Get, Post, Put, Delete *operation }
 	Components struct {
 		Schemas map[string]schema
 	}
@@ -93,7 +93,7 @@ func (s schema) Must(name string) bool { return slices.Contains(s.Required, name
 func (s spec) Operations(tag string) []operation {
 	var out []operation
 	for path, item := range s.Paths {
-		for method, op := range map[string]*operation{http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodDelete: item.Delete} {
+		for method, op := range map[string]*operation{http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodDelete: item.Delete} {
 			if op == nil || !slices.Contains(op.Tags, tag) {
 				continue
 			}

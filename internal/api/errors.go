@@ -115,6 +115,9 @@ func detail(r row, err error, c echo.Context) string {
 		if id, bad := workerID(c); bad == nil {
 			return "Worker " + id + " not found"
 		}
+		if name, bad := pathText(c, "type"); bad == nil {
+			return "Type " + name + " not found"
+		}
 		return "Task " + c.Param("task_id") + " not found"
 	}
 	text := err.Error()

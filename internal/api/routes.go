@@ -43,6 +43,12 @@ func (s *server) routes(e *echo.Echo) {
 	q.POST("/workers/:worker_id/heartbeat", s.workerHeartbeat)
 	q.DELETE("/workers/:worker_id", s.deleteWorker)
 
+	q.GET("/types", s.listTypes)
+	q.GET("/types/:type", s.getType)
+	q.PUT("/types/:type", s.putType)
+	q.POST("/types/:type/pause", s.pauseType)
+	q.POST("/types/:type/resume", s.resumeType)
+
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)
 	e.Match(look, "/readyz", s.ready)

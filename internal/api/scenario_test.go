@@ -12,7 +12,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "problems": problems, "service": service,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "types": types, "problems": problems, "service": service,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,6 +109,28 @@ func failure(r *rig) {
 	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"no such address","retry":false}`)
 	r.step("GET", "/api/queue/tasks/{id}/attempts", "")
 	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"again"}`)
+}
+
+func types(r *rig) {
+	r.step("GET", "/api/queue/types", "")
+	r.step("GET", "/api/queue/types/email", "")
+	r.step("POST", "/api/queue/types/email/pause", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"a/b c"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
+	r.step("PUT", "/api/queue/types/email", `{}`)
+	r.step("PUT", "/api/queue/types/email", `{"paused":false,"colour":"blue"}`)
+	r.step("POST", "/api/queue/types/email/resume", "")
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
+	r.step("PUT", "/api/queue/types/a%2Fb%20c", `{"paused":true}`)
+	r.step("POST", "/api/queue/types/%20/pause", "")
+	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":0}`)
+	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":1,"max_attempts":3,"retry_policy":{"jitter":0},"timeout_seconds":2.5,"max_payload_bytes":1000,"payload_schema":{"required":["to"]}}`)
+	r.step("PUT", "/api/queue/types/email", `{"retry_policy":{"jitter":0,"colour":1},"timeout_seconds":0,"max_attempts":101,"payload_schema":{"type":"text"}}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","payload":{"to":"x"}}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
+	r.step("GET", "/api/queue/types", "")
 }
 
 func batch(r *rig) {

@@ -39,6 +39,7 @@ type Queue struct {
 	waiters  waiters
 	watchers watchers
 	workers  registry
+	rules    rules
 	upkeep   alarm
 	draining atomic.Bool
 	drained  chan struct{} // closed by Drain

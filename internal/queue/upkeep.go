@@ -113,6 +113,7 @@ func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, 
 		q.o.Log.Warn("lease expired", "task_id", t.ID, "type", t.Type, "attempts", t.Attempts, "status", t.Status)
 		q.watchers.tell(t.ID)
 	}
+	q.ended(ctx, lost...)
 	return lost, err
 }
 

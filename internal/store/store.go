@@ -13,6 +13,7 @@ type Store interface {
 	Enqueuer
 	Leases
 	Workers
+	Types
 	Maintenance
 
 	// Ping returns nil when the database answers.
@@ -65,7 +66,7 @@ type Enqueuer interface {
 type Leases interface {
 	// ClaimTasks moves up to c.Max ready tasks from queued to processing and returns them in the order of c.Strategy; the order of
 	// weighted_random is that of id. Each has one attempt more and a new Fence, greater than any it had, and is held until c.Now +
-	// c.Lease. A task that is due after c.Now, past its deadline, of another type, or with requirements that c does not meet is left. Empty when there is none.
+	// c.Lease. Of a type with a limit no more are held than that. A task that is due after c.Now, past its deadline, of another or a paused type, or with requirements that c does not meet is left. Empty when there is none.
 	ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, error)
 	// HeldTask is GetTask for the holder of a lease: it never waits behind lists.
 	HeldTask(ctx context.Context, id int64) (task.Task, error)
@@ -108,6 +109,22 @@ type Workers interface {
 	UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error)
 	// DeleteWorker returns ErrNotFound when there is no such entry. Tasks that the worker holds are not touched.
 	DeleteWorker(ctx context.Context, workerID string) error
+}
+
+// Types keeps the rules of task types. A type is known once it has a rule or has had a task.
+type Types interface {
+	// GetType returns the rules of a type and counts its tasks. ErrNotFound when it is not known.
+	GetType(ctx context.Context, name string) (task.TypeStatus, error)
+	// ListTypes returns all types that are known, ordered by name.
+	ListTypes(ctx context.Context) ([]task.TypeStatus, error)
+	// ListRules returns the rules alone, of all types that have any, in no order.
+	ListRules(ctx context.Context) ([]task.Type, error)
+	// PutType sets all rules of a type, known or not, but that a nil r.Paused leaves it paused or not as it is. Once it has returned without an error no
+	// claim, by any process, gives what the rules forbid: a claim that began before has ended. ErrBusy when such a claim does not end in time; then
+	// the rules are set, and calling again is safe.
+	PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error)
+	// PauseType is PutType for pause and resume alone.
+	PauseType(ctx context.Context, name string, paused bool, now time.Time) (task.Type, error)
 }
 
 // Maintenance does what falls due with time. Each method changes at most max tasks, returns them, and is to be called again while

@@ -38,6 +38,7 @@ type Store struct {
 	wal    *os.File
 	counts still[counted]
 	event  still[*time.Time]
+	rules  still[[]task.Type]
 
 	triggers bool // as in Options
 }

@@ -36,6 +36,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Attempts", attemptBehaviours},
 		{"Logs", logBehaviours},
 		{"Workers", workerBehaviours},
+		{"Types", typeBehaviours},
+		{"Limits", limitBehaviours},
 		{"Maintenance", maintenanceBehaviours},
 		{"Concurrency", concurrencyBehaviours},
 		{"Lifecycle", lifecycleBehaviours},
