@@ -12,28 +12,40 @@ import (
 type Querier interface {
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
+	CancelOperation(ctx context.Context, arg CancelOperationParams) (Operation, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
+	CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
+	DeleteTasks(ctx context.Context, ids string) ([]int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
+	// DropProposals removes dry runs that nobody can confirm any more.
+	DropProposals(ctx context.Context, now time.Time) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
 	// FailExpiredLeases ends those that have none left.
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
+	// What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
+	// ids in a range that the caller bounds, so that they take a bounded time.
+	// FindTasks returns ids, ascending.
+	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
 	GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
 	// HoldsLease keeps the lease as it is until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
+	// InsertLanesBeside makes those lanes that tasks change into with their priority.
+	InsertLanesBeside(ctx context.Context, arg InsertLanesBesideParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
@@ -42,7 +54,11 @@ type Querier interface {
 	ListLanes(ctx context.Context, ids string) ([]Lane, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
+	// ListMatching returns tasks, newest first.
+	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
+	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
 	// ListTasks returns tasks newest first, from below the id given.
@@ -57,12 +73,16 @@ type Querier interface {
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	Listen(ctx context.Context) error
+	// The steps of operations, a set of tasks at once. The rows are locked by LockTasks first, and what is asked of them is looked at again.
+	// LockTasks returns what a filter may ask about. Claims skip rows that are locked.
+	LockTasks(ctx context.Context, ids string) ([]LockTasksRow, error)
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
+	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
 	// ReadClock returns the clock of the database in microseconds since 1970.
 	ReadClock(ctx context.Context) (int64, error)
 	ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task, error)
@@ -70,9 +90,24 @@ type Querier interface {
 	RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLeasesParams) ([]Task, error)
 	// RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
+	// RequeueTasks is RequeueTask for many; a trigger writes the log.
+	RequeueTasks(ctx context.Context, arg RequeueTasksParams) ([]int64, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	// SetPriorities leaves tasks that have the priority.
+	SetPriorities(ctx context.Context, arg SetPrioritiesParams) ([]SetPrioritiesRow, error)
+	// SetPriority moves a queued task into another lane, which has the priority given.
+	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
+	// StartOperation begins what the token was given for, up to the last task there is.
+	StartOperation(ctx context.Context, arg StartOperationParams) (Operation, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
+	StepOperation(ctx context.Context, arg StepOperationParams) (Operation, error)
+	// TakeOperation keeps others from working on it.
+	TakeOperation(ctx context.Context, arg TakeOperationParams) (Operation, error)
+	// TaskIDAbove returns the next id there is; 0: none.
+	TaskIDAbove(ctx context.Context, after int64) (int64, error)
+	// TaskIDBelow returns the next id there is downwards; 0: none.
+	TaskIDBelow(ctx context.Context, before int64) (int64, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
 	UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (Worker, error)

@@ -38,6 +38,8 @@ type Store struct {
 	counts still[counted]
 	event  still[*time.Time]
 
+	running still[[]task.Operation]
+
 	triggers bool // as in Options
 }
 
