@@ -218,9 +218,7 @@ func (q *Queries) ProposeOperation(ctx context.Context, arg ProposeOperationPara
 
 const startOperation = `-- name: StartOperation :one
 UPDATE operations SET
-    status = CASE WHEN EXISTS (SELECT 1 FROM task_queue) THEN 'running' ELSE 'completed' END,
-    finished_at_utc = CASE WHEN EXISTS (SELECT 1 FROM task_queue) THEN NULL ELSE CAST(?1 AS TIMESTAMP) END,
-    upper_id = (SELECT COALESCE(max(t.id), 0) FROM task_queue AS t), created_at_utc = ?1, updated_at_utc = ?1
+    status = 'running', upper_id = (SELECT COALESCE(max(t.id), 0) FROM task_queue AS t), created_at_utc = ?1, updated_at_utc = ?1
 WHERE confirm_hash = ?2 AND status = 'proposed' AND expires_at_utc > ?1
   AND action = ?3 AND filter = ?4 AND COALESCE(priority, 0) = CAST(?5 AS INTEGER)
 RETURNING id, "action", "filter", priority, status, matched, changed, skipped, failed, done_id, upper_id, confirm_hash, expires_at_utc, runner, runner_until_utc, error_message, created_at_utc, updated_at_utc, finished_at_utc

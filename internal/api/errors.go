@@ -115,6 +115,9 @@ func detail(r row, err error, c echo.Context) string {
 		if id, bad := workerID(c); bad == nil {
 			return "Worker " + id + " not found"
 		}
+		if id := c.Param("operation_id"); id != "" {
+			return "Operation " + id + " not found"
+		}
 		return "Task " + c.Param("task_id") + " not found"
 	}
 	text := err.Error()

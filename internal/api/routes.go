@@ -43,6 +43,11 @@ func (s *server) routes(e *echo.Echo) {
 	q.POST("/workers/:worker_id/heartbeat", s.workerHeartbeat)
 	q.DELETE("/workers/:worker_id", s.deleteWorker)
 
+	q.POST("/operations", s.postOperation)
+	q.GET("/operations", s.listOperations)
+	q.GET("/operations/:operation_id", s.getOperation)
+	q.POST("/operations/:operation_id/cancel", s.cancelOperation)
+
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)
 	e.Match(look, "/readyz", s.ready)

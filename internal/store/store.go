@@ -51,6 +51,10 @@ type Finder interface {
 	// ListMatching returns up to max tasks that match, newest first, with ids below before, 0 for all. Every task from next on has been looked at; 0: there
 	// are no more.
 	ListMatching(ctx context.Context, m task.Match, now time.Time, before int64, max int) (ts []task.Task, next int64, err error)
+	// GetOperation returns ErrNotFound when no operation has this id. What is proposed is none yet.
+	GetOperation(ctx context.Context, id int64) (task.Operation, error)
+	// ListOperations returns up to max operations with ids below before, 0 for all, newest first.
+	ListOperations(ctx context.Context, before int64, max int) ([]task.Operation, error)
 }
 
 // Enqueuer brings tasks in and decides over them from outside.
@@ -143,10 +147,6 @@ type Operations interface {
 	// StartOperation begins what has been proposed under o.ConfirmHash, on all tasks there are; o.Action, o.Filter and o.Priority must be those proposed.
 	// ErrConflict when there is no such proposal, or it was used or has expired.
 	StartOperation(ctx context.Context, o task.Operation, now time.Time) (task.Operation, error)
-	// GetOperation returns ErrNotFound when no operation has this id. What is proposed is none yet.
-	GetOperation(ctx context.Context, id int64) (task.Operation, error)
-	// ListOperations returns up to max operations with ids below before, 0 for all, newest first.
-	ListOperations(ctx context.Context, before int64, max int) ([]task.Operation, error)
 	// CancelOperation ends a running operation. What it has changed stays. ErrConflict when it has ended, ErrNotFound without it.
 	CancelOperation(ctx context.Context, id int64, now time.Time) (task.Operation, error)
 	// TakeOperation returns the first running operation that no other runner holds at now, and keeps others from it until the time given. ErrNotFound

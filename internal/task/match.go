@@ -120,6 +120,21 @@ func (m Match) In(statuses ...Status) (narrowed Match, ok bool) {
 	return m, len(both) > 0
 }
 
+// Narrowed returns what f asks for but for its bounds. ok is false when no task can be that.
+func (f Filter) Narrowed() (m Match, ok bool) {
+	m = f.Match
+	if f.Type != "" {
+		if !among(m.Types, &f.Type) || slices.Contains(m.NotTypes, f.Type) {
+			return m, false
+		}
+		m.Types = []string{f.Type}
+	}
+	if f.Status == "" {
+		return m, true
+	}
+	return m.In(f.Status)
+}
+
 // MatchQuery is a Match as the queries of both stores take it, its fields in the order of their parameters: lists are JSON arrays, of which an empty one
 // stands for any value, and every range has both ends.
 type MatchQuery struct {

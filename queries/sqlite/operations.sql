@@ -9,9 +9,7 @@ DELETE FROM operations WHERE status = 'proposed' AND expires_at_utc <= @now;
 -- StartOperation begins what the token was given for, up to the last task there is.
 -- name: StartOperation :one
 UPDATE operations SET
-    status = CASE WHEN EXISTS (SELECT 1 FROM task_queue) THEN 'running' ELSE 'completed' END,
-    finished_at_utc = CASE WHEN EXISTS (SELECT 1 FROM task_queue) THEN NULL ELSE CAST(@now AS TIMESTAMP) END,
-    upper_id = (SELECT COALESCE(max(t.id), 0) FROM task_queue AS t), created_at_utc = @now, updated_at_utc = @now
+    status = 'running', upper_id = (SELECT COALESCE(max(t.id), 0) FROM task_queue AS t), created_at_utc = @now, updated_at_utc = @now
 WHERE confirm_hash = @confirm_hash AND status = 'proposed' AND expires_at_utc > @now
   AND action = @action AND filter = @filter AND COALESCE(priority, 0) = CAST(@priority AS INTEGER)
 RETURNING *;

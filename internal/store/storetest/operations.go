@@ -11,7 +11,7 @@ import (
 var operationBehaviours = []behaviour{
 	{"StartOnceWithTheTokenOfTheSameRequestInTime", operationStarts},
 	{"ReachTheTasksThereWereAndNoLaterOnes", operationBounds},
-	{"EndAtOnceInAnEmptyStore", operationOfNothing},
+	{"EndWithTheirFirstStepInAnEmptyStore", operationOfNothing},
 	{"CancelAsOneCancelDoesWithALogLine", operationCancels},
 	{"RequeueAsOneRequeueDoes", operationRequeues},
 	{"DeleteWithLogAndHistory", operationDeletes},
@@ -42,10 +42,8 @@ func (r *rig) started(a task.Action, filter string, priority *int, now time.Time
 	o := r.propose(task.Operation{Action: a, Filter: filter, Priority: priority}, fmt.Sprint(a, filter, now), now)
 	o, err := r.st.StartOperation(r.Context(), o, now)
 	r.ok(err)
-	if o.Status == task.OperationRunning {
-		o, err = r.st.TakeOperation(r.Context(), runner, now, now.Add(5*time.Second))
-		r.ok(err)
-	}
+	o, err = r.st.TakeOperation(r.Context(), runner, now, now.Add(5*time.Second))
+	r.ok(err)
 	return o
 }
 
@@ -128,9 +126,8 @@ func operationBounds(r *rig) {
 }
 
 func operationOfNothing(r *rig) {
-	o := r.started(task.ActionDelete, "", nil, start)
-	r.equal("status", task.OperationCompleted, o.Status)
-	r.equal("finished", ptr(start), o.FinishedAtUTC)
+	o, _ := r.operate(task.ActionDelete, "", nil, 10, start)
+	r.equal("operation", []any{task.OperationCompleted, ptr(start), int64(0)}, []any{o.Status, o.FinishedAtUTC, o.Matched})
 	_, err := r.st.TakeOperation(r.Context(), runner, start, at(5))
 	r.wants(task.ErrNotFound, err)
 }
