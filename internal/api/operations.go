@@ -7,14 +7,13 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/task"
 )
 
 // postOperation answers to a dry run with what would be changed, and to its token with the operation that has begun.
 func (s *server) postOperation(c echo.Context) error {
 	var in struct {
-		queue.OperationSpec
+		task.OperationSpec
 		DryRun  bool   `json:"dry_run"`
 		Confirm string `json:"confirm"`
 	}

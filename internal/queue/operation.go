@@ -23,63 +23,14 @@ const (
 	runnerLease = 5 * time.Second
 )
 
-// OperationSpec is what an operator wants done to every task that a filter finds.
-type OperationSpec struct {
-	Action   task.Action `json:"action"`
-	Filter   string      `json:"filter"`
-	Priority *int        `json:"priority,omitempty"` // for set_priority alone
-	All      bool        `json:"all,omitempty"`      // an empty filter is meant
-}
-
-// operation returns what s describes, and what tasks it finds: those of the filter that the action can change.
-func (s OperationSpec) operation() (task.Operation, task.Match, error) {
-	var bad task.InvalidError
-	o := task.Operation{Action: s.Action, Priority: s.Priority}
-	if s.Action.Statuses() == nil {
-		bad.Add("action", "unknown action %q: use one of cancel, requeue, delete, set_priority", s.Action)
-	}
-	switch {
-	case s.Action != task.ActionSetPriority && s.Priority != nil:
-		bad.Add("priority", "goes with the action set_priority alone")
-	case s.Action == task.ActionSetPriority && (s.Priority == nil || *s.Priority < 1 || *s.Priority > 1000):
-		bad.Add("priority", "must lie between 1 and 1000, the lower runs first")
-	}
-	m, err := task.ParseMatch(s.Filter)
-	if invalid, ok := errors.AsType[*task.InvalidError](err); ok {
-		bad.Fields = append(bad.Fields, invalid.Fields...)
-		return o, m, &bad
-	}
-	o.Filter = m.String()
-	if o.Filter == "" && !s.All {
-		bad.Add("filter", "must have a condition; send all: true as well to mean every task")
-	}
-	found, ok := m.In(s.Action.Statuses()...)
-	if !ok && s.Action.Statuses() != nil {
-		bad.Add("filter", "finds no task in a status that %s can change", s.Action)
-	}
-	return o, found, bad.OrNil()
-}
-
-// Proposal is the answer to a dry run.
-type Proposal struct {
-	Action       task.Action `json:"action"`
-	Filter       string      `json:"filter"` // in its one form
-	Priority     *int        `json:"priority"`
-	Matched      int64       `json:"matched"`       // tasks that would be changed
-	AtLeast      bool        `json:"at_least"`      // counting ended early: there may be more
-	Sample       []task.Task `json:"sample"`        // the newest of them
-	ConfirmToken string      `json:"confirm_token"` // starts the operation, once
-	ExpiresAtUTC time.Time   `json:"expires_at_utc"`
-}
-
 // Propose looks what the operation would change, and changes nothing. Error: *task.InvalidError.
-func (q *Queue) Propose(ctx context.Context, s OperationSpec) (Proposal, error) {
-	o, m, err := s.operation()
+func (q *Queue) Propose(ctx context.Context, s task.OperationSpec) (task.Proposal, error) {
+	o, m, err := s.Operation()
 	if err != nil {
-		return Proposal{}, err
+		return task.Proposal{}, err
 	}
 	now := q.Now()
-	p := Proposal{Action: o.Action, Filter: o.Filter, Priority: o.Priority, ConfirmToken: q.o.Secret(), ExpiresAtUTC: now.Add(confirmWithin)}
+	p := task.Proposal{Action: o.Action, Filter: o.Filter, Priority: o.Priority, ConfirmToken: q.o.Secret(), ExpiresAtUTC: now.Add(confirmWithin)}
 	if p.Matched, p.AtLeast, err = q.count(ctx, m, now); err == nil {
 		p.Sample, err = q.sample(ctx, m, now)
 	}
@@ -88,7 +39,7 @@ func (q *Queue) Propose(ctx context.Context, s OperationSpec) (Proposal, error) 
 		err = q.store.ProposeOperation(ctx, o, now)
 	}
 	if err != nil {
-		return Proposal{}, fmt.Errorf("propose an operation: %w", err)
+		return task.Proposal{}, fmt.Errorf("propose an operation: %w", err)
 	}
 	return p, nil
 }
@@ -127,8 +78,8 @@ func (q *Queue) sample(ctx context.Context, m task.Match, now time.Time) ([]task
 
 // StartOperation begins the operation for which a dry run of the same spec gave the token. It goes on in the background, in whatever process runs the
 // queue. Errors: *task.InvalidError, task.ErrConflict when the token will not do.
-func (q *Queue) StartOperation(ctx context.Context, s OperationSpec, token string) (task.Operation, error) {
-	o, _, err := s.operation()
+func (q *Queue) StartOperation(ctx context.Context, s task.OperationSpec, token string) (task.Operation, error) {
+	o, _, err := s.Operation()
 	if err != nil {
 		return task.Operation{}, err
 	}

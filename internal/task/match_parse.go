@@ -27,7 +27,7 @@ var (
 //
 //	status:failed type:email,sms error:"timed out" attempts>=3 age>1h
 //
-// An empty text asks nothing. What cannot be read is an *InvalidError about the field filter that names the place, counted in characters from 1, and
+// A condition with - or ! in front must not hold. An empty text asks nothing. What cannot be read is an *InvalidError about the field filter that names the place, counted in characters from 1, and
 // says what to write. docs/bulk.md has the grammar.
 func ParseMatch(text string) (Match, error) {
 	if msg := CheckText(text, MaxFilterBytes); msg != "" {
@@ -71,7 +71,7 @@ type condition struct {
 
 func (p *matchParser) condition() error {
 	c := condition{at: p.at}
-	if c.not = strings.HasPrefix(p.text[p.at:], "-"); c.not {
+	if c.not = strings.ContainsRune("-!", rune(p.text[p.at])); c.not {
 		p.at++
 	}
 	rest := p.text[p.at:]

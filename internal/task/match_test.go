@@ -34,6 +34,7 @@ func TestFilterHasOneForm(t *testing.T) {
 		"type:http://x?y=1":                   "type:http://x?y=1",
 		"type:über":                           "type:über",
 		"outcome:expired,exhausted":           "outcome:exhausted,expired",
+		"!outcome:cancelled":                  "-outcome:cancelled",
 		"-outcome:cancelled":                  "-outcome:cancelled",
 		`error:"timed out"`:                   `error:"timed out"`,
 		"error:Timeout":                       "error:Timeout",

@@ -3,6 +3,7 @@ package task
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -44,6 +45,55 @@ const (
 	OperationCompleted OperationStatus = "completed"
 	OperationCancelled OperationStatus = "cancelled" // by an operator; what it had changed stays
 )
+
+// OperationSpec is what an operator wants done to every task that a filter finds.
+type OperationSpec struct {
+	Action   Action `json:"action"`
+	Filter   string `json:"filter"`
+	Priority *int   `json:"priority,omitempty"` // for set_priority alone
+	All      bool   `json:"all,omitempty"`      // an empty filter is meant
+}
+
+// Operation returns what s describes, and what it finds: those tasks of the filter that the action can change. What is wrong is an *InvalidError.
+func (s OperationSpec) Operation() (Operation, Match, error) {
+	var bad InvalidError
+	o := Operation{Action: s.Action, Priority: s.Priority}
+	if s.Action.Statuses() == nil {
+		bad.Add("action", "unknown action %q: use one of cancel, requeue, delete, set_priority", s.Action)
+	}
+	switch {
+	case s.Action != ActionSetPriority && s.Priority != nil:
+		bad.Add("priority", "goes with the action set_priority alone")
+	case s.Action == ActionSetPriority && (s.Priority == nil || *s.Priority < 1 || *s.Priority > 1000):
+		bad.Add("priority", "must lie between 1 and 1000, the lower runs first")
+	}
+	m, err := ParseMatch(s.Filter)
+	if invalid, ok := errors.AsType[*InvalidError](err); ok {
+		bad.Fields = append(bad.Fields, invalid.Fields...)
+		return o, m, &bad
+	}
+	o.Filter = m.String()
+	if o.Filter == "" && !s.All {
+		bad.Add("filter", "must have a condition; send all: true as well to mean every task")
+	}
+	found, ok := m.In(s.Action.Statuses()...)
+	if !ok && s.Action.Statuses() != nil {
+		bad.Add("filter", "finds no task in a status that %s can change", s.Action)
+	}
+	return o, found, bad.OrNil()
+}
+
+// Proposal is the answer to a dry run.
+type Proposal struct {
+	Action       Action    `json:"action"`
+	Filter       string    `json:"filter"` // in its one form
+	Priority     *int      `json:"priority"`
+	Matched      int64     `json:"matched"`       // tasks that would be changed
+	AtLeast      bool      `json:"at_least"`      // counting ended early: there may be more
+	Sample       []Task    `json:"sample"`        // the newest of them
+	ConfirmToken string    `json:"confirm_token"` // starts the operation, once
+	ExpiresAtUTC time.Time `json:"expires_at_utc"`
+}
 
 // Operation is one row of operations: an action on every task that a filter finds. Fields have the order of its columns, on both engines.
 type Operation struct {
