@@ -21,6 +21,7 @@ type cli struct {
 	List    listCmd    `cmd:"" help:"List tasks, newest first."`
 	Cancel  cancelCmd  `cmd:"" help:"Cancel queued or running tasks."`
 	Requeue requeueCmd `cmd:"" help:"Queue failed tasks again, with all their attempts."`
+	Bulk    bulkCmd    `cmd:"" help:"Change every task that a filter finds."`
 	Stats   statsCmd   `cmd:"" help:"Count the tasks."`
 	Types   typesCmd   `cmd:"" help:"Look at task types, pause them, set their rules."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema of a database up or down."`

@@ -27,8 +27,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.announceStmt, err = db.PrepareContext(ctx, announce); err != nil {
 		return nil, fmt.Errorf("error preparing query Announce: %w", err)
 	}
+	if q.cancelOperationStmt, err = db.PrepareContext(ctx, cancelOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query CancelOperation: %w", err)
+	}
 	if q.cancelTaskStmt, err = db.PrepareContext(ctx, cancelTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTask: %w", err)
+	}
+	if q.cancelTasksStmt, err = db.PrepareContext(ctx, cancelTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query CancelTasks: %w", err)
 	}
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
@@ -45,11 +51,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
 	}
+	if q.deleteTasksStmt, err = db.PrepareContext(ctx, deleteTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteTasks: %w", err)
+	}
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
 	}
 	if q.describeSessionStmt, err = db.PrepareContext(ctx, describeSession); err != nil {
 		return nil, fmt.Errorf("error preparing query DescribeSession: %w", err)
+	}
+	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
+		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
 	}
 	if q.expireTasksStmt, err = db.PrepareContext(ctx, expireTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ExpireTasks: %w", err)
@@ -63,8 +75,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.failTaskStmt, err = db.PrepareContext(ctx, failTask); err != nil {
 		return nil, fmt.Errorf("error preparing query FailTask: %w", err)
 	}
+	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
+	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
+	}
+	if q.getOperationStmt, err = db.PrepareContext(ctx, getOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query GetOperation: %w", err)
 	}
 	if q.getTaskStmt, err = db.PrepareContext(ctx, getTask); err != nil {
 		return nil, fmt.Errorf("error preparing query GetTask: %w", err)
@@ -81,6 +99,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertLaneStmt, err = db.PrepareContext(ctx, insertLane); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLane: %w", err)
 	}
+	if q.insertLanesBesideStmt, err = db.PrepareContext(ctx, insertLanesBeside); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertLanesBeside: %w", err)
+	}
 	if q.insertLogStmt, err = db.PrepareContext(ctx, insertLog); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLog: %w", err)
 	}
@@ -93,8 +114,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
+	if q.listMatchingStmt, err = db.PrepareContext(ctx, listMatching); err != nil {
+		return nil, fmt.Errorf("error preparing query ListMatching: %w", err)
+	}
+	if q.listOperationsStmt, err = db.PrepareContext(ctx, listOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query ListOperations: %w", err)
+	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
+	}
+	if q.listRunningOperationsStmt, err = db.PrepareContext(ctx, listRunningOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRunningOperations: %w", err)
 	}
 	if q.listStatusSummaryStmt, err = db.PrepareContext(ctx, listStatusSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListStatusSummary: %w", err)
@@ -129,6 +159,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listenStmt, err = db.PrepareContext(ctx, listen); err != nil {
 		return nil, fmt.Errorf("error preparing query Listen: %w", err)
 	}
+	if q.lockTasksStmt, err = db.PrepareContext(ctx, lockTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query LockTasks: %w", err)
+	}
 	if q.newestTaskAtStmt, err = db.PrepareContext(ctx, newestTaskAt); err != nil {
 		return nil, fmt.Errorf("error preparing query NewestTaskAt: %w", err)
 	}
@@ -150,6 +183,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.promoteDueStmt, err = db.PrepareContext(ctx, promoteDue); err != nil {
 		return nil, fmt.Errorf("error preparing query PromoteDue: %w", err)
 	}
+	if q.proposeOperationStmt, err = db.PrepareContext(ctx, proposeOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query ProposeOperation: %w", err)
+	}
 	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
 		return nil, fmt.Errorf("error preparing query PutType: %w", err)
 	}
@@ -168,11 +204,35 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.requeueTaskStmt, err = db.PrepareContext(ctx, requeueTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RequeueTask: %w", err)
 	}
+	if q.requeueTasksStmt, err = db.PrepareContext(ctx, requeueTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query RequeueTasks: %w", err)
+	}
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
 	}
+	if q.setPrioritiesStmt, err = db.PrepareContext(ctx, setPriorities); err != nil {
+		return nil, fmt.Errorf("error preparing query SetPriorities: %w", err)
+	}
+	if q.setPriorityStmt, err = db.PrepareContext(ctx, setPriority); err != nil {
+		return nil, fmt.Errorf("error preparing query SetPriority: %w", err)
+	}
+	if q.startOperationStmt, err = db.PrepareContext(ctx, startOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query StartOperation: %w", err)
+	}
 	if q.startTaskStmt, err = db.PrepareContext(ctx, startTask); err != nil {
 		return nil, fmt.Errorf("error preparing query StartTask: %w", err)
+	}
+	if q.stepOperationStmt, err = db.PrepareContext(ctx, stepOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query StepOperation: %w", err)
+	}
+	if q.takeOperationStmt, err = db.PrepareContext(ctx, takeOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query TakeOperation: %w", err)
+	}
+	if q.taskIDAboveStmt, err = db.PrepareContext(ctx, taskIDAbove); err != nil {
+		return nil, fmt.Errorf("error preparing query TaskIDAbove: %w", err)
+	}
+	if q.taskIDBelowStmt, err = db.PrepareContext(ctx, taskIDBelow); err != nil {
+		return nil, fmt.Errorf("error preparing query TaskIDBelow: %w", err)
 	}
 	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
@@ -190,9 +250,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing announceStmt: %w", cerr)
 		}
 	}
+	if q.cancelOperationStmt != nil {
+		if cerr := q.cancelOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cancelOperationStmt: %w", cerr)
+		}
+	}
 	if q.cancelTaskStmt != nil {
 		if cerr := q.cancelTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing cancelTaskStmt: %w", cerr)
+		}
+	}
+	if q.cancelTasksStmt != nil {
+		if cerr := q.cancelTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cancelTasksStmt: %w", cerr)
 		}
 	}
 	if q.completeTaskStmt != nil {
@@ -220,6 +290,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteTaskStmt: %w", cerr)
 		}
 	}
+	if q.deleteTasksStmt != nil {
+		if cerr := q.deleteTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteTasksStmt: %w", cerr)
+		}
+	}
 	if q.deleteWorkerStmt != nil {
 		if cerr := q.deleteWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
@@ -228,6 +303,11 @@ func (q *Queries) Close() error {
 	if q.describeSessionStmt != nil {
 		if cerr := q.describeSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing describeSessionStmt: %w", cerr)
+		}
+	}
+	if q.dropProposalsStmt != nil {
+		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
 		}
 	}
 	if q.expireTasksStmt != nil {
@@ -250,9 +330,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing failTaskStmt: %w", cerr)
 		}
 	}
+	if q.findTasksStmt != nil {
+		if cerr := q.findTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
+		}
+	}
 	if q.getLaneStmt != nil {
 		if cerr := q.getLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
+		}
+	}
+	if q.getOperationStmt != nil {
+		if cerr := q.getOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getOperationStmt: %w", cerr)
 		}
 	}
 	if q.getTaskStmt != nil {
@@ -280,6 +370,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertLaneStmt: %w", cerr)
 		}
 	}
+	if q.insertLanesBesideStmt != nil {
+		if cerr := q.insertLanesBesideStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertLanesBesideStmt: %w", cerr)
+		}
+	}
 	if q.insertLogStmt != nil {
 		if cerr := q.insertLogStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertLogStmt: %w", cerr)
@@ -300,9 +395,24 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
 		}
 	}
+	if q.listMatchingStmt != nil {
+		if cerr := q.listMatchingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listMatchingStmt: %w", cerr)
+		}
+	}
+	if q.listOperationsStmt != nil {
+		if cerr := q.listOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listOperationsStmt: %w", cerr)
+		}
+	}
 	if q.listRecentFailuresStmt != nil {
 		if cerr := q.listRecentFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
+		}
+	}
+	if q.listRunningOperationsStmt != nil {
+		if cerr := q.listRunningOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRunningOperationsStmt: %w", cerr)
 		}
 	}
 	if q.listStatusSummaryStmt != nil {
@@ -360,6 +470,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listenStmt: %w", cerr)
 		}
 	}
+	if q.lockTasksStmt != nil {
+		if cerr := q.lockTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockTasksStmt: %w", cerr)
+		}
+	}
 	if q.newestTaskAtStmt != nil {
 		if cerr := q.newestTaskAtStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing newestTaskAtStmt: %w", cerr)
@@ -395,6 +510,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing promoteDueStmt: %w", cerr)
 		}
 	}
+	if q.proposeOperationStmt != nil {
+		if cerr := q.proposeOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing proposeOperationStmt: %w", cerr)
+		}
+	}
 	if q.putTypeStmt != nil {
 		if cerr := q.putTypeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putTypeStmt: %w", cerr)
@@ -425,14 +545,54 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing requeueTaskStmt: %w", cerr)
 		}
 	}
+	if q.requeueTasksStmt != nil {
+		if cerr := q.requeueTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing requeueTasksStmt: %w", cerr)
+		}
+	}
 	if q.retryTaskStmt != nil {
 		if cerr := q.retryTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing retryTaskStmt: %w", cerr)
 		}
 	}
+	if q.setPrioritiesStmt != nil {
+		if cerr := q.setPrioritiesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setPrioritiesStmt: %w", cerr)
+		}
+	}
+	if q.setPriorityStmt != nil {
+		if cerr := q.setPriorityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setPriorityStmt: %w", cerr)
+		}
+	}
+	if q.startOperationStmt != nil {
+		if cerr := q.startOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing startOperationStmt: %w", cerr)
+		}
+	}
 	if q.startTaskStmt != nil {
 		if cerr := q.startTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing startTaskStmt: %w", cerr)
+		}
+	}
+	if q.stepOperationStmt != nil {
+		if cerr := q.stepOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing stepOperationStmt: %w", cerr)
+		}
+	}
+	if q.takeOperationStmt != nil {
+		if cerr := q.takeOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing takeOperationStmt: %w", cerr)
+		}
+	}
+	if q.taskIDAboveStmt != nil {
+		if cerr := q.taskIDAboveStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing taskIDAboveStmt: %w", cerr)
+		}
+	}
+	if q.taskIDBelowStmt != nil {
+		if cerr := q.taskIDBelowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing taskIDBelowStmt: %w", cerr)
 		}
 	}
 	if q.touchWorkerStmt != nil {
@@ -482,117 +642,157 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 }
 
 type Queries struct {
-	db                       DBTX
-	tx                       *sql.Tx
-	announceStmt             *sql.Stmt
-	cancelTaskStmt           *sql.Stmt
-	completeTaskStmt         *sql.Stmt
-	countListenersStmt       *sql.Stmt
-	countTasksStmt           *sql.Stmt
-	countTypesStmt           *sql.Stmt
-	deleteTaskStmt           *sql.Stmt
-	deleteWorkerStmt         *sql.Stmt
-	describeSessionStmt      *sql.Stmt
-	expireTasksStmt          *sql.Stmt
-	extendLeaseStmt          *sql.Stmt
-	failExpiredLeasesStmt    *sql.Stmt
-	failTaskStmt             *sql.Stmt
-	getLaneStmt              *sql.Stmt
-	getTaskStmt              *sql.Stmt
-	getTaskByKeyStmt         *sql.Stmt
-	getWorkerStmt            *sql.Stmt
-	holdsLeaseStmt           *sql.Stmt
-	insertLaneStmt           *sql.Stmt
-	insertLogStmt            *sql.Stmt
-	insertTaskStmt           *sql.Stmt
-	listAttemptsStmt         *sql.Stmt
-	listLogsStmt             *sql.Stmt
-	listRecentFailuresStmt   *sql.Stmt
-	listStatusSummaryStmt    *sql.Stmt
-	listTaskPerformanceStmt  *sql.Stmt
-	listTaskWritersStmt      *sql.Stmt
-	listTasksStmt            *sql.Stmt
-	listTasksByStatusStmt    *sql.Stmt
-	listTasksByTypeStmt      *sql.Stmt
-	listTypeSummaryStmt      *sql.Stmt
-	listTypesStmt            *sql.Stmt
-	listWorkerStatusStmt     *sql.Stmt
-	listWorkersStmt          *sql.Stmt
-	listenStmt               *sql.Stmt
-	newestTaskAtStmt         *sql.Stmt
-	nextDeadlineStmt         *sql.Stmt
-	nextLeaseEndStmt         *sql.Stmt
-	nextRunAfterStmt         *sql.Stmt
-	oldestQueuedAtStmt       *sql.Stmt
-	pauseTypeStmt            *sql.Stmt
-	promoteDueStmt           *sql.Stmt
-	putTypeStmt              *sql.Stmt
-	raiseRulesStmt           *sql.Stmt
-	readClockStmt            *sql.Stmt
-	releaseTaskStmt          *sql.Stmt
-	requeueExpiredLeasesStmt *sql.Stmt
-	requeueTaskStmt          *sql.Stmt
-	retryTaskStmt            *sql.Stmt
-	startTaskStmt            *sql.Stmt
-	touchWorkerStmt          *sql.Stmt
-	upsertWorkerStmt         *sql.Stmt
+	db                        DBTX
+	tx                        *sql.Tx
+	announceStmt              *sql.Stmt
+	cancelOperationStmt       *sql.Stmt
+	cancelTaskStmt            *sql.Stmt
+	cancelTasksStmt           *sql.Stmt
+	completeTaskStmt          *sql.Stmt
+	countListenersStmt        *sql.Stmt
+	countTasksStmt            *sql.Stmt
+	countTypesStmt            *sql.Stmt
+	deleteTaskStmt            *sql.Stmt
+	deleteTasksStmt           *sql.Stmt
+	deleteWorkerStmt          *sql.Stmt
+	describeSessionStmt       *sql.Stmt
+	dropProposalsStmt         *sql.Stmt
+	expireTasksStmt           *sql.Stmt
+	extendLeaseStmt           *sql.Stmt
+	failExpiredLeasesStmt     *sql.Stmt
+	failTaskStmt              *sql.Stmt
+	findTasksStmt             *sql.Stmt
+	getLaneStmt               *sql.Stmt
+	getOperationStmt          *sql.Stmt
+	getTaskStmt               *sql.Stmt
+	getTaskByKeyStmt          *sql.Stmt
+	getWorkerStmt             *sql.Stmt
+	holdsLeaseStmt            *sql.Stmt
+	insertLaneStmt            *sql.Stmt
+	insertLanesBesideStmt     *sql.Stmt
+	insertLogStmt             *sql.Stmt
+	insertTaskStmt            *sql.Stmt
+	listAttemptsStmt          *sql.Stmt
+	listLogsStmt              *sql.Stmt
+	listMatchingStmt          *sql.Stmt
+	listOperationsStmt        *sql.Stmt
+	listRecentFailuresStmt    *sql.Stmt
+	listRunningOperationsStmt *sql.Stmt
+	listStatusSummaryStmt     *sql.Stmt
+	listTaskPerformanceStmt   *sql.Stmt
+	listTaskWritersStmt       *sql.Stmt
+	listTasksStmt             *sql.Stmt
+	listTasksByStatusStmt     *sql.Stmt
+	listTasksByTypeStmt       *sql.Stmt
+	listTypeSummaryStmt       *sql.Stmt
+	listTypesStmt             *sql.Stmt
+	listWorkerStatusStmt      *sql.Stmt
+	listWorkersStmt           *sql.Stmt
+	listenStmt                *sql.Stmt
+	lockTasksStmt             *sql.Stmt
+	newestTaskAtStmt          *sql.Stmt
+	nextDeadlineStmt          *sql.Stmt
+	nextLeaseEndStmt          *sql.Stmt
+	nextRunAfterStmt          *sql.Stmt
+	oldestQueuedAtStmt        *sql.Stmt
+	pauseTypeStmt             *sql.Stmt
+	promoteDueStmt            *sql.Stmt
+	proposeOperationStmt      *sql.Stmt
+	putTypeStmt               *sql.Stmt
+	raiseRulesStmt            *sql.Stmt
+	readClockStmt             *sql.Stmt
+	releaseTaskStmt           *sql.Stmt
+	requeueExpiredLeasesStmt  *sql.Stmt
+	requeueTaskStmt           *sql.Stmt
+	requeueTasksStmt          *sql.Stmt
+	retryTaskStmt             *sql.Stmt
+	setPrioritiesStmt         *sql.Stmt
+	setPriorityStmt           *sql.Stmt
+	startOperationStmt        *sql.Stmt
+	startTaskStmt             *sql.Stmt
+	stepOperationStmt         *sql.Stmt
+	takeOperationStmt         *sql.Stmt
+	taskIDAboveStmt           *sql.Stmt
+	taskIDBelowStmt           *sql.Stmt
+	touchWorkerStmt           *sql.Stmt
+	upsertWorkerStmt          *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
-		db:                       tx,
-		tx:                       tx,
-		announceStmt:             q.announceStmt,
-		cancelTaskStmt:           q.cancelTaskStmt,
-		completeTaskStmt:         q.completeTaskStmt,
-		countListenersStmt:       q.countListenersStmt,
-		countTasksStmt:           q.countTasksStmt,
-		countTypesStmt:           q.countTypesStmt,
-		deleteTaskStmt:           q.deleteTaskStmt,
-		deleteWorkerStmt:         q.deleteWorkerStmt,
-		describeSessionStmt:      q.describeSessionStmt,
-		expireTasksStmt:          q.expireTasksStmt,
-		extendLeaseStmt:          q.extendLeaseStmt,
-		failExpiredLeasesStmt:    q.failExpiredLeasesStmt,
-		failTaskStmt:             q.failTaskStmt,
-		getLaneStmt:              q.getLaneStmt,
-		getTaskStmt:              q.getTaskStmt,
-		getTaskByKeyStmt:         q.getTaskByKeyStmt,
-		getWorkerStmt:            q.getWorkerStmt,
-		holdsLeaseStmt:           q.holdsLeaseStmt,
-		insertLaneStmt:           q.insertLaneStmt,
-		insertLogStmt:            q.insertLogStmt,
-		insertTaskStmt:           q.insertTaskStmt,
-		listAttemptsStmt:         q.listAttemptsStmt,
-		listLogsStmt:             q.listLogsStmt,
-		listRecentFailuresStmt:   q.listRecentFailuresStmt,
-		listStatusSummaryStmt:    q.listStatusSummaryStmt,
-		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,
-		listTaskWritersStmt:      q.listTaskWritersStmt,
-		listTasksStmt:            q.listTasksStmt,
-		listTasksByStatusStmt:    q.listTasksByStatusStmt,
-		listTasksByTypeStmt:      q.listTasksByTypeStmt,
-		listTypeSummaryStmt:      q.listTypeSummaryStmt,
-		listTypesStmt:            q.listTypesStmt,
-		listWorkerStatusStmt:     q.listWorkerStatusStmt,
-		listWorkersStmt:          q.listWorkersStmt,
-		listenStmt:               q.listenStmt,
-		newestTaskAtStmt:         q.newestTaskAtStmt,
-		nextDeadlineStmt:         q.nextDeadlineStmt,
-		nextLeaseEndStmt:         q.nextLeaseEndStmt,
-		nextRunAfterStmt:         q.nextRunAfterStmt,
-		oldestQueuedAtStmt:       q.oldestQueuedAtStmt,
-		pauseTypeStmt:            q.pauseTypeStmt,
-		promoteDueStmt:           q.promoteDueStmt,
-		putTypeStmt:              q.putTypeStmt,
-		raiseRulesStmt:           q.raiseRulesStmt,
-		readClockStmt:            q.readClockStmt,
-		releaseTaskStmt:          q.releaseTaskStmt,
-		requeueExpiredLeasesStmt: q.requeueExpiredLeasesStmt,
-		requeueTaskStmt:          q.requeueTaskStmt,
-		retryTaskStmt:            q.retryTaskStmt,
-		startTaskStmt:            q.startTaskStmt,
-		touchWorkerStmt:          q.touchWorkerStmt,
-		upsertWorkerStmt:         q.upsertWorkerStmt,
+		db:                        tx,
+		tx:                        tx,
+		announceStmt:              q.announceStmt,
+		cancelOperationStmt:       q.cancelOperationStmt,
+		cancelTaskStmt:            q.cancelTaskStmt,
+		cancelTasksStmt:           q.cancelTasksStmt,
+		completeTaskStmt:          q.completeTaskStmt,
+		countListenersStmt:        q.countListenersStmt,
+		countTasksStmt:            q.countTasksStmt,
+		countTypesStmt:            q.countTypesStmt,
+		deleteTaskStmt:            q.deleteTaskStmt,
+		deleteTasksStmt:           q.deleteTasksStmt,
+		deleteWorkerStmt:          q.deleteWorkerStmt,
+		describeSessionStmt:       q.describeSessionStmt,
+		dropProposalsStmt:         q.dropProposalsStmt,
+		expireTasksStmt:           q.expireTasksStmt,
+		extendLeaseStmt:           q.extendLeaseStmt,
+		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
+		failTaskStmt:              q.failTaskStmt,
+		findTasksStmt:             q.findTasksStmt,
+		getLaneStmt:               q.getLaneStmt,
+		getOperationStmt:          q.getOperationStmt,
+		getTaskStmt:               q.getTaskStmt,
+		getTaskByKeyStmt:          q.getTaskByKeyStmt,
+		getWorkerStmt:             q.getWorkerStmt,
+		holdsLeaseStmt:            q.holdsLeaseStmt,
+		insertLaneStmt:            q.insertLaneStmt,
+		insertLanesBesideStmt:     q.insertLanesBesideStmt,
+		insertLogStmt:             q.insertLogStmt,
+		insertTaskStmt:            q.insertTaskStmt,
+		listAttemptsStmt:          q.listAttemptsStmt,
+		listLogsStmt:              q.listLogsStmt,
+		listMatchingStmt:          q.listMatchingStmt,
+		listOperationsStmt:        q.listOperationsStmt,
+		listRecentFailuresStmt:    q.listRecentFailuresStmt,
+		listRunningOperationsStmt: q.listRunningOperationsStmt,
+		listStatusSummaryStmt:     q.listStatusSummaryStmt,
+		listTaskPerformanceStmt:   q.listTaskPerformanceStmt,
+		listTaskWritersStmt:       q.listTaskWritersStmt,
+		listTasksStmt:             q.listTasksStmt,
+		listTasksByStatusStmt:     q.listTasksByStatusStmt,
+		listTasksByTypeStmt:       q.listTasksByTypeStmt,
+		listTypeSummaryStmt:       q.listTypeSummaryStmt,
+		listTypesStmt:             q.listTypesStmt,
+		listWorkerStatusStmt:      q.listWorkerStatusStmt,
+		listWorkersStmt:           q.listWorkersStmt,
+		listenStmt:                q.listenStmt,
+		lockTasksStmt:             q.lockTasksStmt,
+		newestTaskAtStmt:          q.newestTaskAtStmt,
+		nextDeadlineStmt:          q.nextDeadlineStmt,
+		nextLeaseEndStmt:          q.nextLeaseEndStmt,
+		nextRunAfterStmt:          q.nextRunAfterStmt,
+		oldestQueuedAtStmt:        q.oldestQueuedAtStmt,
+		pauseTypeStmt:             q.pauseTypeStmt,
+		promoteDueStmt:            q.promoteDueStmt,
+		proposeOperationStmt:      q.proposeOperationStmt,
+		putTypeStmt:               q.putTypeStmt,
+		raiseRulesStmt:            q.raiseRulesStmt,
+		readClockStmt:             q.readClockStmt,
+		releaseTaskStmt:           q.releaseTaskStmt,
+		requeueExpiredLeasesStmt:  q.requeueExpiredLeasesStmt,
+		requeueTaskStmt:           q.requeueTaskStmt,
+		requeueTasksStmt:          q.requeueTasksStmt,
+		retryTaskStmt:             q.retryTaskStmt,
+		setPrioritiesStmt:         q.setPrioritiesStmt,
+		setPriorityStmt:           q.setPriorityStmt,
+		startOperationStmt:        q.startOperationStmt,
+		startTaskStmt:             q.startTaskStmt,
+		stepOperationStmt:         q.stepOperationStmt,
+		takeOperationStmt:         q.takeOperationStmt,
+		taskIDAboveStmt:           q.taskIDAboveStmt,
+		taskIDBelowStmt:           q.taskIDBelowStmt,
+		touchWorkerStmt:           q.touchWorkerStmt,
+		upsertWorkerStmt:          q.upsertWorkerStmt,
 	}
 }

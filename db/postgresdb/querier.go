@@ -12,7 +12,9 @@ import (
 type Querier interface {
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
+	CancelOperation(ctx context.Context, arg CancelOperationParams) (Operation, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
+	CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
@@ -20,22 +22,32 @@ type Querier interface {
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
+	DeleteTasks(ctx context.Context, ids string) ([]int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
+	// DropProposals removes dry runs that nobody can confirm any more.
+	DropProposals(ctx context.Context, now time.Time) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
 	// FailExpiredLeases ends those that have none left.
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
+	// What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
+	// ids in a range that the caller bounds, so that they take a bounded time.
+	// FindTasks returns ids, ascending.
+	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
 	GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
 	// HoldsLease keeps the lease as it is until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
+	// InsertLanesBeside makes those lanes that tasks change into with their priority.
+	InsertLanesBeside(ctx context.Context, arg InsertLanesBesideParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
@@ -43,7 +55,11 @@ type Querier interface {
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
+	// ListMatching returns tasks, newest first.
+	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
+	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
 	// ListTaskWriters returns the transactions under way that may change tasks. A statement has its lock on the table before it looks at any row.
@@ -62,6 +78,9 @@ type Querier interface {
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	Listen(ctx context.Context) error
+	// The steps of operations, a set of tasks at once. The rows are locked by LockTasks first, and what is asked of them is looked at again.
+	// LockTasks returns what a filter may ask about. Claims skip rows that are locked.
+	LockTasks(ctx context.Context, ids string) ([]LockTasksRow, error)
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
@@ -69,6 +88,7 @@ type Querier interface {
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
 	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
+	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
 	// PutType sets the rules of a type, but for whether it is paused.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
@@ -80,11 +100,26 @@ type Querier interface {
 	RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLeasesParams) ([]Task, error)
 	// RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
+	// RequeueTasks is RequeueTask for many; a trigger writes the log.
+	RequeueTasks(ctx context.Context, arg RequeueTasksParams) ([]int64, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	// SetPriorities leaves tasks that have the priority.
+	SetPriorities(ctx context.Context, arg SetPrioritiesParams) ([]SetPrioritiesRow, error)
+	// SetPriority moves a queued task into another lane, which has the priority given.
+	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
+	// StartOperation begins what the token was given for, up to the last task there is.
+	StartOperation(ctx context.Context, arg StartOperationParams) (Operation, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
 	// IS TRUE keeps the index of the leases out of it. Where statistics say that next to no task is processing, which a sample of millions often does,
 	// it looks as good as the primary key, and then every lease and what is left of old ones is read.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
+	StepOperation(ctx context.Context, arg StepOperationParams) (Operation, error)
+	// TakeOperation keeps others from working on it.
+	TakeOperation(ctx context.Context, arg TakeOperationParams) (Operation, error)
+	// TaskIDAbove returns the next id there is; 0: none.
+	TaskIDAbove(ctx context.Context, after int64) (int64, error)
+	// TaskIDBelow returns the next id there is downwards; 0: none.
+	TaskIDBelow(ctx context.Context, before int64) (int64, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
 	UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (Worker, error)

@@ -27,6 +27,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addLaneCountsStmt, err = db.PrepareContext(ctx, addLaneCounts); err != nil {
 		return nil, fmt.Errorf("error preparing query AddLaneCounts: %w", err)
 	}
+	if q.cancelOperationStmt, err = db.PrepareContext(ctx, cancelOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query CancelOperation: %w", err)
+	}
 	if q.cancelTaskStmt, err = db.PrepareContext(ctx, cancelTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTask: %w", err)
 	}
@@ -48,6 +51,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
 	}
+	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
+		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
+	}
 	if q.expireTasksStmt, err = db.PrepareContext(ctx, expireTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ExpireTasks: %w", err)
 	}
@@ -60,8 +66,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.failTaskStmt, err = db.PrepareContext(ctx, failTask); err != nil {
 		return nil, fmt.Errorf("error preparing query FailTask: %w", err)
 	}
+	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
+	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
+	}
+	if q.getOperationStmt, err = db.PrepareContext(ctx, getOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query GetOperation: %w", err)
 	}
 	if q.getTaskStmt, err = db.PrepareContext(ctx, getTask); err != nil {
 		return nil, fmt.Errorf("error preparing query GetTask: %w", err)
@@ -108,17 +120,26 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
+	if q.listMatchingStmt, err = db.PrepareContext(ctx, listMatching); err != nil {
+		return nil, fmt.Errorf("error preparing query ListMatching: %w", err)
+	}
 	if q.listNewestReadyStmt, err = db.PrepareContext(ctx, listNewestReady); err != nil {
 		return nil, fmt.Errorf("error preparing query ListNewestReady: %w", err)
 	}
 	if q.listOldestReadyStmt, err = db.PrepareContext(ctx, listOldestReady); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOldestReady: %w", err)
 	}
+	if q.listOperationsStmt, err = db.PrepareContext(ctx, listOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query ListOperations: %w", err)
+	}
 	if q.listPastDeadlineStmt, err = db.PrepareContext(ctx, listPastDeadline); err != nil {
 		return nil, fmt.Errorf("error preparing query ListPastDeadline: %w", err)
 	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
+	}
+	if q.listRunningOperationsStmt, err = db.PrepareContext(ctx, listRunningOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRunningOperations: %w", err)
 	}
 	if q.listStatusSummaryStmt, err = db.PrepareContext(ctx, listStatusSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListStatusSummary: %w", err)
@@ -165,6 +186,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.promoteDueStmt, err = db.PrepareContext(ctx, promoteDue); err != nil {
 		return nil, fmt.Errorf("error preparing query PromoteDue: %w", err)
 	}
+	if q.proposeOperationStmt, err = db.PrepareContext(ctx, proposeOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query ProposeOperation: %w", err)
+	}
 	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
 		return nil, fmt.Errorf("error preparing query PutType: %w", err)
 	}
@@ -186,8 +210,26 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
 	}
+	if q.setPriorityStmt, err = db.PrepareContext(ctx, setPriority); err != nil {
+		return nil, fmt.Errorf("error preparing query SetPriority: %w", err)
+	}
+	if q.startOperationStmt, err = db.PrepareContext(ctx, startOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query StartOperation: %w", err)
+	}
 	if q.startTaskStmt, err = db.PrepareContext(ctx, startTask); err != nil {
 		return nil, fmt.Errorf("error preparing query StartTask: %w", err)
+	}
+	if q.stepOperationStmt, err = db.PrepareContext(ctx, stepOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query StepOperation: %w", err)
+	}
+	if q.takeOperationStmt, err = db.PrepareContext(ctx, takeOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query TakeOperation: %w", err)
+	}
+	if q.taskIDAboveStmt, err = db.PrepareContext(ctx, taskIDAbove); err != nil {
+		return nil, fmt.Errorf("error preparing query TaskIDAbove: %w", err)
+	}
+	if q.taskIDBelowStmt, err = db.PrepareContext(ctx, taskIDBelow); err != nil {
+		return nil, fmt.Errorf("error preparing query TaskIDBelow: %w", err)
 	}
 	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
@@ -203,6 +245,11 @@ func (q *Queries) Close() error {
 	if q.addLaneCountsStmt != nil {
 		if cerr := q.addLaneCountsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addLaneCountsStmt: %w", cerr)
+		}
+	}
+	if q.cancelOperationStmt != nil {
+		if cerr := q.cancelOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cancelOperationStmt: %w", cerr)
 		}
 	}
 	if q.cancelTaskStmt != nil {
@@ -240,6 +287,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
 		}
 	}
+	if q.dropProposalsStmt != nil {
+		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
+		}
+	}
 	if q.expireTasksStmt != nil {
 		if cerr := q.expireTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing expireTasksStmt: %w", cerr)
@@ -260,9 +312,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing failTaskStmt: %w", cerr)
 		}
 	}
+	if q.findTasksStmt != nil {
+		if cerr := q.findTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
+		}
+	}
 	if q.getLaneStmt != nil {
 		if cerr := q.getLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
+		}
+	}
+	if q.getOperationStmt != nil {
+		if cerr := q.getOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getOperationStmt: %w", cerr)
 		}
 	}
 	if q.getTaskStmt != nil {
@@ -340,6 +402,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
 		}
 	}
+	if q.listMatchingStmt != nil {
+		if cerr := q.listMatchingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listMatchingStmt: %w", cerr)
+		}
+	}
 	if q.listNewestReadyStmt != nil {
 		if cerr := q.listNewestReadyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listNewestReadyStmt: %w", cerr)
@@ -350,6 +417,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listOldestReadyStmt: %w", cerr)
 		}
 	}
+	if q.listOperationsStmt != nil {
+		if cerr := q.listOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listOperationsStmt: %w", cerr)
+		}
+	}
 	if q.listPastDeadlineStmt != nil {
 		if cerr := q.listPastDeadlineStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listPastDeadlineStmt: %w", cerr)
@@ -358,6 +430,11 @@ func (q *Queries) Close() error {
 	if q.listRecentFailuresStmt != nil {
 		if cerr := q.listRecentFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
+		}
+	}
+	if q.listRunningOperationsStmt != nil {
+		if cerr := q.listRunningOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRunningOperationsStmt: %w", cerr)
 		}
 	}
 	if q.listStatusSummaryStmt != nil {
@@ -435,6 +512,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing promoteDueStmt: %w", cerr)
 		}
 	}
+	if q.proposeOperationStmt != nil {
+		if cerr := q.proposeOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing proposeOperationStmt: %w", cerr)
+		}
+	}
 	if q.putTypeStmt != nil {
 		if cerr := q.putTypeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putTypeStmt: %w", cerr)
@@ -470,9 +552,39 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing retryTaskStmt: %w", cerr)
 		}
 	}
+	if q.setPriorityStmt != nil {
+		if cerr := q.setPriorityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setPriorityStmt: %w", cerr)
+		}
+	}
+	if q.startOperationStmt != nil {
+		if cerr := q.startOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing startOperationStmt: %w", cerr)
+		}
+	}
 	if q.startTaskStmt != nil {
 		if cerr := q.startTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing startTaskStmt: %w", cerr)
+		}
+	}
+	if q.stepOperationStmt != nil {
+		if cerr := q.stepOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing stepOperationStmt: %w", cerr)
+		}
+	}
+	if q.takeOperationStmt != nil {
+		if cerr := q.takeOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing takeOperationStmt: %w", cerr)
+		}
+	}
+	if q.taskIDAboveStmt != nil {
+		if cerr := q.taskIDAboveStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing taskIDAboveStmt: %w", cerr)
+		}
+	}
+	if q.taskIDBelowStmt != nil {
+		if cerr := q.taskIDBelowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing taskIDBelowStmt: %w", cerr)
 		}
 	}
 	if q.touchWorkerStmt != nil {
@@ -522,127 +634,155 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 }
 
 type Queries struct {
-	db                       DBTX
-	tx                       *sql.Tx
-	addLaneCountsStmt        *sql.Stmt
-	cancelTaskStmt           *sql.Stmt
-	claimTaskStmt            *sql.Stmt
-	completeTaskStmt         *sql.Stmt
-	countTasksStmt           *sql.Stmt
-	countTypesStmt           *sql.Stmt
-	deleteTaskStmt           *sql.Stmt
-	deleteWorkerStmt         *sql.Stmt
-	expireTasksStmt          *sql.Stmt
-	extendLeaseStmt          *sql.Stmt
-	failExpiredLeasesStmt    *sql.Stmt
-	failTaskStmt             *sql.Stmt
-	getLaneStmt              *sql.Stmt
-	getTaskStmt              *sql.Stmt
-	getTaskByKeyStmt         *sql.Stmt
-	getWorkerStmt            *sql.Stmt
-	holdsLeaseStmt           *sql.Stmt
-	insertAttemptStmt        *sql.Stmt
-	insertKeyedTaskStmt      *sql.Stmt
-	insertLaneStmt           *sql.Stmt
-	insertLogStmt            *sql.Stmt
-	insertTaskStmt           *sql.Stmt
-	keepAttemptStmt          *sql.Stmt
-	listAttemptsStmt         *sql.Stmt
-	listExpiredLeasesStmt    *sql.Stmt
-	listGuardsStmt           *sql.Stmt
-	listLanesStmt            *sql.Stmt
-	listLogsStmt             *sql.Stmt
-	listNewestReadyStmt      *sql.Stmt
-	listOldestReadyStmt      *sql.Stmt
-	listPastDeadlineStmt     *sql.Stmt
-	listRecentFailuresStmt   *sql.Stmt
-	listStatusSummaryStmt    *sql.Stmt
-	listTaskPerformanceStmt  *sql.Stmt
-	listTasksStmt            *sql.Stmt
-	listTasksByStatusStmt    *sql.Stmt
-	listTypeSummaryStmt      *sql.Stmt
-	listTypesStmt            *sql.Stmt
-	listWorkerStatusStmt     *sql.Stmt
-	listWorkersStmt          *sql.Stmt
-	newestTaskAtStmt         *sql.Stmt
-	nextDeadlineStmt         *sql.Stmt
-	nextLeaseEndStmt         *sql.Stmt
-	nextRunAfterStmt         *sql.Stmt
-	oldestQueuedAtStmt       *sql.Stmt
-	pauseTypeStmt            *sql.Stmt
-	promoteDueStmt           *sql.Stmt
-	putTypeStmt              *sql.Stmt
-	raiseRulesStmt           *sql.Stmt
-	readClockStmt            *sql.Stmt
-	releaseTaskStmt          *sql.Stmt
-	requeueExpiredLeasesStmt *sql.Stmt
-	requeueTaskStmt          *sql.Stmt
-	retryTaskStmt            *sql.Stmt
-	startTaskStmt            *sql.Stmt
-	touchWorkerStmt          *sql.Stmt
-	upsertWorkerStmt         *sql.Stmt
+	db                        DBTX
+	tx                        *sql.Tx
+	addLaneCountsStmt         *sql.Stmt
+	cancelOperationStmt       *sql.Stmt
+	cancelTaskStmt            *sql.Stmt
+	claimTaskStmt             *sql.Stmt
+	completeTaskStmt          *sql.Stmt
+	countTasksStmt            *sql.Stmt
+	countTypesStmt            *sql.Stmt
+	deleteTaskStmt            *sql.Stmt
+	deleteWorkerStmt          *sql.Stmt
+	dropProposalsStmt         *sql.Stmt
+	expireTasksStmt           *sql.Stmt
+	extendLeaseStmt           *sql.Stmt
+	failExpiredLeasesStmt     *sql.Stmt
+	failTaskStmt              *sql.Stmt
+	findTasksStmt             *sql.Stmt
+	getLaneStmt               *sql.Stmt
+	getOperationStmt          *sql.Stmt
+	getTaskStmt               *sql.Stmt
+	getTaskByKeyStmt          *sql.Stmt
+	getWorkerStmt             *sql.Stmt
+	holdsLeaseStmt            *sql.Stmt
+	insertAttemptStmt         *sql.Stmt
+	insertKeyedTaskStmt       *sql.Stmt
+	insertLaneStmt            *sql.Stmt
+	insertLogStmt             *sql.Stmt
+	insertTaskStmt            *sql.Stmt
+	keepAttemptStmt           *sql.Stmt
+	listAttemptsStmt          *sql.Stmt
+	listExpiredLeasesStmt     *sql.Stmt
+	listGuardsStmt            *sql.Stmt
+	listLanesStmt             *sql.Stmt
+	listLogsStmt              *sql.Stmt
+	listMatchingStmt          *sql.Stmt
+	listNewestReadyStmt       *sql.Stmt
+	listOldestReadyStmt       *sql.Stmt
+	listOperationsStmt        *sql.Stmt
+	listPastDeadlineStmt      *sql.Stmt
+	listRecentFailuresStmt    *sql.Stmt
+	listRunningOperationsStmt *sql.Stmt
+	listStatusSummaryStmt     *sql.Stmt
+	listTaskPerformanceStmt   *sql.Stmt
+	listTasksStmt             *sql.Stmt
+	listTasksByStatusStmt     *sql.Stmt
+	listTypeSummaryStmt       *sql.Stmt
+	listTypesStmt             *sql.Stmt
+	listWorkerStatusStmt      *sql.Stmt
+	listWorkersStmt           *sql.Stmt
+	newestTaskAtStmt          *sql.Stmt
+	nextDeadlineStmt          *sql.Stmt
+	nextLeaseEndStmt          *sql.Stmt
+	nextRunAfterStmt          *sql.Stmt
+	oldestQueuedAtStmt        *sql.Stmt
+	pauseTypeStmt             *sql.Stmt
+	promoteDueStmt            *sql.Stmt
+	proposeOperationStmt      *sql.Stmt
+	putTypeStmt               *sql.Stmt
+	raiseRulesStmt            *sql.Stmt
+	readClockStmt             *sql.Stmt
+	releaseTaskStmt           *sql.Stmt
+	requeueExpiredLeasesStmt  *sql.Stmt
+	requeueTaskStmt           *sql.Stmt
+	retryTaskStmt             *sql.Stmt
+	setPriorityStmt           *sql.Stmt
+	startOperationStmt        *sql.Stmt
+	startTaskStmt             *sql.Stmt
+	stepOperationStmt         *sql.Stmt
+	takeOperationStmt         *sql.Stmt
+	taskIDAboveStmt           *sql.Stmt
+	taskIDBelowStmt           *sql.Stmt
+	touchWorkerStmt           *sql.Stmt
+	upsertWorkerStmt          *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
-		db:                       tx,
-		tx:                       tx,
-		addLaneCountsStmt:        q.addLaneCountsStmt,
-		cancelTaskStmt:           q.cancelTaskStmt,
-		claimTaskStmt:            q.claimTaskStmt,
-		completeTaskStmt:         q.completeTaskStmt,
-		countTasksStmt:           q.countTasksStmt,
-		countTypesStmt:           q.countTypesStmt,
-		deleteTaskStmt:           q.deleteTaskStmt,
-		deleteWorkerStmt:         q.deleteWorkerStmt,
-		expireTasksStmt:          q.expireTasksStmt,
-		extendLeaseStmt:          q.extendLeaseStmt,
-		failExpiredLeasesStmt:    q.failExpiredLeasesStmt,
-		failTaskStmt:             q.failTaskStmt,
-		getLaneStmt:              q.getLaneStmt,
-		getTaskStmt:              q.getTaskStmt,
-		getTaskByKeyStmt:         q.getTaskByKeyStmt,
-		getWorkerStmt:            q.getWorkerStmt,
-		holdsLeaseStmt:           q.holdsLeaseStmt,
-		insertAttemptStmt:        q.insertAttemptStmt,
-		insertKeyedTaskStmt:      q.insertKeyedTaskStmt,
-		insertLaneStmt:           q.insertLaneStmt,
-		insertLogStmt:            q.insertLogStmt,
-		insertTaskStmt:           q.insertTaskStmt,
-		keepAttemptStmt:          q.keepAttemptStmt,
-		listAttemptsStmt:         q.listAttemptsStmt,
-		listExpiredLeasesStmt:    q.listExpiredLeasesStmt,
-		listGuardsStmt:           q.listGuardsStmt,
-		listLanesStmt:            q.listLanesStmt,
-		listLogsStmt:             q.listLogsStmt,
-		listNewestReadyStmt:      q.listNewestReadyStmt,
-		listOldestReadyStmt:      q.listOldestReadyStmt,
-		listPastDeadlineStmt:     q.listPastDeadlineStmt,
-		listRecentFailuresStmt:   q.listRecentFailuresStmt,
-		listStatusSummaryStmt:    q.listStatusSummaryStmt,
-		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,
-		listTasksStmt:            q.listTasksStmt,
-		listTasksByStatusStmt:    q.listTasksByStatusStmt,
-		listTypeSummaryStmt:      q.listTypeSummaryStmt,
-		listTypesStmt:            q.listTypesStmt,
-		listWorkerStatusStmt:     q.listWorkerStatusStmt,
-		listWorkersStmt:          q.listWorkersStmt,
-		newestTaskAtStmt:         q.newestTaskAtStmt,
-		nextDeadlineStmt:         q.nextDeadlineStmt,
-		nextLeaseEndStmt:         q.nextLeaseEndStmt,
-		nextRunAfterStmt:         q.nextRunAfterStmt,
-		oldestQueuedAtStmt:       q.oldestQueuedAtStmt,
-		pauseTypeStmt:            q.pauseTypeStmt,
-		promoteDueStmt:           q.promoteDueStmt,
-		putTypeStmt:              q.putTypeStmt,
-		raiseRulesStmt:           q.raiseRulesStmt,
-		readClockStmt:            q.readClockStmt,
-		releaseTaskStmt:          q.releaseTaskStmt,
-		requeueExpiredLeasesStmt: q.requeueExpiredLeasesStmt,
-		requeueTaskStmt:          q.requeueTaskStmt,
-		retryTaskStmt:            q.retryTaskStmt,
-		startTaskStmt:            q.startTaskStmt,
-		touchWorkerStmt:          q.touchWorkerStmt,
-		upsertWorkerStmt:         q.upsertWorkerStmt,
+		db:                        tx,
+		tx:                        tx,
+		addLaneCountsStmt:         q.addLaneCountsStmt,
+		cancelOperationStmt:       q.cancelOperationStmt,
+		cancelTaskStmt:            q.cancelTaskStmt,
+		claimTaskStmt:             q.claimTaskStmt,
+		completeTaskStmt:          q.completeTaskStmt,
+		countTasksStmt:            q.countTasksStmt,
+		countTypesStmt:            q.countTypesStmt,
+		deleteTaskStmt:            q.deleteTaskStmt,
+		deleteWorkerStmt:          q.deleteWorkerStmt,
+		dropProposalsStmt:         q.dropProposalsStmt,
+		expireTasksStmt:           q.expireTasksStmt,
+		extendLeaseStmt:           q.extendLeaseStmt,
+		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
+		failTaskStmt:              q.failTaskStmt,
+		findTasksStmt:             q.findTasksStmt,
+		getLaneStmt:               q.getLaneStmt,
+		getOperationStmt:          q.getOperationStmt,
+		getTaskStmt:               q.getTaskStmt,
+		getTaskByKeyStmt:          q.getTaskByKeyStmt,
+		getWorkerStmt:             q.getWorkerStmt,
+		holdsLeaseStmt:            q.holdsLeaseStmt,
+		insertAttemptStmt:         q.insertAttemptStmt,
+		insertKeyedTaskStmt:       q.insertKeyedTaskStmt,
+		insertLaneStmt:            q.insertLaneStmt,
+		insertLogStmt:             q.insertLogStmt,
+		insertTaskStmt:            q.insertTaskStmt,
+		keepAttemptStmt:           q.keepAttemptStmt,
+		listAttemptsStmt:          q.listAttemptsStmt,
+		listExpiredLeasesStmt:     q.listExpiredLeasesStmt,
+		listGuardsStmt:            q.listGuardsStmt,
+		listLanesStmt:             q.listLanesStmt,
+		listLogsStmt:              q.listLogsStmt,
+		listMatchingStmt:          q.listMatchingStmt,
+		listNewestReadyStmt:       q.listNewestReadyStmt,
+		listOldestReadyStmt:       q.listOldestReadyStmt,
+		listOperationsStmt:        q.listOperationsStmt,
+		listPastDeadlineStmt:      q.listPastDeadlineStmt,
+		listRecentFailuresStmt:    q.listRecentFailuresStmt,
+		listRunningOperationsStmt: q.listRunningOperationsStmt,
+		listStatusSummaryStmt:     q.listStatusSummaryStmt,
+		listTaskPerformanceStmt:   q.listTaskPerformanceStmt,
+		listTasksStmt:             q.listTasksStmt,
+		listTasksByStatusStmt:     q.listTasksByStatusStmt,
+		listTypeSummaryStmt:       q.listTypeSummaryStmt,
+		listTypesStmt:             q.listTypesStmt,
+		listWorkerStatusStmt:      q.listWorkerStatusStmt,
+		listWorkersStmt:           q.listWorkersStmt,
+		newestTaskAtStmt:          q.newestTaskAtStmt,
+		nextDeadlineStmt:          q.nextDeadlineStmt,
+		nextLeaseEndStmt:          q.nextLeaseEndStmt,
+		nextRunAfterStmt:          q.nextRunAfterStmt,
+		oldestQueuedAtStmt:        q.oldestQueuedAtStmt,
+		pauseTypeStmt:             q.pauseTypeStmt,
+		promoteDueStmt:            q.promoteDueStmt,
+		proposeOperationStmt:      q.proposeOperationStmt,
+		putTypeStmt:               q.putTypeStmt,
+		raiseRulesStmt:            q.raiseRulesStmt,
+		readClockStmt:             q.readClockStmt,
+		releaseTaskStmt:           q.releaseTaskStmt,
+		requeueExpiredLeasesStmt:  q.requeueExpiredLeasesStmt,
+		requeueTaskStmt:           q.requeueTaskStmt,
+		retryTaskStmt:             q.retryTaskStmt,
+		setPriorityStmt:           q.setPriorityStmt,
+		startOperationStmt:        q.startOperationStmt,
+		startTaskStmt:             q.startTaskStmt,
+		stepOperationStmt:         q.stepOperationStmt,
+		takeOperationStmt:         q.takeOperationStmt,
+		taskIDAboveStmt:           q.taskIDAboveStmt,
+		taskIDBelowStmt:           q.taskIDBelowStmt,
+		touchWorkerStmt:           q.touchWorkerStmt,
+		upsertWorkerStmt:          q.upsertWorkerStmt,
 	}
 }

@@ -48,6 +48,28 @@ type Log struct {
 	Details *task.JSON
 }
 
+type Operation struct {
+	ID             int64
+	Action         task.Action
+	Filter         string
+	Priority       *int
+	Status         task.OperationStatus
+	Matched        int64
+	Changed        int64
+	Skipped        int64
+	Failed         int64
+	DoneID         int64
+	UpperID        int64
+	ConfirmHash    string
+	ExpiresAtUTC   time.Time
+	Runner         *string
+	RunnerUntilUTC *time.Time
+	ErrorMessage   *string
+	CreatedAtUTC   time.Time
+	UpdatedAtUTC   time.Time
+	FinishedAtUTC  *time.Time
+}
+
 type Task struct {
 	ID                   int64
 	LaneID               int64

@@ -13,6 +13,7 @@ import (
 type Querier interface {
 	// AddLaneCounts adds to the counters of a lane.
 	AddLaneCounts(ctx context.Context, arg AddLaneCountsParams) error
+	CancelOperation(ctx context.Context, arg CancelOperationParams) (Operation, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	ClaimTask(ctx context.Context, arg ClaimTaskParams) (int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
@@ -21,13 +22,20 @@ type Querier interface {
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
+	// DropProposals removes dry runs that nobody can confirm any more.
+	DropProposals(ctx context.Context, now time.Time) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
 	// FailExpiredLeases ends those that have none left.
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
+	// What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
+	// ids in a range that the caller bounds, so that they take a bounded time.
+	// FindTasks returns ids, ascending.
+	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
 	GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
@@ -57,12 +65,16 @@ type Querier interface {
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
+	// ListMatching returns tasks, newest first.
+	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
 	// ListNewestReady returns the last ready tasks of a lane below the id given, newest first.
 	ListNewestReady(ctx context.Context, arg ListNewestReadyParams) ([]Task, error)
 	// ListOldestReady returns the first ready tasks of a lane above the id given, oldest first.
 	ListOldestReady(ctx context.Context, arg ListOldestReadyParams) ([]Task, error)
+	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListPastDeadline(ctx context.Context, arg ListPastDeadlineParams) ([]Task, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
 	// ListTasks returns tasks newest first, from below the id given.
@@ -83,6 +95,7 @@ type Querier interface {
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
 	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
+	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
 	// PutType sets the rules of a type, but for whether it is paused.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
@@ -95,8 +108,19 @@ type Querier interface {
 	// RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	// SetPriority moves a queued task into another lane, which has the priority given.
+	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
+	// StartOperation begins what the token was given for, up to the last task there is.
+	StartOperation(ctx context.Context, arg StartOperationParams) (Operation, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
+	StepOperation(ctx context.Context, arg StepOperationParams) (Operation, error)
+	// TakeOperation keeps others from working on it.
+	TakeOperation(ctx context.Context, arg TakeOperationParams) (Operation, error)
+	// TaskIDAbove returns the next id there is; 0: none.
+	TaskIDAbove(ctx context.Context, after int64) (int64, error)
+	// TaskIDBelow returns the next id there is downwards; 0: none.
+	TaskIDBelow(ctx context.Context, before int64) (int64, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
 	UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (Worker, error)

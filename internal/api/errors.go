@@ -118,6 +118,9 @@ func detail(r row, err error, c echo.Context) string {
 		if name, bad := pathText(c, "type"); bad == nil {
 			return "Type " + name + " not found"
 		}
+		if id := c.Param("operation_id"); id != "" {
+			return "Operation " + id + " not found"
+		}
 		return "Task " + c.Param("task_id") + " not found"
 	}
 	text := err.Error()

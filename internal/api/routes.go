@@ -48,6 +48,10 @@ func (s *server) routes(e *echo.Echo) {
 	q.PUT("/types/:type", s.putType)
 	q.POST("/types/:type/pause", s.pauseType)
 	q.POST("/types/:type/resume", s.resumeType)
+	q.POST("/operations", s.postOperation)
+	q.GET("/operations", s.listOperations)
+	q.GET("/operations/:operation_id", s.getOperation)
+	q.POST("/operations/:operation_id/cancel", s.cancelOperation)
 
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)

@@ -12,7 +12,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "types": types, "problems": problems, "service": service,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "types": types, "filter": filtering, "operations": operating, "problems": problems, "service": service,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,6 +72,51 @@ func listing(r *rig) {
 	r.step("GET", "/api/queue/tasks?status=running", "")
 	r.step("GET", "/api/queue/tasks?limit=0&cursor=x", "")
 	r.step("GET", "/api/queue/tasks?limit=1001", "")
+}
+
+func filtering(r *rig) {
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a","priority":5,"idempotency_key":"order-1"},{"type":"b"},{"type":"a"},{"type":"a b"}]}`)
+	r.step("GET", "/api/queue/tasks?filter=priority%3C%3D10", "")
+	r.vars["{cursor}"] = r.step("GET", "/api/queue/tasks?filter=type:a,b&limit=2", "").Header().Get("X-Next-Cursor")
+	r.step("GET", "/api/queue/tasks?filter=type:a,b&limit=2&cursor={cursor}", "")
+	r.step("GET", "/api/queue/tasks?filter=-type:a&type=b&status=queued", "")
+	r.step("GET", "/api/queue/tasks?filter=-type:a&type=a", "")
+	r.step("GET", "/api/queue/tasks?filter=status:failed&status=queued", "")
+	r.step("GET", "/api/queue/tasks?filter=key:order-1+%22", "")
+	r.step("GET", "/api/queue/tasks?filter=status:waiting&limit=0", "")
+}
+
+func operating(r *rig) {
+	const all = "/api/queue/operations"
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"b","priority":7},{"type":"a"}]}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"  status:queued  type:b,a","priority":7,"dry_run":true}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":8,"confirm":"{confirm}"}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":7,"confirm":"{confirm}"}`)
+	r.settle()
+	r.step("GET", all+"/{operation}", "")
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":7,"confirm":"{confirm}"}`)
+	r.step("POST", all+"/{operation}/cancel", "")
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","dry_run":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm":"{confirm}"}`)
+	r.settle()
+	r.step("POST", all, `{"action":"requeue","filter":"outcome:cancelled","dry_run":true}`)
+	r.step("POST", all, `{"action":"requeue","filter":"outcome:cancelled","confirm":"{confirm}"}`)
+	r.settle()
+	r.step("GET", "/api/queue/tasks/{id}/logs", "")
+	r.step("POST", all, `{"action":"delete","dry_run":true}`)
+	r.step("POST", all, `{"action":"delete","dry_run":true,"all":true}`)
+	r.step("GET", all+"?limit=2", "")
+	r.step("GET", all+"/4200000000000000", "")
+	r.step("GET", all+"/99999999999999999999", "")
+	r.step("GET", all+"/first", "")
+	r.step("POST", all+"/4200000000000000/cancel", "")
+	r.step("POST", all, `{"action":"explode","filter":"status:faild","dry_run":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"status:failed","dry_run":true}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a","dry_run":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","priority":3,"dry_run":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a"}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","dry_run":true,"confirm":"x"}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm":"x","dryrun":true}`)
 }
 
 func life(r *rig) {

@@ -41,6 +41,10 @@ type Queue struct {
 	workers  registry
 	rules    rules
 	upkeep   alarm
+
+	operations alarm
+	runner     string // this process, for those who share the store
+
 	draining atomic.Bool
 	drained  chan struct{} // closed by Drain
 }
@@ -66,6 +70,7 @@ func New(st store.Store, o Options) *Queue {
 	}
 	return &Queue{
 		store: st, o: o, drained: make(chan struct{}), upkeep: alarm{ring: make(chan struct{}, 1)},
+		operations: alarm{ring: make(chan struct{}, 1)}, runner: systemSecret(),
 		watchers: watchers{byTask: make(map[int64]map[chan struct{}]struct{})}, workers: registry{seen: make(map[string]registration)},
 	}
 }

@@ -29,13 +29,16 @@ type listener interface {
 }
 
 // Run takes back expired leases, makes due tasks ready, and ends those past their deadline, each when its time comes, until ctx
-// ends. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
+// ends. It works on operations. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
 func (q *Queue) Run(ctx context.Context) error {
 	if l, ok := q.store.(listener); ok {
 		var listening sync.WaitGroup
 		listening.Go(func() { l.Listen(ctx, q.waiters.wakeFor) })
 		defer listening.Wait()
 	}
+	var operating sync.WaitGroup
+	operating.Go(func() { q.runOperations(ctx) })
+	defer operating.Wait()
 	failing, looked, reapFrom := false, q.Now(), time.Time{}
 	for ctx.Err() == nil {
 		now := q.Now()
@@ -147,9 +150,13 @@ func (a *alarm) set(t time.Time) {
 func (a *alarm) at(t time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !t.Before(a.next) {
-		return
+	if t.Before(a.next) {
+		a.now()
 	}
+}
+
+// now asks for a look at once.
+func (a *alarm) now() {
 	select {
 	case a.ring <- struct{}{}:
 	default:

@@ -15,6 +15,7 @@ type Store interface {
 	Workers
 	Types
 	Maintenance
+	Operations
 
 	// Ping returns nil when the database answers.
 	Ping(ctx context.Context) error
@@ -26,6 +27,7 @@ type Store interface {
 
 // Reader looks and changes nothing.
 type Reader interface {
+	Finder
 	// GetTask returns ErrNotFound when no task has this id.
 	GetTask(ctx context.Context, id int64) (task.Task, error)
 	// ListTasks returns up to f.Limit tasks, newest (greatest id) first. Empty when none matches.
@@ -40,6 +42,20 @@ type Reader interface {
 	GetWorker(ctx context.Context, workerID string) (task.Worker, error)
 	// ListWorkers returns the registry, ordered by id.
 	ListWorkers(ctx context.Context) ([]task.Worker, error)
+}
+
+// Finder looks for what a filter asks. A call looks at a bounded number of tasks and says where the next one has to go on.
+type Finder interface {
+	// FindTasks returns up to max ids that match, ascending, above after and not above upto. Every task up to next has been looked at; it is upto when
+	// that was the last. Ages are measured at now.
+	FindTasks(ctx context.Context, m task.Match, now time.Time, after, upto int64, max int) (ids []int64, next int64, err error)
+	// ListMatching returns up to max tasks that match, newest first, with ids below before, 0 for all. Every task from next on has been looked at; 0: there
+	// are no more.
+	ListMatching(ctx context.Context, m task.Match, now time.Time, before int64, max int) (ts []task.Task, next int64, err error)
+	// GetOperation returns ErrNotFound when no operation has this id. What is proposed is none yet.
+	GetOperation(ctx context.Context, id int64) (task.Operation, error)
+	// ListOperations returns up to max operations with ids below before, 0 for all, newest first.
+	ListOperations(ctx context.Context, before int64, max int) ([]task.Operation, error)
 }
 
 // Enqueuer brings tasks in and decides over them from outside.
@@ -139,4 +155,22 @@ type Maintenance interface {
 	ExpireTasks(ctx context.Context, now time.Time, max int) ([]task.Task, error)
 	// NextEvent returns the earliest instant at which one of the three has something to do; nil: nothing is waiting for its time.
 	NextEvent(ctx context.Context) (*time.Time, error)
+}
+
+// Operations keeps actions on every task that a filter finds.
+type Operations interface {
+	// ProposeOperation keeps what a dry run may become: Action, Filter, Priority, ConfirmHash and ExpiresAtUTC of o. Those that have expired at now go.
+	ProposeOperation(ctx context.Context, o task.Operation, now time.Time) error
+	// StartOperation begins what has been proposed under o.ConfirmHash, on all tasks there are; o.Action, o.Filter and o.Priority must be those proposed.
+	// ErrConflict when there is no such proposal, or it was used or has expired.
+	StartOperation(ctx context.Context, o task.Operation, now time.Time) (task.Operation, error)
+	// CancelOperation ends a running operation. What it has changed stays. ErrConflict when it has ended, ErrNotFound without it.
+	CancelOperation(ctx context.Context, id int64, now time.Time) (task.Operation, error)
+	// TakeOperation returns the first running operation that no other runner holds at now, and keeps others from it until the time given. ErrNotFound
+	// when there is none.
+	TakeOperation(ctx context.Context, runner string, now, until time.Time) (task.Operation, error)
+	// StepOperation does the action to those of s.IDs that still match, counts them, and moves the operation on, all or nothing. The step may end before
+	// the last of the ids, and then DoneID says where. changed are the tasks as they are now, without payload; deleted ones are not among them. ErrConflict when
+	// the operation is no more as s.Operation has it: cancelled, moved on, or taken by another.
+	StepOperation(ctx context.Context, s task.Step) (o task.Operation, changed []task.Task, err error)
 }

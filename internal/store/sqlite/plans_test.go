@@ -32,6 +32,9 @@ var planAllowed = []struct {
 }{
 	{"CountTasks", []string{"SCAN c"}, "one row for each lane"},
 	{"CountTypes", []string{"SCAN l USING COVERING INDEX sqlite_autoindex_lanes_1"}, "the lanes"},
+	{"FindTasks", []string{"SCAN v VIRTUAL TABLE INDEX 1:"}, "no tables: the lists of the filter"},
+	{"ListMatching", []string{"SCAN v VIRTUAL TABLE INDEX 1:"}, "no tables: the lists of the filter"},
+	{"ListRunningOperations", []string{"SCAN operations USING INDEX operations_running"}, "operations under way: as many as operators have started"},
 	{"ListGuards", []string{"SCAN s"}, "the schema itself, once for a connection that writes"},
 	{"ListLanes", []string{"SCAN l"}, "lanes, when another process has written"},
 	{"ListTasksByStatus", []string{"SCAN l", "USE TEMP B-TREE FOR DISTINCT"}, "the lanes, and the types that they have"},

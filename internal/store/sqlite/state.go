@@ -182,6 +182,19 @@ func (s *state) move(before, after *task.Task) {
 	s.add(c.lane, c.counts, 1)
 }
 
+// relane notes that a task has gone from one lane to another.
+func (s *state) relane(before, after task.Task) {
+	c := change{lane: s.lanes[before.LaneID], id: before.ID}
+	*count(&c.counts, before)--
+	s.changes = append(s.changes, c)
+	if before.Ready {
+		c.lane.oldest.remove(before.ID)
+		c.lane.newest.remove(before.ID)
+	}
+	s.add(c.lane, c.counts, 1)
+	s.move(nil, &after)
+}
+
 // bulky reports whether the task is too long to be read before its turn.
 func bulky(t task.Task) bool { return len(t.Payload) > 16<<10 }
 

@@ -92,7 +92,7 @@ func (w *walk) step(ctx context.Context) (what string, err error) {
 	if len(w.ids) > 0 {
 		id = w.ids[w.rng.IntN(len(w.ids))]
 	}
-	switch n := w.rng.IntN(18); n {
+	switch n := w.rng.IntN(19); n {
 	case 0, 1, 2:
 		t, _, err := st.InsertTask(ctx, w.spec())
 		w.ids = append(w.ids, t.ID)
@@ -142,8 +142,37 @@ func (w *walk) step(ctx context.Context) (what string, err error) {
 		return "put a type", w.put(ctx, st)
 	case 14:
 		return "fail after a change of rules", w.failingRule(ctx, st)
+	case 15:
+		return w.operate(ctx, st)
 	}
 	return w.finish(ctx, st)
+}
+
+// operate does a random action to some tasks, and in one case of three undoes it all.
+func (w *walk) operate(ctx context.Context, st *Store) (what string, err error) {
+	o := task.Operation{Action: task.Actions[w.rng.IntN(4)], Priority: new(1 + w.rng.IntN(3))}
+	if w.rng.IntN(4) == 0 {
+		*o.Priority = 4 + w.rng.IntN(900) // a lane of its own
+	}
+	m, _ := task.Match{}.In(o.Action.Statuses()...)
+	var ids []int64
+	for _, id := range w.ids {
+		if w.rng.IntN(8) == 0 {
+			ids = append(ids, id)
+		}
+	}
+	_, err = write(ctx, st, func(ctx context.Context, x tx) (struct{}, error) {
+		for _, id := range ids {
+			if _, _, err := x.act(ctx, task.Step{Operation: o, Match: m, Now: w.now}, id); err != nil {
+				return struct{}{}, err
+			}
+		}
+		if w.rng.IntN(3) == 0 {
+			return struct{}{}, errPlanned
+		}
+		return struct{}{}, nil
+	})
+	return string(o.Action), err
 }
 
 // failing inserts in an operation that then fails.

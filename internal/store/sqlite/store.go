@@ -40,6 +40,8 @@ type Store struct {
 	event  still[*time.Time]
 	rules  still[[]task.Type]
 
+	running still[[]task.Operation]
+
 	triggers bool // as in Options
 }
 

@@ -26,6 +26,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"States", stateBehaviours},
 		{"Operator", operatorBehaviours},
 		{"Lists", listBehaviours},
+		{"Matches", matchBehaviours},
+		{"Operations", operationBehaviours},
 		{"Stats", statsBehaviours},
 		{"Claims", claimBehaviours},
 		{"Matching", matchingBehaviours},
