@@ -27,6 +27,8 @@ type Querier interface {
 	// FailExpiredLeases ends those that have none left.
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
+	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
+	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
 	GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error)
@@ -37,6 +39,7 @@ type Querier interface {
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
+	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
@@ -62,6 +65,7 @@ type Querier interface {
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
+	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
 	// ReadClock returns the clock of the database in microseconds since 1970.
 	ReadClock(ctx context.Context) (int64, error)
 	ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task, error)
@@ -69,6 +73,9 @@ type Querier interface {
 	RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLeasesParams) ([]Task, error)
 	// RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
+	// ReserveAnswer takes a key that is free: unknown, past its lifetime, or held by a request that has not answered in its time and was the same. The
+	// owner may ask twice. No row: somebody else has it.
+	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)

@@ -57,6 +57,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.failTaskStmt, err = db.PrepareContext(ctx, failTask); err != nil {
 		return nil, fmt.Errorf("error preparing query FailTask: %w", err)
 	}
+	if q.forgetAnswerStmt, err = db.PrepareContext(ctx, forgetAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ForgetAnswer: %w", err)
+	}
+	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
+	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
 	}
@@ -86,6 +92,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertTaskStmt, err = db.PrepareContext(ctx, insertTask); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTask: %w", err)
+	}
+	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
 	}
 	if q.keepAttemptStmt, err = db.PrepareContext(ctx, keepAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAttempt: %w", err)
@@ -156,6 +165,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.promoteDueStmt, err = db.PrepareContext(ctx, promoteDue); err != nil {
 		return nil, fmt.Errorf("error preparing query PromoteDue: %w", err)
 	}
+	if q.purgeAnswersStmt, err = db.PrepareContext(ctx, purgeAnswers); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeAnswers: %w", err)
+	}
 	if q.readClockStmt, err = db.PrepareContext(ctx, readClock); err != nil {
 		return nil, fmt.Errorf("error preparing query ReadClock: %w", err)
 	}
@@ -167,6 +179,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.requeueTaskStmt, err = db.PrepareContext(ctx, requeueTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RequeueTask: %w", err)
+	}
+	if q.reserveAnswerStmt, err = db.PrepareContext(ctx, reserveAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ReserveAnswer: %w", err)
 	}
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
@@ -240,6 +255,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing failTaskStmt: %w", cerr)
 		}
 	}
+	if q.forgetAnswerStmt != nil {
+		if cerr := q.forgetAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing forgetAnswerStmt: %w", cerr)
+		}
+	}
+	if q.getAnswerStmt != nil {
+		if cerr := q.getAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
+		}
+	}
 	if q.getLaneStmt != nil {
 		if cerr := q.getLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
@@ -288,6 +313,11 @@ func (q *Queries) Close() error {
 	if q.insertTaskStmt != nil {
 		if cerr := q.insertTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertTaskStmt: %w", cerr)
+		}
+	}
+	if q.keepAnswerStmt != nil {
+		if cerr := q.keepAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing keepAnswerStmt: %w", cerr)
 		}
 	}
 	if q.keepAttemptStmt != nil {
@@ -405,6 +435,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing promoteDueStmt: %w", cerr)
 		}
 	}
+	if q.purgeAnswersStmt != nil {
+		if cerr := q.purgeAnswersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeAnswersStmt: %w", cerr)
+		}
+	}
 	if q.readClockStmt != nil {
 		if cerr := q.readClockStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing readClockStmt: %w", cerr)
@@ -423,6 +458,11 @@ func (q *Queries) Close() error {
 	if q.requeueTaskStmt != nil {
 		if cerr := q.requeueTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing requeueTaskStmt: %w", cerr)
+		}
+	}
+	if q.reserveAnswerStmt != nil {
+		if cerr := q.reserveAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing reserveAnswerStmt: %w", cerr)
 		}
 	}
 	if q.retryTaskStmt != nil {
@@ -495,6 +535,8 @@ type Queries struct {
 	extendLeaseStmt          *sql.Stmt
 	failExpiredLeasesStmt    *sql.Stmt
 	failTaskStmt             *sql.Stmt
+	forgetAnswerStmt         *sql.Stmt
+	getAnswerStmt            *sql.Stmt
 	getLaneStmt              *sql.Stmt
 	getTaskStmt              *sql.Stmt
 	getTaskByKeyStmt         *sql.Stmt
@@ -505,6 +547,7 @@ type Queries struct {
 	insertLaneStmt           *sql.Stmt
 	insertLogStmt            *sql.Stmt
 	insertTaskStmt           *sql.Stmt
+	keepAnswerStmt           *sql.Stmt
 	keepAttemptStmt          *sql.Stmt
 	listAttemptsStmt         *sql.Stmt
 	listExpiredLeasesStmt    *sql.Stmt
@@ -528,10 +571,12 @@ type Queries struct {
 	nextRunAfterStmt         *sql.Stmt
 	oldestQueuedAtStmt       *sql.Stmt
 	promoteDueStmt           *sql.Stmt
+	purgeAnswersStmt         *sql.Stmt
 	readClockStmt            *sql.Stmt
 	releaseTaskStmt          *sql.Stmt
 	requeueExpiredLeasesStmt *sql.Stmt
 	requeueTaskStmt          *sql.Stmt
+	reserveAnswerStmt        *sql.Stmt
 	retryTaskStmt            *sql.Stmt
 	startTaskStmt            *sql.Stmt
 	touchWorkerStmt          *sql.Stmt
@@ -553,6 +598,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		extendLeaseStmt:          q.extendLeaseStmt,
 		failExpiredLeasesStmt:    q.failExpiredLeasesStmt,
 		failTaskStmt:             q.failTaskStmt,
+		forgetAnswerStmt:         q.forgetAnswerStmt,
+		getAnswerStmt:            q.getAnswerStmt,
 		getLaneStmt:              q.getLaneStmt,
 		getTaskStmt:              q.getTaskStmt,
 		getTaskByKeyStmt:         q.getTaskByKeyStmt,
@@ -563,6 +610,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLaneStmt:           q.insertLaneStmt,
 		insertLogStmt:            q.insertLogStmt,
 		insertTaskStmt:           q.insertTaskStmt,
+		keepAnswerStmt:           q.keepAnswerStmt,
 		keepAttemptStmt:          q.keepAttemptStmt,
 		listAttemptsStmt:         q.listAttemptsStmt,
 		listExpiredLeasesStmt:    q.listExpiredLeasesStmt,
@@ -586,10 +634,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		nextRunAfterStmt:         q.nextRunAfterStmt,
 		oldestQueuedAtStmt:       q.oldestQueuedAtStmt,
 		promoteDueStmt:           q.promoteDueStmt,
+		purgeAnswersStmt:         q.purgeAnswersStmt,
 		readClockStmt:            q.readClockStmt,
 		releaseTaskStmt:          q.releaseTaskStmt,
 		requeueExpiredLeasesStmt: q.requeueExpiredLeasesStmt,
 		requeueTaskStmt:          q.requeueTaskStmt,
+		reserveAnswerStmt:        q.reserveAnswerStmt,
 		retryTaskStmt:            q.retryTaskStmt,
 		startTaskStmt:            q.startTaskStmt,
 		touchWorkerStmt:          q.touchWorkerStmt,
