@@ -78,6 +78,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
 	}
+	if q.forgetAnswerStmt, err = db.PrepareContext(ctx, forgetAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ForgetAnswer: %w", err)
+	}
+	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
+	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
 	}
@@ -107,6 +113,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertTaskStmt, err = db.PrepareContext(ctx, insertTask); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTask: %w", err)
+	}
+	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
@@ -186,6 +195,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.proposeOperationStmt, err = db.PrepareContext(ctx, proposeOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query ProposeOperation: %w", err)
 	}
+	if q.purgeAnswersStmt, err = db.PrepareContext(ctx, purgeAnswers); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeAnswers: %w", err)
+	}
 	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
 		return nil, fmt.Errorf("error preparing query PutType: %w", err)
 	}
@@ -206,6 +218,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.requeueTasksStmt, err = db.PrepareContext(ctx, requeueTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query RequeueTasks: %w", err)
+	}
+	if q.reserveAnswerStmt, err = db.PrepareContext(ctx, reserveAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ReserveAnswer: %w", err)
 	}
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
@@ -335,6 +350,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
 		}
 	}
+	if q.forgetAnswerStmt != nil {
+		if cerr := q.forgetAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing forgetAnswerStmt: %w", cerr)
+		}
+	}
+	if q.getAnswerStmt != nil {
+		if cerr := q.getAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
+		}
+	}
 	if q.getLaneStmt != nil {
 		if cerr := q.getLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
@@ -383,6 +408,11 @@ func (q *Queries) Close() error {
 	if q.insertTaskStmt != nil {
 		if cerr := q.insertTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertTaskStmt: %w", cerr)
+		}
+	}
+	if q.keepAnswerStmt != nil {
+		if cerr := q.keepAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing keepAnswerStmt: %w", cerr)
 		}
 	}
 	if q.listAttemptsStmt != nil {
@@ -515,6 +545,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing proposeOperationStmt: %w", cerr)
 		}
 	}
+	if q.purgeAnswersStmt != nil {
+		if cerr := q.purgeAnswersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeAnswersStmt: %w", cerr)
+		}
+	}
 	if q.putTypeStmt != nil {
 		if cerr := q.putTypeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putTypeStmt: %w", cerr)
@@ -548,6 +583,11 @@ func (q *Queries) Close() error {
 	if q.requeueTasksStmt != nil {
 		if cerr := q.requeueTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing requeueTasksStmt: %w", cerr)
+		}
+	}
+	if q.reserveAnswerStmt != nil {
+		if cerr := q.reserveAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing reserveAnswerStmt: %w", cerr)
 		}
 	}
 	if q.retryTaskStmt != nil {
@@ -662,6 +702,8 @@ type Queries struct {
 	failExpiredLeasesStmt     *sql.Stmt
 	failTaskStmt              *sql.Stmt
 	findTasksStmt             *sql.Stmt
+	forgetAnswerStmt          *sql.Stmt
+	getAnswerStmt             *sql.Stmt
 	getLaneStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
 	getTaskStmt               *sql.Stmt
@@ -672,6 +714,7 @@ type Queries struct {
 	insertLanesBesideStmt     *sql.Stmt
 	insertLogStmt             *sql.Stmt
 	insertTaskStmt            *sql.Stmt
+	keepAnswerStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listLogsStmt              *sql.Stmt
 	listMatchingStmt          *sql.Stmt
@@ -698,6 +741,7 @@ type Queries struct {
 	pauseTypeStmt             *sql.Stmt
 	promoteDueStmt            *sql.Stmt
 	proposeOperationStmt      *sql.Stmt
+	purgeAnswersStmt          *sql.Stmt
 	putTypeStmt               *sql.Stmt
 	raiseRulesStmt            *sql.Stmt
 	readClockStmt             *sql.Stmt
@@ -705,6 +749,7 @@ type Queries struct {
 	requeueExpiredLeasesStmt  *sql.Stmt
 	requeueTaskStmt           *sql.Stmt
 	requeueTasksStmt          *sql.Stmt
+	reserveAnswerStmt         *sql.Stmt
 	retryTaskStmt             *sql.Stmt
 	setPrioritiesStmt         *sql.Stmt
 	setPriorityStmt           *sql.Stmt
@@ -740,6 +785,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
 		failTaskStmt:              q.failTaskStmt,
 		findTasksStmt:             q.findTasksStmt,
+		forgetAnswerStmt:          q.forgetAnswerStmt,
+		getAnswerStmt:             q.getAnswerStmt,
 		getLaneStmt:               q.getLaneStmt,
 		getOperationStmt:          q.getOperationStmt,
 		getTaskStmt:               q.getTaskStmt,
@@ -750,6 +797,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLanesBesideStmt:     q.insertLanesBesideStmt,
 		insertLogStmt:             q.insertLogStmt,
 		insertTaskStmt:            q.insertTaskStmt,
+		keepAnswerStmt:            q.keepAnswerStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listLogsStmt:              q.listLogsStmt,
 		listMatchingStmt:          q.listMatchingStmt,
@@ -776,6 +824,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		pauseTypeStmt:             q.pauseTypeStmt,
 		promoteDueStmt:            q.promoteDueStmt,
 		proposeOperationStmt:      q.proposeOperationStmt,
+		purgeAnswersStmt:          q.purgeAnswersStmt,
 		putTypeStmt:               q.putTypeStmt,
 		raiseRulesStmt:            q.raiseRulesStmt,
 		readClockStmt:             q.readClockStmt,
@@ -783,6 +832,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		requeueExpiredLeasesStmt:  q.requeueExpiredLeasesStmt,
 		requeueTaskStmt:           q.requeueTaskStmt,
 		requeueTasksStmt:          q.requeueTasksStmt,
+		reserveAnswerStmt:         q.reserveAnswerStmt,
 		retryTaskStmt:             q.retryTaskStmt,
 		setPrioritiesStmt:         q.setPrioritiesStmt,
 		setPriorityStmt:           q.setPriorityStmt,

@@ -10,6 +10,18 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+type Answer struct {
+	RequestKey   string
+	Fingerprint  string
+	Owner        string
+	StatusCode   *int
+	MediaType    *string
+	Body         *string
+	CreatedAtUTC time.Time
+	HeldUntilUTC time.Time
+	ExpiresAtUTC time.Time
+}
+
 type Attempt struct {
 	TaskID        int64
 	Fence         int64

@@ -38,6 +38,8 @@ type Querier interface {
 	// ids in a range that the caller bounds, so that they take a bounded time.
 	// FindTasks returns ids, ascending.
 	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
+	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
+	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
 	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
@@ -51,6 +53,7 @@ type Querier interface {
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
+	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
@@ -89,6 +92,7 @@ type Querier interface {
 	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
+	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
 	// PutType sets the rules of a type, but for whether it is paused.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
@@ -102,6 +106,9 @@ type Querier interface {
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
 	// RequeueTasks is RequeueTask for many; a trigger writes the log.
 	RequeueTasks(ctx context.Context, arg RequeueTasksParams) ([]int64, error)
+	// ReserveAnswer takes a key that is free: unknown, past its lifetime, or held by a request that has not answered in its time and was the same. The
+	// owner may ask twice. No row: somebody else has it.
+	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
 	// SetPriorities leaves tasks that have the priority.
 	SetPriorities(ctx context.Context, arg SetPrioritiesParams) ([]SetPrioritiesRow, error)

@@ -69,6 +69,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
 	}
+	if q.forgetAnswerStmt, err = db.PrepareContext(ctx, forgetAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ForgetAnswer: %w", err)
+	}
+	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
+	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
 	}
@@ -101,6 +107,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertTaskStmt, err = db.PrepareContext(ctx, insertTask); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTask: %w", err)
+	}
+	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
 	}
 	if q.keepAttemptStmt, err = db.PrepareContext(ctx, keepAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAttempt: %w", err)
@@ -189,6 +198,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.proposeOperationStmt, err = db.PrepareContext(ctx, proposeOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query ProposeOperation: %w", err)
 	}
+	if q.purgeAnswersStmt, err = db.PrepareContext(ctx, purgeAnswers); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeAnswers: %w", err)
+	}
 	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
 		return nil, fmt.Errorf("error preparing query PutType: %w", err)
 	}
@@ -206,6 +218,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.requeueTaskStmt, err = db.PrepareContext(ctx, requeueTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RequeueTask: %w", err)
+	}
+	if q.reserveAnswerStmt, err = db.PrepareContext(ctx, reserveAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ReserveAnswer: %w", err)
 	}
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
@@ -317,6 +332,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
 		}
 	}
+	if q.forgetAnswerStmt != nil {
+		if cerr := q.forgetAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing forgetAnswerStmt: %w", cerr)
+		}
+	}
+	if q.getAnswerStmt != nil {
+		if cerr := q.getAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
+		}
+	}
 	if q.getLaneStmt != nil {
 		if cerr := q.getLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
@@ -370,6 +395,11 @@ func (q *Queries) Close() error {
 	if q.insertTaskStmt != nil {
 		if cerr := q.insertTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertTaskStmt: %w", cerr)
+		}
+	}
+	if q.keepAnswerStmt != nil {
+		if cerr := q.keepAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing keepAnswerStmt: %w", cerr)
 		}
 	}
 	if q.keepAttemptStmt != nil {
@@ -517,6 +547,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing proposeOperationStmt: %w", cerr)
 		}
 	}
+	if q.purgeAnswersStmt != nil {
+		if cerr := q.purgeAnswersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeAnswersStmt: %w", cerr)
+		}
+	}
 	if q.putTypeStmt != nil {
 		if cerr := q.putTypeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putTypeStmt: %w", cerr)
@@ -545,6 +580,11 @@ func (q *Queries) Close() error {
 	if q.requeueTaskStmt != nil {
 		if cerr := q.requeueTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing requeueTaskStmt: %w", cerr)
+		}
+	}
+	if q.reserveAnswerStmt != nil {
+		if cerr := q.reserveAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing reserveAnswerStmt: %w", cerr)
 		}
 	}
 	if q.retryTaskStmt != nil {
@@ -651,6 +691,8 @@ type Queries struct {
 	failExpiredLeasesStmt     *sql.Stmt
 	failTaskStmt              *sql.Stmt
 	findTasksStmt             *sql.Stmt
+	forgetAnswerStmt          *sql.Stmt
+	getAnswerStmt             *sql.Stmt
 	getLaneStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
 	getTaskStmt               *sql.Stmt
@@ -662,6 +704,7 @@ type Queries struct {
 	insertLaneStmt            *sql.Stmt
 	insertLogStmt             *sql.Stmt
 	insertTaskStmt            *sql.Stmt
+	keepAnswerStmt            *sql.Stmt
 	keepAttemptStmt           *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listExpiredLeasesStmt     *sql.Stmt
@@ -691,12 +734,14 @@ type Queries struct {
 	pauseTypeStmt             *sql.Stmt
 	promoteDueStmt            *sql.Stmt
 	proposeOperationStmt      *sql.Stmt
+	purgeAnswersStmt          *sql.Stmt
 	putTypeStmt               *sql.Stmt
 	raiseRulesStmt            *sql.Stmt
 	readClockStmt             *sql.Stmt
 	releaseTaskStmt           *sql.Stmt
 	requeueExpiredLeasesStmt  *sql.Stmt
 	requeueTaskStmt           *sql.Stmt
+	reserveAnswerStmt         *sql.Stmt
 	retryTaskStmt             *sql.Stmt
 	setPriorityStmt           *sql.Stmt
 	startOperationStmt        *sql.Stmt
@@ -728,6 +773,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
 		failTaskStmt:              q.failTaskStmt,
 		findTasksStmt:             q.findTasksStmt,
+		forgetAnswerStmt:          q.forgetAnswerStmt,
+		getAnswerStmt:             q.getAnswerStmt,
 		getLaneStmt:               q.getLaneStmt,
 		getOperationStmt:          q.getOperationStmt,
 		getTaskStmt:               q.getTaskStmt,
@@ -739,6 +786,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLaneStmt:            q.insertLaneStmt,
 		insertLogStmt:             q.insertLogStmt,
 		insertTaskStmt:            q.insertTaskStmt,
+		keepAnswerStmt:            q.keepAnswerStmt,
 		keepAttemptStmt:           q.keepAttemptStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listExpiredLeasesStmt:     q.listExpiredLeasesStmt,
@@ -768,12 +816,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		pauseTypeStmt:             q.pauseTypeStmt,
 		promoteDueStmt:            q.promoteDueStmt,
 		proposeOperationStmt:      q.proposeOperationStmt,
+		purgeAnswersStmt:          q.purgeAnswersStmt,
 		putTypeStmt:               q.putTypeStmt,
 		raiseRulesStmt:            q.raiseRulesStmt,
 		readClockStmt:             q.readClockStmt,
 		releaseTaskStmt:           q.releaseTaskStmt,
 		requeueExpiredLeasesStmt:  q.requeueExpiredLeasesStmt,
 		requeueTaskStmt:           q.requeueTaskStmt,
+		reserveAnswerStmt:         q.reserveAnswerStmt,
 		retryTaskStmt:             q.retryTaskStmt,
 		setPriorityStmt:           q.setPriorityStmt,
 		startOperationStmt:        q.startOperationStmt,

@@ -34,6 +34,8 @@ type Querier interface {
 	// ids in a range that the caller bounds, so that they take a bounded time.
 	// FindTasks returns ids, ascending.
 	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
+	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
+	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
 	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
@@ -48,6 +50,7 @@ type Querier interface {
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
 	// InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
 	InsertTask(ctx context.Context, arg InsertTaskParams) error
+	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// KeepAttempt writes the attempt that is about to end into the history. No row: this is not its live lease.
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
@@ -96,6 +99,7 @@ type Querier interface {
 	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
+	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
 	// PutType sets the rules of a type, but for whether it is paused.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
@@ -107,6 +111,9 @@ type Querier interface {
 	RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLeasesParams) ([]Task, error)
 	// RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
+	// ReserveAnswer takes a key that is free: unknown, past its lifetime, or held by a request that has not answered in its time and was the same. The
+	// owner may ask twice. No row: somebody else has it.
+	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
 	// SetPriority moves a queued task into another lane, which has the priority given.
 	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)

@@ -30,22 +30,30 @@ func (s *server) read(c echo.Context, into any) error {
 // decode reads the body as one JSON value. What is wrong with it comes back as an InvalidError that names the field; a body longer
 // than limit is not read to its end and returns errTooLarge.
 func (s *server) decode(c echo.Context, into any, limit int64, o json.Options) error {
-	r := c.Request()
-	if !isJSON(r.Header.Get(echo.HeaderContentType)) {
+	if !isJSON(c.Request().Header.Get(echo.HeaderContentType)) {
 		return errMediaType
-	}
-	if r.ContentLength > limit {
-		return fmt.Errorf("%w %d bytes", errTooLarge, limit)
 	}
 	buf := s.buffer()
 	defer s.recycle(buf)
+	if err := s.fill(c, buf, limit); err != nil {
+		return err
+	}
+	return unmarshal(buf.Bytes(), into, o)
+}
+
+// fill reads the body into buf, unless it is longer than limit: errTooLarge.
+func (s *server) fill(c echo.Context, buf *bytes.Buffer, limit int64) error {
+	r := c.Request()
+	if r.ContentLength > limit {
+		return fmt.Errorf("%w %d bytes", errTooLarge, limit)
+	}
 	if _, err := buf.ReadFrom(http.MaxBytesReader(c.Response().Writer, r.Body, limit)); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return fmt.Errorf("%w %d bytes", errTooLarge, limit)
 		}
 		return task.Invalid("body", "could not be read to its end")
 	}
-	return unmarshal(buf.Bytes(), into, o)
+	return nil
 }
 
 // isJSON reports whether a body of this type is read as JSON. Types that a web page may send to another site unasked are not.

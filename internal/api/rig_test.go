@@ -103,7 +103,7 @@ func (r *rig) step(method, path, body string, header ...string) answer {
 		}
 	}
 	fmt.Fprintf(&r.out, "%s %s\n%s\n→ %d\n", method, path, body, a.Code)
-	for _, name := range []string{"Link", "X-Next-Cursor", "Retry-After", "Allow", "Location"} {
+	for _, name := range []string{"Link", "X-Next-Cursor", "Retry-After", "Allow", "Location", "Idempotent-Replayed"} {
 		if v := a.Header().Get(name); v != "" {
 			r.out.WriteString(r.normal(name+": "+v) + "\n")
 		}

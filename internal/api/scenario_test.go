@@ -39,6 +39,7 @@ func compat(r *rig) {
 	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`, "Idempotency-Key", "header-1")
 	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`, "Idempotency-Key", `"header-1"`)
 	r.step("POST", "/api/queue/enqueue", `{"type":"email","idempotency_key":"body-1"}`, "Idempotency-Key", "header-1")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","idempotency_key":"body-1"}`, "Idempotency-Key", "header-2")
 	r.step("GET", "/api/queue/stats", "")
 }
 

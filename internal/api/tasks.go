@@ -23,7 +23,10 @@ func (s *server) enqueue(c echo.Context) error {
 		return err
 	}
 	if spec.IdempotencyKey == nil {
-		spec.IdempotencyKey = headerKey(c)
+		var err error
+		if spec.IdempotencyKey, err = headerKey(c.Request()); err != nil {
+			return err
+		}
 	}
 	t, created, err := s.queue.Enqueue(c.Request().Context(), spec, compatMaxAttempts)
 	if err != nil {
@@ -50,18 +53,6 @@ func (e enqueued) AppendJSON(b []byte) []byte {
 	return append(append(append(b, `","message":"`...), message...), `"}`...)
 }
 
-// headerKey is the value of Idempotency-Key, with or without the quotes that its draft standard asks for; nil without one.
-func headerKey(c echo.Context) *string {
-	key := c.Request().Header.Get("Idempotency-Key")
-	if key == "" {
-		return nil
-	}
-	if len(key) > 2 && key[0] == '"' && key[len(key)-1] == '"' {
-		key = key[1 : len(key)-1]
-	}
-	return &key
-}
-
 // receipt is what a producer learns of one task of a batch.
 type receipt struct {
 	TaskID       int64       `json:"task_id"`
@@ -77,7 +68,11 @@ func (s *server) enqueueBatch(c echo.Context) error {
 	if err := s.decode(c, &in, s.MaxBatchBodyBytes, json.RejectUnknownMembers(true)); err != nil {
 		return err
 	}
-	if key := headerKey(c); key != nil {
+	key, err := headerKey(c.Request())
+	if err != nil {
+		return err
+	}
+	if key != nil {
 		for i := range in.Tasks {
 			if in.Tasks[i].IdempotencyKey == nil {
 				in.Tasks[i].IdempotencyKey = new(fmt.Sprintf("%s/%d", *key, i))

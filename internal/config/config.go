@@ -30,6 +30,7 @@ type Config struct {
 	MaxPayloadBytes      int                     `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task
 	MaxBodyBytes         int                     `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
 	Retry                map[string]task.Backoff `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
+	IdempotencySeconds   float64                 `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
 	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL"`                           // debug, info, warn or error
 	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT"`                         // text or json
 }
@@ -71,6 +72,7 @@ func Default(getenv func(string) string) Config {
 		ShutdownGraceSeconds: 10,
 		MaxPayloadBytes:      1 << 20,
 		MaxBodyBytes:         2 << 20,
+		IdempotencySeconds:   86400,
 		LogLevel:             "info",
 		LogFormat:            "text",
 	}
@@ -84,6 +86,9 @@ func (c Config) PollInterval() time.Duration { return seconds(c.PollIntervalSeco
 
 // ShutdownGrace is how long running tasks may take to end when the process stops.
 func (c Config) ShutdownGrace() time.Duration { return seconds(c.ShutdownGraceSeconds) }
+
+// AnswerLifetime is how long an answer is kept for a request that is sent again.
+func (c Config) AnswerLifetime() time.Duration { return seconds(c.IdempotencySeconds) }
 
 // Timeout is the longest that the command may run; 0: no limit of the handler.
 func (e Exec) Timeout() time.Duration { return seconds(e.TimeoutSeconds) }

@@ -63,7 +63,7 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 	c.Database = ""
 	want := config.Config{
 		SchedulingStrategy: "priority", LeaseDurationSeconds: 60, PollIntervalSeconds: 1, MaxRetries: 3, Workers: 4,
-		Addr: "127.0.0.1:8000", Server: "http://127.0.0.1:8000", ShutdownGraceSeconds: 10,
+		Addr: "127.0.0.1:8000", Server: "http://127.0.0.1:8000", ShutdownGraceSeconds: 10, IdempotencySeconds: 86400,
 		MaxPayloadBytes: 1 << 20, MaxBodyBytes: 2 << 20, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -270,6 +270,7 @@ func TestValidateChecksEachField(t *testing.T) {
 		"addr":                   func(c *config.Config) { c.Addr = "0.0.0.0:8000" },
 		"allowed_hosts":          func(c *config.Config) { c.AllowedHosts = []string{"queue.example.com", "http://h"} },
 		"server":                 func(c *config.Config) { c.Server = "127.0.0.1:8000" },
+		"idempotency_seconds":    func(c *config.Config) { c.IdempotencySeconds = 59 },
 		"shutdown_grace_seconds": func(c *config.Config) { c.ShutdownGraceSeconds = -1 },
 		"max_payload_bytes":      func(c *config.Config) { c.MaxPayloadBytes = 0 },
 		"max_body_bytes":         func(c *config.Config) { c.MaxBodyBytes = 0 },

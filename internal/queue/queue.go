@@ -22,6 +22,7 @@ type Options struct {
 	Secret          func() string           // the random half of tokens; nil: 128 bits of the system in hexadecimal
 	Backoff         map[string]task.Backoff // retry policy by task type; a type not named has task.DefaultBackoff
 	MaxPayloadBytes int                     // the longest payload and result; 0: 1 MiB
+	AnswerLifetime  time.Duration           // how long answers are kept for requests that are sent again; 0: DefaultAnswerLifetime
 	Log             *slog.Logger            // nil: discards
 }
 
@@ -41,6 +42,8 @@ type Queue struct {
 	workers  registry
 	rules    rules
 	upkeep   alarm
+	// purgeFrom is when the upkeep looks for expired answers again. Only the upkeep uses it.
+	purgeFrom time.Time
 
 	operations alarm
 	runner     string // this process, for those who share the store
@@ -64,6 +67,9 @@ func New(st store.Store, o Options) *Queue {
 	}
 	if o.MaxPayloadBytes == 0 {
 		o.MaxPayloadBytes = DefaultMaxPayloadBytes
+	}
+	if o.AnswerLifetime == 0 {
+		o.AnswerLifetime = DefaultAnswerLifetime
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

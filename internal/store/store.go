@@ -16,6 +16,7 @@ type Store interface {
 	Types
 	Maintenance
 	Operations
+	Answers
 
 	// Ping returns nil when the database answers.
 	Ping(ctx context.Context) error
@@ -173,4 +174,18 @@ type Operations interface {
 	// the last of the ids, and then DoneID says where. changed are the tasks as they are now, without payload; deleted ones are not among them. ErrConflict when
 	// the operation is no more as s.Operation has it: cancelled, moved on, or taken by another.
 	StepOperation(ctx context.Context, s task.Step) (o task.Operation, changed []task.Task, err error)
+}
+
+// Answers keeps what was answered to requests with an idempotency key.
+type Answers interface {
+	// ReserveAnswer takes the key of a, which has no status code yet, for a.Owner at a.CreatedAtUTC, and returns it with mine true. A key is free
+	// that is unknown, has expired, or is held over its time by a request of the same fingerprint that has no answer. Else the entry that has the key
+	// comes back with mine false. Of callers that race one gets it; the same owner may ask twice.
+	ReserveAnswer(ctx context.Context, a task.Answer) (kept task.Answer, mine bool, err error)
+	// KeepAnswer stores the answer of a under its key. ErrConflict when the key is no longer its owner's.
+	KeepAnswer(ctx context.Context, a task.Answer) error
+	// ForgetAnswer gives back a key that has no answer. Nothing happens when it is no longer the owner's.
+	ForgetAnswer(ctx context.Context, key, owner string) error
+	// PurgeAnswers deletes at most max entries that had expired at now and returns how many it deleted.
+	PurgeAnswers(ctx context.Context, now time.Time, max int) (int, error)
 }

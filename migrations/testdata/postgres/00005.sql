@@ -1,4 +1,4 @@
--- One task in each state and one operation in each status, with log, history and worker, as of this version.
+-- One task in each state and one operation in each status, with log, history, worker, a type with rules, and answers, as of this version.
 INSERT INTO lanes (id, type, compatibility, priority) VALUES (1, 'mail', '{}', 100), (2, 'render', '{"gpu":true}', 5);
 INSERT INTO task_queue (id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, idempotency_key, created_at_utc, updated_at_utc) VALUES
     (1, 1, 'mail', 100, '{"to": "a@b.example"}', '{}', 'queued', NULL, 0, 5, '2026-01-31 08:00:00.123456+00', true, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'key-1', '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:00.123456+00'),
@@ -11,6 +11,10 @@ INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, f
     (5, 1, 1, 'w1', '2026-01-31 08:00:01.123456+00', '2026-01-31 08:00:03.123456+00', 'failed', 'refused');
 INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details) VALUES (1, 3, '2026-01-31 08:00:02.123456+00', 'info', 'half way', '{"percent": 50}');
 INSERT INTO workers (worker_id, capabilities, types, registered_at_utc, heartbeat_utc) VALUES ('w1', '{"gpu": true}', '["mail", "render"]', '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:02.123456+00');
+INSERT INTO task_types (type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc) VALUES ('mail', false, 7, 3, '{"jitter": 0}', 1.5, 1000, '{"required": ["to"]}', '2026-01-31 08:00:02.123456+00'), ('render', true, NULL, NULL, NULL, NULL, NULL, NULL, '2026-01-31 08:00:02.123456+00');
+INSERT INTO http_answers (request_key, fingerprint, owner, status_code, media_type, body, created_at_utc, held_until_utc, expires_at_utc) VALUES
+    ('order-17', 'f1', 'o1', 201, 'application/json', '{"task_id":1}', '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:15.123456+00', '2026-02-01 08:00:00.123456+00'),
+    ('order-18', 'f2', 'o2', NULL, NULL, NULL, '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:15.123456+00', '2026-02-01 08:00:00.123456+00');
 INSERT INTO operations (id, action, filter, priority, status, matched, changed, skipped, failed, done_id, upper_id, confirm_hash, expires_at_utc, runner, runner_until_utc, error_message, created_at_utc, updated_at_utc, finished_at_utc) VALUES
     (1, 'requeue', 'status:failed', NULL, 'completed', 4, 2, 1, 1, 5, 5, 'a1', '2026-01-31 08:10:00.123456+00', 'r1', '2026-01-31 08:00:08.123456+00', 'task 3: refused', '2026-01-31 08:00:01.123456+00', '2026-01-31 08:00:03.123456+00', '2026-01-31 08:00:03.123456+00'),
     (2, 'set_priority', 'type:mail', 7, 'running', 0, 0, 0, 0, 0, 5, 'a2', '2026-01-31 08:10:00.123456+00', 'r1', '2026-01-31 08:00:08.123456+00', NULL, '2026-01-31 08:00:01.123456+00', '2026-01-31 08:00:03.123456+00', NULL),
