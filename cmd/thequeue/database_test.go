@@ -66,17 +66,17 @@ func TestADatabaseThatCannotBeOpenedIsNamed(t *testing.T) {
 	if _, err := os.Stat(filepath.Dir(none)); err == nil {
 		t.Errorf("%s was made", filepath.Dir(none))
 	}
-	r.fails(1, []string{r.dir, "not a regular file"}, "serve", "--database", r.dir)
+	r.fails(1, []string{r.dir, "not a regular file"}, "serve", "--addr", "127.0.0.1:0", "--database", r.dir)
 	r.fails(1, []string{os.DevNull, "not a regular file"}, "migrate", "up", "--database", os.DevNull)
 	file := r.write("file", "")
-	r.fails(1, []string{file}, "serve", "--database", filepath.Join(file, "q.db"))
+	r.fails(1, []string{file}, "serve", "--addr", "127.0.0.1:0", "--database", filepath.Join(file, "q.db"))
 	garbage := r.write("garbage.db", strings.Repeat("this is no database ", 100))
-	r.fails(1, []string{garbage}, "serve", "--database", garbage)
+	r.fails(1, []string{garbage}, "serve", "--addr", "127.0.0.1:0", "--database", garbage)
 	if runtime.GOOS != "windows" && os.Getuid() != 0 {
 		if err := os.Chmod(r.dir, 0o500); err != nil {
 			t.Fatal(err)
 		}
-		r.fails(1, []string{r.path("q.db")}, "serve", "--database", r.path("q.db"))
+		r.fails(1, []string{r.path("q.db")}, "serve", "--addr", "127.0.0.1:0", "--database", r.path("q.db"))
 	}
 }
 
@@ -93,13 +93,13 @@ func TestAnUnreachablePostgresIsNamedWithoutItsPassword(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	const url = "postgres://ada:s3cr3t@127.0.0.1:1/tasks?connect_timeout=2"
-	for _, args := range [][]string{{"serve", "--database", url}, {"stats", "--database", url}, {"migrate", "up", "--database", url}} {
+	for _, args := range [][]string{{"serve", "--addr", "127.0.0.1:0", "--database", url}, {"stats", "--database", url}, {"migrate", "up", "--database", url}} {
 		if got := r.fails(5, []string{"127.0.0.1"}, args...); strings.Contains(got.err+got.out, "s3cr3t") {
 			t.Errorf("the password is in %q", got.err)
 		}
 	}
 	for _, bad := range []string{"postgres://ada:s3cr3t%@h/db", "postgres://ada:s3cr3t@h/db?sslmode=odd", "postgres://ada:s3cr3t@h/db?connect_timeout=odd"} {
-		for _, args := range [][]string{{"serve", "--database", bad}, {"stats", "--database", bad}, {"migrate", "up", "--database", bad}} {
+		for _, args := range [][]string{{"serve", "--addr", "127.0.0.1:0", "--database", bad}, {"stats", "--database", bad}, {"migrate", "up", "--database", bad}} {
 			if got := r.fails(2, []string{"database: "}, args...); strings.Contains(got.err+got.out, "s3cr3t") {
 				t.Errorf("got %+v", got)
 			}

@@ -108,9 +108,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
-	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
-		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
-	}
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
@@ -370,11 +367,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
-	if q.listLanesStmt != nil {
-		if cerr := q.listLanesStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listLanesStmt: %w", cerr)
-		}
-	}
 	if q.listLogsStmt != nil {
 		if cerr := q.listLogsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
@@ -632,7 +624,6 @@ type Queries struct {
 	insertLogStmt             *sql.Stmt
 	insertTaskStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
-	listLanesStmt             *sql.Stmt
 	listLogsStmt              *sql.Stmt
 	listMatchingStmt          *sql.Stmt
 	listOperationsStmt        *sql.Stmt
@@ -705,7 +696,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLogStmt:             q.insertLogStmt,
 		insertTaskStmt:            q.insertTaskStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
-		listLanesStmt:             q.listLanesStmt,
 		listLogsStmt:              q.listLogsStmt,
 		listMatchingStmt:          q.listMatchingStmt,
 		listOperationsStmt:        q.listOperationsStmt,

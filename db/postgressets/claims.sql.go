@@ -340,6 +340,36 @@ func (q *Queries) CountReady(ctx context.Context) ([]CountReadyRow, error) {
 	return items, nil
 }
 
+const listLanes = `-- name: ListLanes :many
+SELECT l.id, l.type, l.compatibility, l.priority FROM lanes AS l
+WHERE l.id = ANY (CAST($1 AS bigint[]))
+`
+
+func (q *Queries) ListLanes(ctx context.Context, ids []int64) ([]Lane, error) {
+	rows, err := q.db.Query(ctx, listLanes, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Lane{}
+	for rows.Next() {
+		var i Lane
+		if err := rows.Scan(
+			&i.ID,
+			&i.Type,
+			&i.Compatibility,
+			&i.Priority,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listLanesWithWork = `-- name: ListLanesWithWork :many
 WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready ORDER BY r.lane_id, r.id LIMIT 1) AS lane_id

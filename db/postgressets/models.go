@@ -10,6 +10,13 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+type Lane struct {
+	ID            int64
+	Type          string
+	Compatibility string
+	Priority      int
+}
+
 type Task struct {
 	ID                   int64
 	LaneID               int64

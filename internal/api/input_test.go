@@ -181,6 +181,9 @@ func TestStaleTokenChangesNothing(t *testing.T) {
 				if a.Code != 409 || a.json()["error_code"] != "lease_lost" {
 					t.Errorf("%s with %q: %d %s", call, token, a.Code, a.Body)
 				}
+				if a := r.step("POST", "/api/queue/tasks/999/"+call, `{"lease_token":"`+token+`"`+rest+`}`); a.Code != 404 {
+					t.Errorf("%s with %q of no task: %d %s", call, token, a.Code, a.Body)
+				}
 			}
 		}
 		if after := r.step("GET", "/api/queue/tasks/{id}", "").Body.String(); after != before {

@@ -38,6 +38,7 @@ type enqueued struct {
 	created bool
 }
 
+// AppendJSON appends the answer to an enqueue. A status and the message are words that need no escape.
 func (e enqueued) AppendJSON(b []byte) []byte {
 	message := "Task enqueued successfully"
 	if !e.created {

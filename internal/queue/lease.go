@@ -13,21 +13,32 @@ import (
 const MaxText = 64 << 10
 
 // held reads the token and runs do with it and the time.
-func (q *Queue) held(verb string, id int64, token string, do func(tok task.Token, now time.Time) (task.Task, error)) (task.Task, error) {
-	tok, err := task.ParseToken(token)
+func (q *Queue) held(ctx context.Context, verb string, id int64, token string, do func(tok task.Token, now time.Time) (task.Task, error)) (t task.Task, err error) {
+	tok, err := q.token(ctx, id, token)
 	if err == nil {
-		var t task.Task
-		if t, err = do(tok, q.Now()); err == nil {
-			return t, nil
+		t, err = do(tok, q.Now())
+	}
+	if err != nil {
+		return task.Task{}, fmt.Errorf("%s task %d: %w", verb, id, err)
+	}
+	return t, nil
+}
+
+// token reads the token of a task. A text that was never one is ErrLeaseLost, as any other that is not the live one, where there is such a task.
+func (q *Queue) token(ctx context.Context, id int64, text string) (task.Token, error) {
+	tok, err := task.ParseToken(text)
+	if err != nil {
+		if _, missing := q.store.HeldTask(ctx, id); missing != nil {
+			err = missing
 		}
 	}
-	return task.Task{}, fmt.Errorf("%s task %d: %w", verb, id, err)
+	return tok, err
 }
 
 // Start notes that the attempt begins now rather than at the claim. Errors here and below: task.ErrLeaseLost, task.ErrNotFound,
 // *task.InvalidError.
 func (q *Queue) Start(ctx context.Context, id int64, token string) (task.Task, error) {
-	return q.held("start", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+	return q.held(ctx, "start", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.StartTask(ctx, id, tok, now)
 	})
 }
@@ -41,7 +52,7 @@ func (q *Queue) Heartbeat(ctx context.Context, id int64, token string, b task.Be
 	if err := checkBeat(b); err != nil {
 		return task.Pulse{}, err
 	}
-	t, err := q.held("heartbeat", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+	t, err := q.held(ctx, "heartbeat", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.ExtendLease(ctx, id, tok, b, now.Add(b.Lease.Truncate(time.Microsecond)), now)
 	})
 	if err != nil {
@@ -84,7 +95,7 @@ func (q *Queue) Complete(ctx context.Context, id int64, token string, result *ta
 			return task.Task{}, task.Invalid("result", "%s", err)
 		}
 	}
-	return q.held("complete", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+	return q.held(ctx, "complete", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.CompleteTask(ctx, id, tok, result, now)
 	})
 }
@@ -98,7 +109,7 @@ func (q *Queue) Fail(ctx context.Context, id int64, token string, f task.Failure
 	if f.RetryAfter != nil && (*f.RetryAfter < 0 || *f.RetryAfter > task.MaxTimeout) {
 		return task.Task{}, task.Invalid("retry_after_seconds", "must lie between 0 and %.0f", task.MaxTimeout.Seconds())
 	}
-	t, err := q.held("fail", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+	t, err := q.held(ctx, "fail", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		v, err := q.judge(ctx, id, f, now)
 		if err != nil {
 			return task.Task{}, err
@@ -153,7 +164,7 @@ func (q *Queue) Release(ctx context.Context, id int64, token string, after time.
 	if after < 0 || after > task.MaxTimeout {
 		return task.Task{}, task.Invalid("run_after_seconds", "must lie between 0 and %.0f", task.MaxTimeout.Seconds())
 	}
-	t, err := q.held("release", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+	t, err := q.held(ctx, "release", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.ReleaseTask(ctx, id, tok, now.Add(after).Truncate(time.Microsecond), now)
 	})
 	q.queued(t)
@@ -165,7 +176,7 @@ func (q *Queue) AppendLog(ctx context.Context, id int64, token string, l task.Lo
 	if err := q.checkLog(l); err != nil {
 		return task.Log{}, err
 	}
-	tok, err := task.ParseToken(token)
+	tok, err := q.token(ctx, id, token)
 	if err == nil {
 		l.TaskID, l.AtUTC = id, q.Now()
 		l, err = q.store.AppendLog(ctx, tok, l)

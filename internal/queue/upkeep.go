@@ -13,6 +13,11 @@ const (
 	// upkeepEvery bounds the time between two looks at what has fallen due. It must not be longer than the shortest lease: the end of
 	// a lease that was given after a look is then known before it comes.
 	upkeepEvery = task.MinLease
+	// grace is how long leases stay that ended while this process, or its database, stood still, or as long as that was if it is less: the heartbeats
+	// that could not be answered meanwhile come first.
+	grace = 5 * time.Second
+	// graceStep is the time between two looks at what else falls due meanwhile.
+	graceStep = 50 * time.Millisecond
 	// upkeepBatch is how many tasks one statement of the upkeep changes at most, so that it never holds others up for long.
 	upkeepBatch = 500
 )
@@ -34,9 +39,15 @@ func (q *Queue) Run(ctx context.Context) error {
 	var operating sync.WaitGroup
 	operating.Go(func() { q.runOperations(ctx) })
 	defer operating.Wait()
-	failing := false
+	failing, looked, reapFrom := false, q.Now(), time.Time{}
 	for ctx.Err() == nil {
-		next, err := q.Upkeep(ctx)
+		now := q.Now()
+		if still := now.Sub(looked) - upkeepEvery; still > upkeepEvery {
+			q.o.Log.Warn("the process or its database stood still", "seconds", still.Seconds())
+			reapFrom = now.Add(min(still, grace))
+		}
+		looked = now
+		next, err := q.look(ctx, !now.Before(reapFrom))
 		if err != nil && ctx.Err() == nil && !errors.Is(err, task.ErrStopped) && !failing {
 			q.o.Log.Error("upkeep", "error", err)
 		}
@@ -47,7 +58,10 @@ func (q *Queue) Run(ctx context.Context) error {
 }
 
 // Upkeep does once what is due now and returns when something is due next, not later than upkeepEvery from now. Run calls it; tests with a clock of their own do.
-func (q *Queue) Upkeep(ctx context.Context) (next time.Time, err error) {
+func (q *Queue) Upkeep(ctx context.Context) (next time.Time, err error) { return q.look(ctx, true) }
+
+// look is Upkeep, which leaves expired leases alone unless it is to reap.
+func (q *Queue) look(ctx context.Context, reap bool) (next time.Time, err error) {
 	now := q.Now()
 	later := now.Add(upkeepEvery)
 	q.upkeep.set(later)
@@ -56,7 +70,7 @@ func (q *Queue) Upkeep(ctx context.Context) (next time.Time, err error) {
 		return later, err
 	}
 	if event != nil && !event.After(now) {
-		if err := q.catchUp(ctx, now); err != nil {
+		if err := q.catchUp(ctx, now, reap); err != nil {
 			return later, err
 		}
 		if event, err = q.store.NextEvent(ctx); err != nil {
@@ -66,6 +80,10 @@ func (q *Queue) Upkeep(ctx context.Context) (next time.Time, err error) {
 	if err := q.lookAround(ctx, now); err != nil {
 		return later, err
 	}
+	if event != nil && !reap && !event.After(now) {
+		next := now.Add(graceStep)
+		event = &next
+	}
 	if event != nil && event.Before(later) {
 		later = *event
 		q.upkeep.set(later)
@@ -73,9 +91,13 @@ func (q *Queue) Upkeep(ctx context.Context) (next time.Time, err error) {
 	return later, nil
 }
 
-// catchUp does everything that was due at now.
-func (q *Queue) catchUp(ctx context.Context, now time.Time) error {
-	for _, do := range []func(context.Context, time.Time, int) ([]task.Task, error){q.reap, q.store.PromoteDue, q.store.ExpireTasks} {
+// catchUp does everything that was due at now, but for expired leases unless it is to reap.
+func (q *Queue) catchUp(ctx context.Context, now time.Time, reap bool) error {
+	all := []func(context.Context, time.Time, int) ([]task.Task, error){q.reap, q.store.PromoteDue, q.store.ExpireTasks}
+	if !reap {
+		all = all[1:]
+	}
+	for _, do := range all {
 		for n := upkeepBatch; n == upkeepBatch; {
 			changed, err := do(ctx, now, upkeepBatch)
 			if err != nil {

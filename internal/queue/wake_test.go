@@ -26,6 +26,7 @@ type watched struct {
 	store.Store
 	before func(look int, c task.Claim) error // nil: nothing; an error is the answer. look counts the looks of a worker from 1
 	after  func(look int, c task.Claim)       // nil: nothing
+	events func()                             // called by NextEvent; nil: nothing
 
 	mu    sync.Mutex
 	looks map[string]int
@@ -46,6 +47,13 @@ func (w *watched) ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, er
 		w.after(look, c)
 	}
 	return ts, err
+}
+
+func (w *watched) NextEvent(ctx context.Context) (*time.Time, error) {
+	if w.events != nil {
+		w.events()
+	}
+	return w.Store.NextEvent(ctx)
 }
 
 // watch returns the rig with a queue whose claims are seen; its upkeep does not run.
@@ -371,6 +379,37 @@ func TestRunLooksWhenSomethingFallsDue(t *testing.T) {
 			if got := r.get(late.ID); got.Status != task.Failed || *got.Outcome != task.Expired || got.FinishedAtUTC.Sub(due).Abs() > 5*time.Millisecond {
 				r.Errorf("deadline after %v, at %v: %s at %v", after, due, got.Status, got.FinishedAtUTC)
 			}
+		}
+	})
+}
+
+// A worker whose heartbeats were not answered, as nobody ran to answer them, has some time to try again. One that has gone loses its task after that.
+func TestLeasesThatEndWhileNothingMovesHaveAGrace(t *testing.T) {
+	bubble(t, func(r rig, w *watched) {
+		r.enqueue(task.Spec{})
+		r.enqueue(task.Spec{})
+		alive, dead := r.claim(task.Claim{Lease: 2 * time.Second})[0], r.claim(task.Claim{Lease: 2 * time.Second})[0]
+		standing := true
+		w.events = func() {
+			if standing {
+				standing = false
+				time.Sleep(30 * time.Second)
+			}
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Queue.Run(ctx) }()
+		defer func() { cancel(); r.ok(<-ended) }()
+		time.Sleep(32 * time.Second)
+		if _, err := r.Heartbeat(r.Context(), alive.ID, alive.LeaseToken, task.Beat{}); err != nil {
+			r.Errorf("a heartbeat 2 s later: %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		if got := r.get(alive.ID); got.Status != task.Processing {
+			r.Errorf("the task that was held on to is %s", got.Status)
+		}
+		if got := r.get(dead.ID); got.Status != task.Queued {
+			r.Errorf("the task that nobody holds is %s", got.Status)
 		}
 	})
 }

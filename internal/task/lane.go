@@ -23,6 +23,9 @@ type Lane struct {
 // Requirements is what a task asks of a worker: the parsed form of its compatibility. Empty: nothing.
 type Requirements map[string]any
 
+// Unmeetable stands for requirements that cannot be read: no worker meets it.
+var Unmeetable = Requirements{"": []any{[]any{}}}
+
 // Capabilities is what a worker offers, by name. Nil and empty: nothing.
 type Capabilities map[string]any
 

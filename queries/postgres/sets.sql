@@ -11,5 +11,5 @@ RETURNING id;
 UPDATE task_queue SET
     updated_at_utc = @now, finished_at_utc = @now, status = 'completed', outcome = 'succeeded', attempt_outcome = 'succeeded',
     result = @result, error_message = NULL, locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
-WHERE id = @id AND status = 'processing' AND fence = @fence AND lease_secret = CAST(@lease_secret AS text)
+WHERE id = @id AND (status = 'processing' AND fence = @fence AND lease_secret = CAST(@lease_secret AS text)) IS TRUE
 RETURNING *;

@@ -106,7 +106,14 @@ func (g *killRig) produce(ctx context.Context, c client, n int) {
 
 func (g *killRig) killServer(kills int, r *rand.Rand) {
 	g.t.Helper()
+	completed := func() (n int) {
+		g.rec.note(func(h *history) { n = len(h.completions) })
+		return n
+	}
 	for range kills {
+		// On a busy machine clients take a while to come back, and a server that nobody has reached yet is not worth killing.
+		before := completed()
+		eventually(g.t, "tasks are completed", time.Minute, func() bool { return completed() >= before+consumers })
 		select {
 		case <-g.server.ended:
 			g.t.Fatal("the server ended by itself")

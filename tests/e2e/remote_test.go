@@ -16,9 +16,9 @@ import (
 )
 
 // remoteWorker starts `work` with a configuration file, under leases of a second.
-func (m *machine) remoteWorker(s server, id, more string) *process {
+func (m *machine) remoteWorker(s server, id, more string, tasksAtATime int) *process {
 	m.t.Helper()
-	config := fmt.Sprintf("worker_id: %s\nlease_duration_seconds: 1\npoll_interval_seconds: 0.05\nworkers: 2\n%s", id, more)
+	config := fmt.Sprintf("worker_id: %s\nlease_duration_seconds: 1\npoll_interval_seconds: 0.05\nworkers: %d\n%s", id, tasksAtATime, more)
 	return m.start("work", "--server", s.url, "--config", m.write(id+".yaml", config))
 }
 
@@ -28,7 +28,7 @@ func TestARemoteWorkerRunsTheTasksThatItsFileHasHandlersFor(t *testing.T) {
 		m := newMachine(t)
 		s := m.serve(database, "--workers", "0")
 		echo, greet, other := s.enqueue("echo", object{"name": "Ada"}), s.enqueue("greet", object{"name": "Ada; $(id)"}), s.enqueue("other", nil)
-		w := m.remoteWorker(s, "w1", `handlers: {exec: {greet: {command: [/bin/sh, -c, 'echo "hello $1"', sh, "{{payload.name}}"]}}}`)
+		w := m.remoteWorker(s, "w1", `handlers: {exec: {greet: {command: [/bin/sh, -c, 'echo "hello $1"', sh, "{{payload.name}}"]}}}`, 2)
 		for id, want := range map[int64]string{echo: `{"name":"Ada"}`, greet: `"hello Ada; $(id)"`} {
 			if v := s.reaches(id, "completed"); v.LastWorkerID != "w1" || v.Attempts != 1 || string(v.Result) != want {
 				t.Errorf("got %+v with result %s", v, v.Result)
@@ -47,7 +47,7 @@ func TestARemoteWorkerHandsItsTaskBackOnSIGTERM(t *testing.T) {
 		m := newMachine(t)
 		s := m.serve(database, "--workers", "0")
 		id := s.enqueue("sleep", object{"seconds": 60})
-		w := m.remoteWorker(s, "w1", "shutdown_grace_seconds: 1\n")
+		w := m.remoteWorker(s, "w1", "shutdown_grace_seconds: 1\n", 1) // a second one could be given the task again
 		s.reaches(id, "processing")
 		w.stop(time.Second + soon)
 		if v := s.get(id); v.Status != "queued" || v.Attempts != 0 || v.LockedBy != "" {
@@ -113,11 +113,11 @@ func TestTheTaskOfAKilledWorkerIsTakenBackAndFinishedByAnother(t *testing.T) {
 		m := newMachine(t)
 		s := m.serve(database, "--workers", "0")
 		id := s.enqueue("sleep", object{"seconds": 2})
-		w := m.remoteWorker(s, "w1", "")
+		w := m.remoteWorker(s, "w1", "", 2)
 		s.reaches(id, "processing")
 		w.kill()
 		lease := s.get(id).LeaseUntilUTC // it grows no more
-		w = m.remoteWorker(s, "w2", "")
+		w = m.remoteWorker(s, "w2", "", 2)
 		if v := s.reaches(id, "completed"); v.LastWorkerID != "w2" || v.Attempts != 2 {
 			t.Errorf("completed by %s after %d attempts", v.LastWorkerID, v.Attempts)
 		}
@@ -139,7 +139,7 @@ func TestARemoteWorkerOutlivesARestartOfItsServer(t *testing.T) {
 		m := newMachine(t)
 		s := m.serve(database, "--workers", "0")
 		running := s.enqueue("sleep", object{"seconds": 3})
-		m.remoteWorker(s, "w1", "")
+		m.remoteWorker(s, "w1", "", 2)
 		s.reaches(running, "processing")
 		s.kill()
 		s = m.serve(database, "--workers", "0", "--addr", strings.TrimPrefix(s.url, "http://"))

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/db/postgressets"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -208,7 +209,9 @@ func (s *Store) heard(ctx context.Context, payload string, woken func([]task.Lan
 	for id := range ready {
 		ids = append(ids, id)
 	}
-	lanes, err := search(ctx, s, "read lanes", func(ctx context.Context) ([]task.Lane, error) { return s.lanesByID(ctx, ids) })
+	lanes, err := search(ctx, s, "read lanes", func(ctx context.Context) ([]task.Lane, error) {
+		return onPgx(ctx, s.db, func(q *postgressets.Queries) ([]task.Lane, error) { return s.lanesByID(ctx, q, ids) })
+	})
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,10 @@ func (p *proxy) pass(client net.Conn, number int64) {
 		return
 	}
 	defer server.Close()
-	go io.Copy(server, client) // ends with the connection
+	go func() {
+		defer server.Close() // a backend that has not been told who calls stays for a minute else, and DROP DATABASE waits for it
+		io.Copy(server, client)
+	}()
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := server.Read(buf)

@@ -56,7 +56,9 @@ func floatText(f *float64) (string, bool) {
 	return strconv.FormatFloat(*f, 'g', -1, 64), true
 }
 
-// idArray returns an array literal.
+func laneID(l task.Lane) int64 { return l.ID }
+
+// idArray returns the ids as the text of an array.
 func idArray(ids []int64) string {
 	b := []byte{'{'}
 	for i, id := range ids {
@@ -67,5 +69,3 @@ func idArray(ids []int64) string {
 	}
 	return string(append(b, '}'))
 }
-
-func laneID(l task.Lane) int64 { return l.ID }

@@ -122,7 +122,7 @@ func endParams(es []end) postgressets.EndAttemptsParams {
 }
 
 // settleEnd finds out what became of an end during which the connection broke. Trying again waits for what the server may still be doing with
-// it; when that finds the lease over, the task says whether this end was what ended it.
+// it; when that finds the lease over, the task says whether this end was what ended it, unless it has been claimed since.
 func (s *Store) settleEnd(ctx context.Context, e end) (task.Task, error) {
 	t, err := s.endOne(ctx, e, false)
 	if !errors.Is(err, sql.ErrNoRows) {
@@ -134,6 +134,9 @@ func (s *Store) settleEnd(ctx context.Context, e end) (task.Task, error) {
 	}
 	if row.Fence == e.tok.Fence && *row.LeaseSecret == e.tok.Secret && row.AttemptOutcome != nil && *row.AttemptOutcome == e.as {
 		return task.Task(row), nil
+	}
+	if row.Fence > e.tok.Fence {
+		return task.Task{}, errUnknown
 	}
 	return task.Task{}, task.ErrLeaseLost
 }

@@ -44,6 +44,14 @@ func notBegun(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", errNotBegun, ctx.Err())
 }
 
+// notSent returns the error of what comes before an operation is sent: where that took too long it says so, and not that a connection broke.
+func notSent(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return notBegun(ctx)
+	}
+	return err
+}
+
 // classify returns the error of an operation in the words of package task. Those that answer the caller come bare, faults with
 // what was attempted in front.
 func classify(ctx context.Context, what string, err error) error {

@@ -27,10 +27,20 @@ func (s *Store) HoldSets() (release func()) {
 }
 
 // EndsThatWait returns how many ends of attempts wait for their set.
-func (s *Store) EndsThatWait(context.Context) (int, error) {
-	s.ends.mu.Lock()
-	defer s.ends.mu.Unlock()
-	return len(s.ends.waiting), nil
+func (s *Store) EndsThatWait(context.Context) (int, error) { return s.ends.gathered(), nil }
+
+// ClaimsThatWait returns how many claims wait for their set.
+func (s *Store) ClaimsThatWait(context.Context) (int, error) { return s.claims.gathered(), nil }
+
+func (g *gatherer[E, V]) gathered() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
+}
+
+// SettleRelease finds out what became of a release.
+func (s *Store) SettleRelease(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error) {
+	return s.settleEnd(ctx, end{id: id, tok: tok, as: task.AttemptReleased, runAfter: &now, now: now})
 }
 
 // MeasureFrom returns a clock of the database as seen from a machine with the clock given, and a function that measures again.

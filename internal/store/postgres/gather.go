@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prismq/thequeue/internal/task"
 )
 
 const (
@@ -34,7 +37,8 @@ const (
 
 // gatherer lets operations of one kind that come together share one statement and its commit. There is no timer and no goroutine of its
 // own: a caller that finds no set under way does its operation at once; else it waits, and when a set ends, or enough have gathered for another one
-// beside it, the first that waits takes all that have gathered. So a lone caller pays nothing, and sets grow with the load. Gatherers share a gate: what waits for it gathers too.
+// beside it, the first that waits takes all that have gathered. So a lone caller pays nothing, and sets grow with the load. Gatherers share a gate:
+// what waits for it gathers too.
 //
 // A context that ends before its operation has begun withdraws it. After that the operation is not interrupted and its answer says what
 // happened: the commit is that of others too.
@@ -67,6 +71,8 @@ type outcome[V any] struct {
 var (
 	// errAlone is the answer of a set to an operation that must not share it.
 	errAlone = errors.New("to be done alone")
+	// errPanicked is the answer of a set that ended in a panic: what became of its operations is not known.
+	errPanicked = fmt.Errorf("%w: the set ended in a panic", task.ErrUnknown)
 	// errUnknown: whether an operation happened cannot be found out.
 	errUnknown = errors.New("not known")
 )
@@ -108,10 +114,7 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 		case gate <- struct{}{}:
 			gate = nil
 			runtime.Gosched() // callers that are ready to run come along
-			set := g.take(op)
-			g.run(ctx, set)
-			<-g.gate
-			g.end(len(set))
+			g.lead(ctx, op)
 		case <-done:
 			if g.withdraw(op) {
 				var none V
@@ -120,6 +123,16 @@ func (g *gatherer[E, V]) do(ctx context.Context, in E) (V, error) {
 			done = nil
 		}
 	}
+}
+
+// lead does the set of which op is the first. The gate, which the caller has passed, is free again when it returns.
+func (g *gatherer[E, V]) lead(ctx context.Context, op *operation[E, V]) {
+	set := g.take(op)
+	defer func() {
+		<-g.gate
+		g.end(len(set))
+	}()
+	g.run(ctx, set)
 }
 
 // begin tells the first that waits to take a set, if any does and a set is worth it. The caller holds mu.
@@ -174,11 +187,18 @@ func (g *gatherer[E, V]) withdraw(op *operation[E, V]) bool {
 	return true
 }
 
-// run does a set and answers its operations.
+// run does a set and answers its operations, even when doing it panics, which is the leader's to deal with.
 func (g *gatherer[E, V]) run(ctx context.Context, set []*operation[E, V]) {
+	for _, op := range set {
+		op.cause = errPanicked
+	}
+	defer func() {
+		for _, op := range set {
+			op.word <- answered
+		}
+	}()
 	if op := set[0]; len(set) == 1 {
 		op.outcome.value, op.outcome.err, op.cause = g.hasty(ctx, op.in)
-		op.word <- answered
 		return
 	}
 	ins := make([]E, len(set))
@@ -191,11 +211,10 @@ func (g *gatherer[E, V]) run(ctx context.Context, set []*operation[E, V]) {
 	for i, op := range set {
 		if op.cause = err; err == nil {
 			op.outcome = outcomes[i]
-			if op.outcome.err == errAlone {
-				op.cause = errAlone
+			if failed := op.outcome.err; failed == errAlone || locked(failed) {
+				op.cause = failed
 			}
 		}
-		op.word <- answered
 	}
 }
 
@@ -205,6 +224,9 @@ func (g *gatherer[E, V]) finish(ctx context.Context, op *operation[E, V]) (V, er
 	switch cause := op.cause; {
 	case cause == nil:
 		return op.outcome.value, op.outcome.err
+	case cause == errPanicked:
+		var none V
+		return none, cause
 	case unsettled(cause):
 		return g.settled(ctx, op.in, cause)
 	case busy(cause) && !undone(cause) && !locked(cause):

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/prismq/thequeue/internal/task"
 )
 
 // trial is a gatherer of numbers whose answers are their doubles. Each set, and each number done alone, waits for a word on release.
@@ -127,6 +129,35 @@ func TestWhatComesWhileASetIsUnderWayIsTheNextSetInOrder(t *testing.T) {
 		a.allWell(t)
 		same(t, "sets", g.sets, [][]int{{2, 3, 4, 5}})
 		same(t, "alone", g.alone, []int{1})
+	})
+}
+
+func TestAPanicInASetKeepsNobodyWaiting(t *testing.T) {
+	gatherIn(t, func(t *testing.T, g *trial, a *answers) {
+		many := g.many
+		g.many = func(context.Context, []int) ([]outcome[int], error) {
+			<-g.release
+			g.many = many
+			panic("in a set")
+		}
+		g.call(t.Context(), a, 1)
+		led := make(chan any, 1)
+		go func() {
+			defer func() { led <- recover() }()
+			g.do(t.Context(), 2)
+		}()
+		synctest.Wait()
+		g.call(t.Context(), a, 3, 4)
+		close(g.release)
+		if p := <-led; p != "in a set" {
+			t.Errorf("the leader ends with %v", p)
+		}
+		a.Wait()
+		same(t, "who shared the set", fmt.Sprint(errors.Is(a.errs[3], task.ErrUnknown), errors.Is(a.errs[4], task.ErrUnknown)), "true true")
+		g.call(t.Context(), a, 5)
+		a.Wait()
+		same(t, "afterwards", a.errs[5], nil)
+		same(t, "under way", g.underWay+len(g.gate), 0)
 	})
 }
 

@@ -153,7 +153,7 @@ func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, [
 func (s *Store) insertBatch(ctx context.Context, ts []task.Task, created []bool) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
-		return err
+		return notSent(ctx, err)
 	}
 	defer conn.Close()
 	known, err := inTx(ctx, conn, nil, func(q *postgresdb.Queries) (map[int]task.Task, error) {

@@ -94,12 +94,12 @@ func (s *Store) laneOf(ctx context.Context, key postgresdb.GetLaneParams) (int64
 	id, err := s.q.GetLane(ctx, key)
 	if errors.Is(err, sql.ErrNoRows) {
 		if err := s.q.InsertLane(ctx, postgresdb.InsertLaneParams(key)); err != nil {
-			return 0, err
+			return 0, notSent(ctx, err)
 		}
 		id, err = s.q.GetLane(ctx, key)
 	}
 	if err != nil {
-		return 0, err
+		return 0, notSent(ctx, err)
 	}
 	s.lanes.keepID(key, id)
 	return id, nil
@@ -121,12 +121,12 @@ func (s *Store) setLanes(ctx context.Context, ts []task.Task) ([]task.Task, erro
 }
 
 // lanesByID returns the lanes, in no order.
-func (s *Store) lanesByID(ctx context.Context, ids []int64) ([]task.Lane, error) {
+func (s *Store) lanesByID(ctx context.Context, q *postgressets.Queries, ids []int64) ([]task.Lane, error) {
 	found, unknown := s.lanes.find(ids)
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	rows, err := s.q.ListLanes(ctx, idArray(unknown))
+	rows, err := q.ListLanes(ctx, unknown)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (s *Store) lanesWithWork(ctx context.Context, q *postgressets.Queries, coun
 	if err != nil {
 		return nil, err
 	}
-	lanes, err := s.lanesByID(ctx, ids)
+	lanes, err := s.lanesByID(ctx, q, ids)
 	for i := range lanes {
 		lanes[i].Ready = math.MaxInt64
 	}
@@ -168,7 +168,7 @@ func (s *Store) countedLanes(ctx context.Context, q *postgressets.Queries) ([]ta
 	for i, r := range rows {
 		ids[i], ready[r.LaneID] = r.LaneID, r.Ready
 	}
-	lanes, err := s.lanesByID(ctx, ids)
+	lanes, err := s.lanesByID(ctx, q, ids)
 	for i := range lanes {
 		lanes[i].Ready = ready[lanes[i].ID]
 	}

@@ -25,7 +25,7 @@ func onceOnPgx[T any](ctx context.Context, db *sql.DB, run func(*postgressets.Qu
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		var none T
-		return none, err
+		return none, notSent(ctx, err)
 	}
 	defer conn.Close() // back to the pool, which drops one that has broken
 	return asPgx(conn, run)

@@ -517,6 +517,102 @@ func TestATaskThatSomebodyHasLockedKeepsNoOthersWaiting(t *testing.T) {
 	}
 }
 
+// Claims skip tasks that others hold; for the counters they wait, together as each by itself.
+func TestClaimsWaitForCountersThatSomebodyHasLocked(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "&lock_timeout=14s")
+	const n = 8
+	insert(t, st, 2*n, 100)
+	claimOne(t, st)
+	exec(t, other, "INSERT INTO lane_counts (lane_id, slot) SELECT l.id, s FROM lanes AS l, generate_series(0, 63) AS s ON CONFLICT DO NOTHING")
+	exec(t, other, "BEGIN")
+	exec(t, other, "SELECT FROM lane_counts FOR UPDATE")
+	release := st.HoldSets()
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if got, err := st.ClaimTasks(t.Context(), claim(st, task.FIFO, 1)); err != nil || len(got) != 1 {
+				t.Errorf("%d tasks, error %v", len(got), err)
+			}
+		})
+	}
+	await(t, n, st.ClaimsThatWait)
+	release()
+	awaitBlocked(t, st, n)
+	exec(t, other, "ROLLBACK")
+	wg.Wait()
+}
+
+// Two claims that need to read a lane find their pool of two connections taken by themselves.
+func TestAClaimNeedsOneConnection(t *testing.T) {
+	t.Parallel()
+	u := testdb.PostgresURL(t)
+	var stores [2]*postgres.Store
+	for i := range stores {
+		var err error
+		if stores[i], err = postgres.Open(t.Context(), u, postgres.Options{MaxConns: 2}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stores[i].Close() })
+	}
+	st, fresh := stores[0], stores[1]
+	insert(t, st, 2, 100)
+	other, err := pgx.Connect(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close(context.Background()) })
+	exec(t, other, "BEGIN")
+	exec(t, other, "LOCK TABLE task_queue IN ACCESS EXCLUSIVE MODE")
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if got, err := fresh.ClaimTasks(t.Context(), claim(fresh, task.FIFO, 1)); err != nil || len(got) != 1 {
+				t.Errorf("%d tasks, error %v", len(got), err)
+			}
+		})
+	}
+	awaitBlocked(t, st, 2)
+	exec(t, other, "ROLLBACK")
+	wg.Wait()
+}
+
+func TestWhatFoundNoConnectionWasNotBegun(t *testing.T) {
+	t.Parallel()
+	st, err := postgres.Open(t.Context(), testdb.PostgresURL(t)+"&statement_timeout=1s", postgres.Options{MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	insert(t, st, 1, 1)
+	conn, err := st.DB().Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := insertKeys(t.Context(), st, "a", "b"); !errors.Is(err, task.ErrBusy) || errors.Is(err, task.ErrUnknown) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+}
+
+// A release whose answer was lost, and after which somebody else has claimed the task, must not be told that nothing was changed.
+func TestAnEndThatSomebodyClaimedAfterCannotBeSettled(t *testing.T) {
+	t.Parallel()
+	st, _ := open(t, "")
+	insert(t, st, 1, 100)
+	claimed, tok := claimOne(t, st)
+	if _, err := st.ReleaseTask(t.Context(), claimed.ID, tok, st.Clock().Now(), st.Clock().Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := st.SettleRelease(t.Context(), claimed.ID, tok, st.Clock().Now()); err != nil || got.Status != task.Queued {
+		t.Errorf("before the claim: %s, %v", got.Status, err)
+	}
+	claimOne(t, st)
+	if _, err := st.SettleRelease(t.Context(), claimed.ID, tok, st.Clock().Now()); err == nil || errors.Is(err, task.ErrLeaseLost) {
+		t.Errorf("after the claim: %v", err)
+	}
+}
+
 func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
 	t.Parallel()
 	st, other := open(t, "")

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -252,13 +251,12 @@ func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() 
 
 // gather sets up what is done in sets.
 func (s *Store) gather() {
-	longest := cmp.Or(s.patience, setTimeout)
 	gate := make(chan struct{}, setsAtOnce)
-	s.inserts = gatherer[task.Task, int64]{gate: gate, longest: longest, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
+	s.inserts = gatherer[task.Task, int64]{gate: gate, longest: s.patience, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
 		size: func(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }, most: maxSetBytes}
-	s.claims = gatherer[task.Claim, []task.Task]{gate: gate, longest: longest, one: s.claimOne, many: s.claimMany,
+	s.claims = gatherer[task.Claim, []task.Task]{gate: gate, longest: s.patience, one: s.claimOne, many: s.claimMany,
 		size: func(c task.Claim) int { return c.Max }, most: maxWanted}
-	s.ends = gatherer[end, task.Task]{gate: gate, longest: longest, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
+	s.ends = gatherer[end, task.Task]{gate: gate, longest: s.patience, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
 }
 
 // queries are those on the connections for sets, or those where a statement may take its time.

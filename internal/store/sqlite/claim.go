@@ -228,6 +228,11 @@ func ahead(l *lane) int64 {
 // take claims a task, or passes over it when its time has not come or is over.
 func (p *picker) take(ctx context.Context, l *lane, id int64) error {
 	before, err := p.task(ctx, id)
+	if noRow(err) {
+		p.doubt = true
+		p.pass(l, id)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -23,6 +25,9 @@ func TestAFileThatIsGoneTakesNothing(t *testing.T) {
 	}{
 		"database deleted":  {"queue.db", os.Remove},
 		"WAL deleted":       {"queue.db-wal", os.Remove},
+		"WAL index deleted": {"queue.db-shm", os.Remove},
+		"WAL emptied":       {"queue.db-wal", func(path string) error { return os.Truncate(path, 0) }},
+		"WAL cut short":     {"queue.db-wal", func(path string) error { return os.Truncate(path, 5000) }},
 		"database replaced": {"queue.db", func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,5 +54,35 @@ func TestAFileThatIsGoneTakesNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAStoreWhoseWALWasCutIsLeftAsItWas takes the end of the last commit away. A checkpoint would copy the rest of it.
+func TestAStoreWhoseWALWasCutIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "queue.db")
+	st, err := Open(t.Context(), path, Options{Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	insert(t, st, "first")
+	st.writer.turn.Lock()
+	st.writer.checkpointNow(sqlite3.CHECKPOINT_TRUNCATE)
+	st.writer.turn.Unlock()
+	insert(t, st, "second")
+	info, err := os.Stat(path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Truncate(path+"-wal", info.Size()-100), st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again := openAt(t, path, Options{})
+	var found string
+	if err := again.readers.QueryRow("PRAGMA integrity_check").Scan(&found); err != nil || found != "ok" {
+		t.Errorf("integrity: %s, %v", found, err)
+	}
+	if got, err := again.ListTasks(t.Context(), task.Filter{Limit: 10}); err != nil || len(got) != 1 {
+		t.Errorf("%d tasks, want the first; %v", len(got), err)
 	}
 }

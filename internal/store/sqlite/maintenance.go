@@ -63,7 +63,7 @@ func byID(rows []sqlitedb.Task) map[int64]task.Task {
 }
 
 func (s *Store) PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return writeOne(ctx, s, func(ctx context.Context, x tx) ([]task.Task, error) {
+	return write(ctx, s, func(ctx context.Context, x tx) ([]task.Task, error) {
 		rows, err := x.PromoteDue(ctx, sqlitedb.PromoteDueParams{Now: now, Max: int64(max)})
 		for _, r := range rows {
 			after := task.Task(r)
@@ -76,7 +76,7 @@ func (s *Store) PromoteDue(ctx context.Context, now time.Time, max int) ([]task.
 }
 
 func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
-	return writeOne(ctx, s, func(ctx context.Context, x tx) ([]task.Task, error) {
+	return write(ctx, s, func(ctx context.Context, x tx) ([]task.Task, error) {
 		past, err := x.ListPastDeadline(ctx, sqlitedb.ListPastDeadlineParams{Now: &now, Max: int64(max)})
 		if err != nil {
 			return nil, err
@@ -92,7 +92,7 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 }
 
 func (s *Store) NextEvent(ctx context.Context) (*time.Time, error) {
-	if err := s.present(); err != nil {
+	if err := s.sound(); err != nil {
 		return nil, s.classify(ctx, err)
 	}
 	return s.event.get(ctx, s.index, func() (*time.Time, error) { return s.nextEvent(ctx) })

@@ -210,7 +210,13 @@ func (s *Store) connect(ctx context.Context) error {
 	if err != nil {
 		return classify(ctx, err)
 	}
-	if s.writer, err = newWriter(ctx, conn, s.triggers, s.present, s.log); err != nil {
+	if s.index, err = os.Open(s.path + "-shm"); err != nil {
+		return err
+	}
+	if s.wal, err = os.Open(s.path + "-wal"); err != nil {
+		return err
+	}
+	if s.writer, err = newWriter(ctx, conn, s); err != nil {
 		return err
 	}
 	params.Set("mode", "ro")
@@ -223,9 +229,6 @@ func (s *Store) connect(ctx context.Context) error {
 	s.readers.SetMaxIdleConns(maxReaders)
 	s.readers.SetConnMaxIdleTime(time.Minute)
 	if s.read, err = sqlitedb.Prepare(ctx, s.readers); err != nil {
-		return err
-	}
-	if s.index, err = os.Open(s.path + "-shm"); err != nil {
 		return err
 	}
 	return s.note()
@@ -277,11 +280,13 @@ func (s *Store) giveUp() error {
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
 	}
+	for _, f := range []*os.File{s.index, s.wal} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
-	}
-	if s.index != nil {
-		errs = append(errs, s.index.Close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())

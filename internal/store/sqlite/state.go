@@ -5,7 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
@@ -25,10 +25,11 @@ const (
 // doubt, a transaction undone or another process that has written, makes the writer load it again.
 type state struct {
 	triggers bool // the triggers of the schema keep counters and history; else this does
+	log      *slog.Logger
 
 	lanes    map[int64]*lane
 	byKey    map[laneKey]*lane
-	requires map[int64]task.Requirements // by lane; a lane never changes, so this outlives a load
+	requires map[string]task.Requirements // by canonical compatibility, so this outlives a load
 	views    map[string]*view
 	dirty    []*lane // with counts to add before the commit
 	rows     map[int64]*task.Task
@@ -81,21 +82,20 @@ func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
 	s.dirty, s.changes, s.doubt = s.dirty[:0], s.changes[:0], false
 	for _, r := range all {
 		key := laneKey{taskType: r.Type, compatibility: string(r.Compatibility), priority: r.Priority}
-		if _, err := s.addLane(r.ID, key, r.Ready); err != nil {
-			return err
-		}
+		s.addLane(r.ID, key, r.Ready)
 	}
 	return nil
 }
 
-func (s *state) addLane(id int64, key laneKey, ready int64) (*lane, error) {
-	requires, ok := s.requires[id]
+func (s *state) addLane(id int64, key laneKey, ready int64) *lane {
+	requires, ok := s.requires[key.compatibility]
 	if !ok && key.compatibility != "{}" {
 		var err error
 		if requires, err = task.ParseRequirements(task.JSON(key.compatibility)); err != nil {
-			return nil, fmt.Errorf("lane %d: %w", id, err)
+			requires = task.Unmeetable
+			s.log.Warn("no worker can take tasks of a lane whose compatibility cannot be read", "lane_id", id, "error", err)
 		}
-		s.requires[id] = requires
+		s.requires[key.compatibility] = requires
 	}
 	l := &lane{Lane: task.Lane{ID: id, Type: key.taskType, Priority: key.priority, Requires: requires, Ready: ready}}
 	l.counts.LaneID = id
@@ -103,7 +103,7 @@ func (s *state) addLane(id int64, key laneKey, ready int64) (*lane, error) {
 	if ready > 0 {
 		s.activate(l)
 	}
-	return l, nil
+	return l
 }
 
 // begin starts an operation.
@@ -114,7 +114,6 @@ func (s *state) undo() {
 	for _, c := range slices.Backward(s.changes) {
 		if c.made {
 			delete(s.lanes, c.lane.ID)
-			delete(s.requires, c.lane.ID)
 			for key, l := range s.byKey {
 				if l == c.lane {
 					delete(s.byKey, key)
@@ -320,11 +319,9 @@ func (x tx) lane(ctx context.Context, k laneKey) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := x.addLane(id, k, 0)
-	if err == nil {
-		x.changes = append(x.changes, change{lane: l, made: true})
-	}
-	return l, err
+	l := x.addLane(id, k, 0)
+	x.changes = append(x.changes, change{lane: l, made: true})
+	return l, nil
 }
 
 // task returns a task as it is stored.

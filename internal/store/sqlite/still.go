@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/binary"
 	"os"
 	"sync"
 )
@@ -9,6 +10,18 @@ import (
 // indexHeader is the first of the two headers of the WAL index, which every commit of any process changes: https://sqlite.org/walformat.html
 // section 2.1.
 type indexHeader [48]byte
+
+// walSize returns the bytes of the WAL that hold the frames in use, the header included; 0 when there are none.
+func (h indexHeader) walSize() int64 {
+	pageSize, frames := int64(binary.NativeEndian.Uint16(h[14:])), int64(binary.NativeEndian.Uint32(h[16:]))
+	if frames == 0 {
+		return 0
+	}
+	if pageSize == 1 {
+		pageSize = 1 << 16
+	}
+	return 32 + frames*(24+pageSize)
+}
 
 // still remembers an answer for as long as nobody has written to the file, so that a queue at rest asks the database nothing.
 type still[T any] struct {

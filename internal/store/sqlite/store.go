@@ -35,6 +35,7 @@ type Store struct {
 	closed  atomic.Bool
 
 	index  *os.File // the WAL index
+	wal    *os.File
 	counts still[counted]
 	event  still[*time.Time]
 
@@ -59,7 +60,7 @@ func (s *Store) Ping(ctx context.Context) error {
 			err = nil
 		}
 	}
-	return s.classify(ctx, cmp.Or(s.present(), err))
+	return s.classify(ctx, cmp.Or(s.sound(), err))
 }
 
 // named is a file as it was when the store was opened.
@@ -70,7 +71,7 @@ type named struct {
 
 // note remembers the files, all of which exist while a connection is open.
 func (s *Store) note() error {
-	for _, path := range []string{s.path, s.path + "-wal"} {
+	for _, path := range []string{s.path, s.path + "-wal", s.path + "-shm"} {
 		info, err := os.Stat(path)
 		if err != nil {
 			return err
@@ -81,12 +82,32 @@ func (s *Store) note() error {
 }
 
 // present returns ErrGone when a file has been deleted, moved or replaced: the system lets this process go on with the old one, which nobody
-// finds any more. It takes 2 µs.
+// finds any more. It takes 3 µs.
 func (s *Store) present() error {
 	for _, f := range s.files {
 		if info, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, f.info) {
 			return fmt.Errorf("%w: %s", task.ErrGone, f.path)
 		}
+	}
+	return nil
+}
+
+// sound returns ErrGone when the files are not what they must be.
+func (s *Store) sound() error { return cmp.Or(s.present(), s.whole()) }
+
+// whole returns ErrGone when the WAL is shorter than the frames that its index counts: somebody has cut it, and the next frames would follow a
+// hole. The index is read before and after the length, as a checkpoint of another process may shorten both in between. It takes 1 µs.
+func (s *Store) whole() error {
+	var before, after indexHeader
+	if _, err := s.index.ReadAt(before[:], 0); err != nil {
+		return nil
+	}
+	info, err := s.wal.Stat()
+	if err != nil || info.Size() >= before.walSize() {
+		return nil
+	}
+	if _, err := s.index.ReadAt(after[:], 0); err == nil && before == after {
+		return fmt.Errorf("%w: %s is shorter than what was written to it", task.ErrGone, s.wal.Name())
 	}
 	return nil
 }
@@ -104,7 +125,8 @@ func write[T any](ctx context.Context, s *Store, do func(context.Context, tx) (T
 	return submit(ctx, s, op{}, do)
 }
 
-// writeOne is write for an operation of one changing statement at most: it needs no savepoint to be undone alone.
+// writeOne is write for an operation of one changing statement at most, which answers no rows: it needs no savepoint to be undone alone. One that
+// answers rows may fail after its change, when a row cannot be read.
 func writeOne[T any](ctx context.Context, s *Store, do func(context.Context, tx) (T, error)) (T, error) {
 	return submit(ctx, s, op{single: true}, do)
 }

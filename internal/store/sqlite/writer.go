@@ -38,7 +38,7 @@ type writer struct {
 	hot  *sqlitedb.Queries // on direct
 	log  *slog.Logger
 
-	present func() error // an error: what is committed now is lost
+	files *Store // asked whether they are still there
 
 	direct *direct
 
@@ -66,7 +66,7 @@ type writer struct {
 type op struct {
 	ctx    context.Context
 	do     func(context.Context, tx) error
-	single bool // the last changing statement of do is the only one that matters: no savepoint is needed
+	single bool // no savepoint is needed: the last changing statement of do is the only one that matters, and answers no rows
 	claim  bool // runs after the others of its group, whose tasks it may take
 	// arrival is the new task that do stores and nothing else; nil for other operations. Those of a group are stored together.
 	arrival *arrival
@@ -75,17 +75,18 @@ type op struct {
 	done    chan struct{}
 }
 
-func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, present func() error, log *slog.Logger) (*writer, error) {
-	w := &writer{conn: conn, present: present, log: log, ops: make(chan *op, 4*maxGroup), done: make(chan struct{}), nextCheck: checkpointPages}
-	w.state = state{triggers: triggers, requires: make(map[int64]task.Requirements), doubt: true}
+// newWriter returns a writer that owns the connection of the store.
+func newWriter(ctx context.Context, conn *sql.Conn, s *Store) (*writer, error) {
+	w := &writer{conn: conn, files: s, log: s.log, ops: make(chan *op, 4*maxGroup), done: make(chan struct{}), nextCheck: checkpointPages}
+	w.state = state{triggers: s.triggers, log: s.log, requires: make(map[string]task.Requirements), doubt: true}
 	if err := conn.Raw(func(c any) error { w.raw = c.(driver.Conn).Raw(); return nil }); err != nil {
 		return nil, err
 	}
 	w.raw.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error { w.walPages = pages; return nil })
-	if _, err := w.raw.Config(sqlite3.DBCONFIG_ENABLE_TRIGGER, triggers); err != nil {
+	if _, err := w.raw.Config(sqlite3.DBCONFIG_ENABLE_TRIGGER, s.triggers); err != nil {
 		return nil, err
 	}
-	for _, s := range []struct {
+	for _, p := range []struct {
 		stmt **sqlite3.Stmt
 		text string
 	}{
@@ -94,7 +95,7 @@ func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, present func(
 		{&w.version, "PRAGMA data_version"},
 	} {
 		var err error
-		if *s.stmt, _, err = w.raw.Prepare(s.text); err != nil {
+		if *p.stmt, _, err = w.raw.Prepare(p.text); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +103,7 @@ func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, present func(
 	if w.q, err = sqlitedb.Prepare(ctx, conn); err != nil {
 		return nil, err
 	}
-	if !triggers {
+	if !s.triggers {
 		if err := w.guard(ctx); err != nil {
 			return nil, err
 		}
@@ -118,7 +119,9 @@ func newWriter(ctx context.Context, conn *sql.Conn, triggers bool, present func(
 func (w *writer) guard(ctx context.Context) error {
 	guards, err := w.q.ListGuards(ctx)
 	for _, g := range guards {
-		err = cmp.Or(err, w.raw.Exec(fmt.Sprint(g)))
+		if err := w.raw.Exec(fmt.Sprint(g)); err != nil {
+			return err
+		}
 	}
 	return err
 }
@@ -202,15 +205,25 @@ func (w *writer) run() {
 	defer close(w.done)
 	group, alone := make([]*op, 0, maxGroup), 0
 	for first := range w.ops {
-		w.turn.Lock()
+		if !w.turn.TryLock() {
+			alone = -1
+			w.turn.Lock()
+		}
 		group = w.gather(append(group[:0], first))
 		if alone++; len(group) > 1 {
 			alone = 0
 		}
 		w.lonely.Store(alone >= aloneGroups)
 		w.serve(group)
+		clear(group) // payloads
 		w.checkpoint()
 		w.turn.Unlock()
+	}
+	if err := w.files.sound(); err != nil {
+		// Nor is there to be a checkpoint when the connection is closed: it would copy what is not there.
+		_, cannot := w.raw.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)
+		w.log.Error("the database is left as it is", "error", errors.Join(err, cannot))
+		return
 	}
 	w.checkpointNow(sqlite3.CHECKPOINT_TRUNCATE)
 }
@@ -236,7 +249,10 @@ func (w *writer) gather(group []*op) []*op {
 // serve runs a group in one transaction and answers each of its operations.
 func (w *writer) serve(group []*op) {
 	ctx := context.Background()
-	err := w.begin.Exec()
+	err := w.files.whole()
+	if err == nil {
+		err = w.begin.Exec()
+	}
 	if err == nil {
 		if err = w.look(ctx); err == nil {
 			err = w.applyAll(ctx, group)
@@ -248,7 +264,7 @@ func (w *writer) serve(group []*op) {
 			err = w.commit.Exec()
 		}
 		if err == nil {
-			err = w.present()
+			err = w.files.present()
 		}
 		if err != nil {
 			w.giveUp()
@@ -303,14 +319,25 @@ func (w *writer) applyArrivals(ctx context.Context, group []*op) error {
 	x := w.tx()
 	w.state.begin()
 	ops, tasks := w.arrivals[:0], w.arriving[:0]
+	defer func() {
+		clear(w.arrivals)
+		clear(w.arriving)
+	}()
 	for _, o := range group {
-		if o.arrival != nil && o.ctx.Err() == nil && x.enter(ctx, o.arrival) == nil {
+		if o.arrival == nil || o.ctx.Err() != nil {
+			continue
+		}
+		err := x.enter(ctx, o.arrival)
+		if w.raw.GetAutocommit() {
+			return cmp.Or(err, errUndone)
+		}
+		if err == nil {
 			ops, tasks = append(ops, o), append(tasks, &o.arrival.Task)
 		}
 	}
 	w.arrivals, w.arriving = ops, tasks
 	for len(ops) > 1 {
-		n := rowCount(len(ops))
+		n := rowCount(tasks)
 		err := x.insertRows(ctx, tasks[:n])
 		if w.raw.GetAutocommit() {
 			return cmp.Or(err, errUndone)
@@ -320,8 +347,6 @@ func (w *writer) applyArrivals(ctx context.Context, group []*op) error {
 		}
 		ops, tasks = ops[n:], tasks[n:]
 	}
-	clear(w.arrivals)
-	clear(w.arriving)
 	return nil
 }
 
@@ -374,7 +399,7 @@ func (w *writer) attempt(ctx context.Context, o *op) error {
 
 // checkpoint keeps the WAL short. A reader in its way is not waited for: the next try comes when the WAL has grown by as much again.
 func (w *writer) checkpoint() {
-	if w.walPages < w.nextCheck {
+	if w.walPages < w.nextCheck || w.files.sound() != nil {
 		return
 	}
 	mode := sqlite3.CHECKPOINT_PASSIVE

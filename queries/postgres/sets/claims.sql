@@ -15,6 +15,10 @@ FROM lane_counts AS c
 GROUP BY c.lane_id
 HAVING SUM(c.ready) > 0;
 
+-- name: ListLanes :many
+SELECT l.id, l.type, l.compatibility, l.priority FROM lanes AS l
+WHERE l.id = ANY (CAST(@ids AS bigint[]));
+
 -- A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils belongs to the n-th task that it
 -- takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
 -- task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
