@@ -46,7 +46,7 @@ func (s *Store) StartOperation(ctx context.Context, o task.Operation, now time.T
 	if o.Priority != nil {
 		arg.Priority = int64(*o.Priority)
 	}
-	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Operation, error) {
+	return write(ctx, s, func(ctx context.Context, x tx) (task.Operation, error) {
 		row, err := x.StartOperation(ctx, arg)
 		if noRow(err) {
 			err = task.ErrConflict
@@ -77,7 +77,7 @@ func operationsOf(rows []sqlitedb.Operation) []task.Operation {
 }
 
 func (s *Store) CancelOperation(ctx context.Context, id int64, now time.Time) (task.Operation, error) {
-	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Operation, error) {
+	return write(ctx, s, func(ctx context.Context, x tx) (task.Operation, error) {
 		row, err := x.CancelOperation(ctx, sqlitedb.CancelOperationParams{Now: &now, ID: id})
 		if noRow(err) {
 			if row, err = x.GetOperation(ctx, id); err == nil {
@@ -99,7 +99,7 @@ func (s *Store) TakeOperation(ctx context.Context, runner string, now, until tim
 	}
 	for _, o := range running {
 		if o.FreeFor(runner, now) {
-			return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Operation, error) {
+			return write(ctx, s, func(ctx context.Context, x tx) (task.Operation, error) {
 				row, err := x.TakeOperation(ctx, sqlitedb.TakeOperationParams{Runner: runner, RunnerUntil: until, ID: o.ID, Now: now})
 				return task.Operation(row), err
 			})
