@@ -7,7 +7,8 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// Config is every setting of the binary. Keys in files are the names in the conf tags; a field with an env tag can also be set by that variable.
+// Config is every setting of the binary. Keys in files are the names in the conf tags; a field with an env tag can also be set by that variable,
+// and one with an of tag must be one of the words in it.
 type Config struct {
 	// The worker: what `work`, and the workers inside `serve`, are and may take.
 
@@ -30,8 +31,8 @@ type Config struct {
 	MaxPayloadBytes      int                     `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task
 	MaxBodyBytes         int                     `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
 	Retry                map[string]task.Backoff `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
-	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL"`                           // debug, info, warn or error
-	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT"`                         // text or json
+	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
+	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
 }
 
 // Handlers says what is run for a task, by its type. A type has one handler, of one kind.
