@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -75,8 +76,18 @@ func (c Config) checkServer(bad *task.InvalidError) {
 	if c.MaxBodyBytes >= 1024 && c.MaxBodyBytes < c.MaxPayloadBytes {
 		bad.Add("max_body_bytes", "must not be less than max_payload_bytes (%d): the payload comes in the body", c.MaxPayloadBytes)
 	}
-	oneOf(c.LogLevel, []string{"debug", "info", "warn", "error"}, "log_level", bad)
-	oneOf(c.LogFormat, []string{"text", "json"}, "log_format", bad)
+	c.checkWords(bad)
+}
+
+// checkWords looks at the fields that have an of tag.
+func (c Config) checkWords(bad *task.InvalidError) {
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		if of := tag.Get("of"); of != "" {
+			oneOf(v.Field(i).String(), strings.Split(of, ","), keyOf(tag), bad)
+		}
+	}
 }
 
 func (h Handlers) check(maxResult int, bad *task.InvalidError) {

@@ -7,7 +7,8 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// Config is every setting of the binary. Keys in files are the names in the conf tags; a field with an env tag can also be set by that variable.
+// Config is every setting of the binary. Keys in files are the names in the conf tags; a field with an env tag can also be set by that variable,
+// and one with an of tag must be one of the words in it.
 type Config struct {
 	// The worker: what `work`, and the workers inside `serve`, are and may take.
 
@@ -31,8 +32,8 @@ type Config struct {
 	MaxBodyBytes         int                     `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
 	Retry                map[string]task.Backoff `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
 	IdempotencySeconds   float64                 `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
-	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL"`                           // debug, info, warn or error
-	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT"`                         // text or json
+	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
+	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
 }
 
 // Handlers says what is run for a task, by its type. A type has one handler, of one kind.

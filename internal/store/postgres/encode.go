@@ -69,4 +69,3 @@ func idArray(ids []int64) string {
 }
 
 func laneID(l task.Lane) int64 { return l.ID }
-
