@@ -47,12 +47,21 @@ func (r *rig) started(a task.Action, filter string, priority *int, now time.Time
 	return o
 }
 
-// step does the next step, of up to max tasks.
-func (r *rig) nextStep(o task.Operation, max int, now time.Time) (task.Operation, []task.Task) {
+// nextStep goes on with up to max tasks, in as many steps as the store makes of them: it may end one early.
+func (r *rig) nextStep(o task.Operation, max int, now time.Time) (after task.Operation, changed []task.Task) {
 	r.Helper()
-	o, changed, err := r.st.StepOperation(r.Context(), r.plan(o, max, now))
-	r.ok(err)
-	return o, changed
+	for {
+		s := r.plan(o, max, now)
+		after, some, err := r.st.StepOperation(r.Context(), s)
+		r.ok(err)
+		changed = append(changed, some...)
+		if did := int(after.Matched - o.Matched); did < len(s.IDs) && after.Status == task.OperationRunning {
+			max -= did
+			o = after
+			continue
+		}
+		return after, changed
+	}
 }
 
 func (r *rig) plan(o task.Operation, max int, now time.Time) task.Step {
@@ -291,8 +300,14 @@ func operationSkips(r *rig) {
 	r.cancel(many[2].ID, at(2))
 	r.ok(r.st.DeleteTask(r.Context(), many[2].ID))
 	before := []record{r.record(many[0].ID), r.record(many[1].ID)}
-	o, changed, err := r.st.StepOperation(r.Context(), s)
-	r.ok(err)
+	var changed []task.Task
+	for planned := s.IDs; len(s.IDs) > 0; { // a step may end early
+		var some []task.Task
+		var err error
+		o, some, err = r.st.StepOperation(r.Context(), s)
+		r.ok(err)
+		changed, s.Operation, s.IDs = append(changed, some...), o, planned[o.Matched:]
+	}
 	r.equal("changed", ids(many[3:]), ids(byID(changed)))
 	r.equal("counts", []int64{6, 3, 3, 0}, []int64{o.Matched, o.Changed, o.Skipped, o.Failed})
 	r.equal("skipped", before, []record{r.record(many[0].ID), r.record(many[1].ID)})
