@@ -462,9 +462,14 @@ func TestTheSchemaKeepsTheValuesOfTheOtherTables(t *testing.T) {
 		return fmt.Sprintf("INSERT INTO workers (worker_id, capabilities, types, registered_at_utc, heartbeat_utc) VALUES ('%s', '%s', %s, :T4, :T4)", id, capabilities, types)
 	}
 	long := strings.Repeat("x", 200)
+	kind := func(name, columns, values string) string {
+		return fmt.Sprintf("INSERT INTO task_types (type, updated_at_utc, %s) VALUES (%s, :T4, %s)", columns, name, values)
+	}
 	var rules []rule
 	for _, statement := range []string{
 		entry("'debug'"), entry("'info'"), entry("'warning'"), entry("'error'"), lane("'a'", "{}", "1"), lane("'"+long+"'", "{}", "1000"), worker("w", "{}", "NULL"), worker("w", "{}", `'["a"]'`),
+		kind("'a'", "paused", "TRUE"), kind("'"+long+"'", "paused", "FALSE"), kind("'a'", "max_concurrency, max_attempts, max_payload_bytes", "1, 1, 2"),
+		kind("'a'", "max_concurrency, max_attempts, timeout_seconds, retry_policy, payload_schema", "1000000, 100, 0.5, '{}', '{}'"),
 	} {
 		rules = append(rules, rule{name: "permitted", statement: statement, permitted: 1})
 	}
@@ -473,6 +478,10 @@ func TestTheSchemaKeepsTheValuesOfTheOtherTables(t *testing.T) {
 		lane("''", "{}", "1"), lane("'"+long+"x'", "{}", "1"), lane("NULL", "{}", "1"), lane("'a'", "[]", "1"), lane("'a'", "{}", "0"), lane("'a'", "{}", "1001"), lane("'mail'", "{}", "100"),
 		worker("", "{}", "NULL"), worker("w", "[]", "NULL"), worker("w", "{}", "'{}'"),
 		"DELETE FROM lanes WHERE id = 1",
+		kind("''", "paused", "TRUE"), kind("'"+long+"x'", "paused", "TRUE"), kind("NULL", "paused", "TRUE"), kind("'a'", "paused", "NULL"),
+		kind("'a'", "max_concurrency", "0"), kind("'a'", "max_concurrency", "1000001"), kind("'a'", "max_attempts", "0"), kind("'a'", "max_attempts", "101"),
+		kind("'a'", "timeout_seconds", "0"), kind("'a'", "max_payload_bytes", "1"), kind("'a'", "retry_policy", "'[]'"), kind("'a'", "payload_schema", "'['"),
+		"INSERT INTO type_rules (version) VALUES (7)",
 	} {
 		rules = append(rules, rule{name: "refused", statement: statement})
 	}

@@ -32,6 +32,14 @@ type tasks interface {
 	Cancel(ctx context.Context, id int64) (now task.Status, changed bool, err error)
 	Requeue(ctx context.Context, id int64) (task.Task, error)
 	Stats(ctx context.Context) (task.Stats, error)
+	Types(ctx context.Context) ([]task.TypeStatus, error)
+	Type(ctx context.Context, name string) (task.TypeStatus, error)
+	PutType(ctx context.Context, name string, r task.TypeRules) (task.TypeStatus, error)
+	PauseType(ctx context.Context, name string) (task.TypeStatus, error)
+	ResumeType(ctx context.Context, name string) (task.TypeStatus, error)
+	Propose(ctx context.Context, s task.OperationSpec) (task.Proposal, error)
+	StartOperation(ctx context.Context, s task.OperationSpec, token string) (task.Operation, error)
+	GetOperation(ctx context.Context, id int64) (task.Operation, error)
 }
 
 // with gives do the queue that the flags name. Only the flag opens a database: a variable in the environment may be the server's.
@@ -101,7 +109,24 @@ func (l local) Cancel(ctx context.Context, id int64) (task.Status, bool, error) 
 }
 
 func (l local) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
-	return l.store.ListTasks(ctx, f)
+	if !f.Match.Asks() {
+		return l.store.ListTasks(ctx, f)
+	}
+	m, ok := f.Narrowed()
+	now := l.Now()
+	var out []task.Task
+	for more := ok; more && len(out) < f.Limit; more = f.Before > 0 {
+		ts, next, err := l.store.ListMatching(ctx, m, now, f.Before, f.Limit-len(out))
+		if err != nil {
+			return nil, err
+		}
+		out, f.Before = append(out, ts...), next
+	}
+	return out, nil
+}
+
+func (l local) GetOperation(ctx context.Context, id int64) (task.Operation, error) {
+	return l.store.GetOperation(ctx, id)
 }
 
 // about names the task that an error is about.

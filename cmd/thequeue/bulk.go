@@ -54,7 +54,7 @@ func (c *enqueueCmd) many(ctx context.Context, s *session, q tasks) (err error) 
 		}
 	}
 	out := receipts{s: s, asJSON: c.Output == "json"}
-	bar := s.progress(size)
+	bar := s.progress(size, true)
 	b := &bulk{queue: q, stored: out.add, read: func(n int) { bar.Add(n) }}
 	err = b.run(ctx, in)
 	bar.Exit()
@@ -165,10 +165,10 @@ func parseSpec(line []byte) (task.Spec, error) {
 	return s, task.Invalid(field, "has the wrong type")
 }
 
-// progress shows how many bytes have been read, on a terminal only. A size of -1 is not known.
-func (s *session) progress(size int64) *progressbar.ProgressBar {
+// progress shows how far something has come, on a terminal only. A size of -1 is not known.
+func (s *session) progress(size int64, bytes bool) *progressbar.ProgressBar {
 	f, ok := s.stderr.(*os.File)
-	return progressbar.NewOptions64(size, progressbar.OptionSetWriter(s.stderr), progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish(),
+	return progressbar.NewOptions64(size, progressbar.OptionSetWriter(s.stderr), progressbar.OptionShowBytes(bytes), progressbar.OptionClearOnFinish(),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetVisibility(ok && term.IsTerminal(int(f.Fd()))))
 }
 

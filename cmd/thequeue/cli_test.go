@@ -10,13 +10,13 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	r := newRig(t)
 	for _, args := range [][]string{nil, {"--help"}} {
 		out := r.ok(args...)
-		for _, name := range []string{"serve", "work", "enqueue", "get", "list", "cancel", "requeue", "stats", "migrate up", "migrate down", "migrate redo", "migrate status", "version"} {
+		for _, name := range []string{"serve", "work", "enqueue", "get", "list", "cancel", "requeue", "bulk cancel", "bulk requeue", "bulk delete", "bulk set-priority", "stats", "types list", "types get", "types set", "types pause", "types resume", "migrate up", "migrate down", "migrate redo", "migrate status", "config check", "config schema", "version"} {
 			if !strings.Contains(out, "  "+name) {
 				t.Errorf("%q: %s is not in\n%s", args, name, out)
 			}
 		}
 	}
-	for _, name := range []string{"serve", "work", "enqueue", "get", "list", "cancel", "requeue", "stats", "migrate", "version"} {
+	for _, name := range []string{"serve", "work", "enqueue", "get", "list", "cancel", "requeue", "bulk", "stats", "types", "migrate", "config", "version"} {
 		if out := r.ok(name, "--help"); !strings.HasPrefix(out, "Usage: thequeue "+name) {
 			t.Errorf("%s: got %s", name, out)
 		}
@@ -98,7 +98,7 @@ func TestAnUnreachableServerExitsWith5(t *testing.T) {
 	stop()
 	r.env["PRISMQ_SERVER_URL"] = url
 	r.write("tasks.jsonl", `{"type":"a"}`)
-	for _, args := range [][]string{{"stats"}, {"list"}, {"get", "1"}, {"cancel", "1", "2"}, {"requeue", "1"}, {"enqueue", "a"}} {
+	for _, args := range [][]string{{"stats"}, {"list"}, {"get", "1"}, {"cancel", "1", "2"}, {"requeue", "1"}, {"types", "list"}, {"enqueue", "a"}} {
 		r.fails(5, []string{"no server answers at " + url + ": start one with thequeue serve"}, args...)
 	}
 	r.fails(5, []string{"nothing is stored, whether lines 1 to 1 are is not known"}, "enqueue", "--file", r.path("tasks.jsonl"))

@@ -9,6 +9,7 @@ import (
 type listCmd struct {
 	Status string `enum:",queued,processing,completed,failed" default:"" placeholder:"STATUS" help:"Only queued, processing, completed or failed ones."`
 	Type   string `placeholder:"TYPE" help:"Only those of this type."`
+	Filter string `placeholder:"FILTER" help:"Only those that match, such as 'status:failed error:\"timed out\" age>1h'."`
 	Limit  int    `default:"100" help:"At most so many, 1 to 1000."`
 	access
 }
@@ -22,8 +23,12 @@ func (c *listCmd) Validate() error {
 }
 
 func (c *listCmd) Run(ctx context.Context, s *session) error {
+	m, err := task.ParseMatch(c.Filter)
+	if err != nil {
+		return err
+	}
 	return c.with(ctx, s, func(q tasks) error {
-		found, err := q.List(ctx, task.Filter{Status: task.Status(c.Status), Type: c.Type, Limit: c.Limit})
+		found, err := q.List(ctx, task.Filter{Status: task.Status(c.Status), Type: c.Type, Match: m, Limit: c.Limit})
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 
@@ -21,8 +22,11 @@ type cli struct {
 	List    listCmd    `cmd:"" help:"List tasks, newest first."`
 	Cancel  cancelCmd  `cmd:"" help:"Cancel queued or running tasks."`
 	Requeue requeueCmd `cmd:"" help:"Queue failed tasks again, with all their attempts."`
+	Bulk    bulkCmd    `cmd:"" help:"Change every task that a filter finds."`
 	Stats   statsCmd   `cmd:"" help:"Count the tasks."`
+	Types   typesCmd   `cmd:"" help:"Look at task types, pause them, set their rules."`
 	Migrate migrateCmd `cmd:"" help:"Bring the schema of a database up or down."`
+	Conf    configCmd  `cmd:"" name:"config" help:"Check the settings, or describe them."`
 	Version versionCmd `cmd:"" help:"Show the version of this binary."`
 }
 
@@ -37,11 +41,7 @@ type session struct {
 
 // settings returns the configuration with the given flags on top; need is that of config.Source.
 func (s *session) settings(flags func(*config.Config), need ...string) (config.Config, error) {
-	file := s.cli.Config
-	if file == "" {
-		file = s.getenv("PRISMQ_CONFIG")
-	}
-	c, err := config.Load(config.Source{File: file, Getenv: s.getenv, Need: need, Flags: func(c *config.Config) {
+	c, err := config.Load(config.Source{File: s.file(), Getenv: s.getenv, Need: need, Flags: func(c *config.Config) {
 		replace(&c.LogLevel, s.cli.LogLevel)
 		replace(&c.LogFormat, s.cli.LogFormat)
 		flags(c)
@@ -51,6 +51,9 @@ func (s *session) settings(flags func(*config.Config), need ...string) (config.C
 	}
 	return c, nil
 }
+
+// file is the configuration file that was named; empty: none.
+func (s *session) file() string { return cmp.Or(s.cli.Config, s.getenv("PRISMQ_CONFIG")) }
 
 // replace sets a text when there is a new one.
 func replace(dst *string, v string) {

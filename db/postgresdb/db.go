@@ -30,8 +30,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.announceStmt, err = db.PrepareContext(ctx, announce); err != nil {
 		return nil, fmt.Errorf("error preparing query Announce: %w", err)
 	}
+	if q.cancelOperationStmt, err = db.PrepareContext(ctx, cancelOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query CancelOperation: %w", err)
+	}
 	if q.cancelTaskStmt, err = db.PrepareContext(ctx, cancelTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTask: %w", err)
+	}
+	if q.cancelTasksStmt, err = db.PrepareContext(ctx, cancelTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query CancelTasks: %w", err)
 	}
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
@@ -42,17 +48,26 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
+	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
+	}
 	if q.deleteScheduleStmt, err = db.PrepareContext(ctx, deleteSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteSchedule: %w", err)
 	}
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
 	}
+	if q.deleteTasksStmt, err = db.PrepareContext(ctx, deleteTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteTasks: %w", err)
+	}
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
 	}
 	if q.describeSessionStmt, err = db.PrepareContext(ctx, describeSession); err != nil {
 		return nil, fmt.Errorf("error preparing query DescribeSession: %w", err)
+	}
+	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
+		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
 	}
 	if q.endTicksStmt, err = db.PrepareContext(ctx, endTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query EndTicks: %w", err)
@@ -69,8 +84,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.failTaskStmt, err = db.PrepareContext(ctx, failTask); err != nil {
 		return nil, fmt.Errorf("error preparing query FailTask: %w", err)
 	}
+	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
+	}
+	if q.forgetAnswerStmt, err = db.PrepareContext(ctx, forgetAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ForgetAnswer: %w", err)
+	}
+	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
+	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
+	}
+	if q.getOperationStmt, err = db.PrepareContext(ctx, getOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query GetOperation: %w", err)
 	}
 	if q.getScheduleStmt, err = db.PrepareContext(ctx, getSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSchedule: %w", err)
@@ -93,6 +120,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertLaneStmt, err = db.PrepareContext(ctx, insertLane); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLane: %w", err)
 	}
+	if q.insertLanesBesideStmt, err = db.PrepareContext(ctx, insertLanesBeside); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertLanesBeside: %w", err)
+	}
 	if q.insertLogStmt, err = db.PrepareContext(ctx, insertLog); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLog: %w", err)
 	}
@@ -104,6 +134,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertTickStmt, err = db.PrepareContext(ctx, insertTick); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTick: %w", err)
+	}
+	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
@@ -117,8 +150,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
+	if q.listMatchingStmt, err = db.PrepareContext(ctx, listMatching); err != nil {
+		return nil, fmt.Errorf("error preparing query ListMatching: %w", err)
+	}
+	if q.listOperationsStmt, err = db.PrepareContext(ctx, listOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query ListOperations: %w", err)
+	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
+	}
+	if q.listRunningOperationsStmt, err = db.PrepareContext(ctx, listRunningOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRunningOperations: %w", err)
 	}
 	if q.listSchedulesStmt, err = db.PrepareContext(ctx, listSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSchedules: %w", err)
@@ -128,6 +170,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listTaskPerformanceStmt, err = db.PrepareContext(ctx, listTaskPerformance); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTaskPerformance: %w", err)
+	}
+	if q.listTaskWritersStmt, err = db.PrepareContext(ctx, listTaskWriters); err != nil {
+		return nil, fmt.Errorf("error preparing query ListTaskWriters: %w", err)
 	}
 	if q.listTasksStmt, err = db.PrepareContext(ctx, listTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTasks: %w", err)
@@ -141,6 +186,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listTypeSummaryStmt, err = db.PrepareContext(ctx, listTypeSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypeSummary: %w", err)
 	}
+	if q.listTypesStmt, err = db.PrepareContext(ctx, listTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListTypes: %w", err)
+	}
 	if q.listWorkerStatusStmt, err = db.PrepareContext(ctx, listWorkerStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkerStatus: %w", err)
 	}
@@ -152,6 +200,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.lockScheduleStmt, err = db.PrepareContext(ctx, lockSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query LockSchedule: %w", err)
+	}
+	if q.lockTasksStmt, err = db.PrepareContext(ctx, lockTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query LockTasks: %w", err)
 	}
 	if q.newestTaskAtStmt, err = db.PrepareContext(ctx, newestTaskAt); err != nil {
 		return nil, fmt.Errorf("error preparing query NewestTaskAt: %w", err)
@@ -171,8 +222,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.oldestQueuedAtStmt, err = db.PrepareContext(ctx, oldestQueuedAt); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueuedAt: %w", err)
 	}
+	if q.pauseTypeStmt, err = db.PrepareContext(ctx, pauseType); err != nil {
+		return nil, fmt.Errorf("error preparing query PauseType: %w", err)
+	}
 	if q.promoteDueStmt, err = db.PrepareContext(ctx, promoteDue); err != nil {
 		return nil, fmt.Errorf("error preparing query PromoteDue: %w", err)
+	}
+	if q.proposeOperationStmt, err = db.PrepareContext(ctx, proposeOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query ProposeOperation: %w", err)
+	}
+	if q.purgeAnswersStmt, err = db.PrepareContext(ctx, purgeAnswers); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeAnswers: %w", err)
+	}
+	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
+		return nil, fmt.Errorf("error preparing query PutType: %w", err)
+	}
+	if q.raiseRulesStmt, err = db.PrepareContext(ctx, raiseRules); err != nil {
+		return nil, fmt.Errorf("error preparing query RaiseRules: %w", err)
 	}
 	if q.readClockStmt, err = db.PrepareContext(ctx, readClock); err != nil {
 		return nil, fmt.Errorf("error preparing query ReadClock: %w", err)
@@ -186,11 +252,38 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.requeueTaskStmt, err = db.PrepareContext(ctx, requeueTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RequeueTask: %w", err)
 	}
+	if q.requeueTasksStmt, err = db.PrepareContext(ctx, requeueTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query RequeueTasks: %w", err)
+	}
+	if q.reserveAnswerStmt, err = db.PrepareContext(ctx, reserveAnswer); err != nil {
+		return nil, fmt.Errorf("error preparing query ReserveAnswer: %w", err)
+	}
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
 	}
+	if q.setPrioritiesStmt, err = db.PrepareContext(ctx, setPriorities); err != nil {
+		return nil, fmt.Errorf("error preparing query SetPriorities: %w", err)
+	}
+	if q.setPriorityStmt, err = db.PrepareContext(ctx, setPriority); err != nil {
+		return nil, fmt.Errorf("error preparing query SetPriority: %w", err)
+	}
+	if q.startOperationStmt, err = db.PrepareContext(ctx, startOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query StartOperation: %w", err)
+	}
 	if q.startTaskStmt, err = db.PrepareContext(ctx, startTask); err != nil {
 		return nil, fmt.Errorf("error preparing query StartTask: %w", err)
+	}
+	if q.stepOperationStmt, err = db.PrepareContext(ctx, stepOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query StepOperation: %w", err)
+	}
+	if q.takeOperationStmt, err = db.PrepareContext(ctx, takeOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query TakeOperation: %w", err)
+	}
+	if q.taskIDAboveStmt, err = db.PrepareContext(ctx, taskIDAbove); err != nil {
+		return nil, fmt.Errorf("error preparing query TaskIDAbove: %w", err)
+	}
+	if q.taskIDBelowStmt, err = db.PrepareContext(ctx, taskIDBelow); err != nil {
+		return nil, fmt.Errorf("error preparing query TaskIDBelow: %w", err)
 	}
 	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
@@ -216,9 +309,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing announceStmt: %w", cerr)
 		}
 	}
+	if q.cancelOperationStmt != nil {
+		if cerr := q.cancelOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cancelOperationStmt: %w", cerr)
+		}
+	}
 	if q.cancelTaskStmt != nil {
 		if cerr := q.cancelTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing cancelTaskStmt: %w", cerr)
+		}
+	}
+	if q.cancelTasksStmt != nil {
+		if cerr := q.cancelTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cancelTasksStmt: %w", cerr)
 		}
 	}
 	if q.completeTaskStmt != nil {
@@ -236,6 +339,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
 		}
 	}
+	if q.countTypesStmt != nil {
+		if cerr := q.countTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
+		}
+	}
 	if q.deleteScheduleStmt != nil {
 		if cerr := q.deleteScheduleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteScheduleStmt: %w", cerr)
@@ -246,6 +354,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteTaskStmt: %w", cerr)
 		}
 	}
+	if q.deleteTasksStmt != nil {
+		if cerr := q.deleteTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteTasksStmt: %w", cerr)
+		}
+	}
 	if q.deleteWorkerStmt != nil {
 		if cerr := q.deleteWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
@@ -254,6 +367,11 @@ func (q *Queries) Close() error {
 	if q.describeSessionStmt != nil {
 		if cerr := q.describeSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing describeSessionStmt: %w", cerr)
+		}
+	}
+	if q.dropProposalsStmt != nil {
+		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
 		}
 	}
 	if q.endTicksStmt != nil {
@@ -281,9 +399,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing failTaskStmt: %w", cerr)
 		}
 	}
+	if q.findTasksStmt != nil {
+		if cerr := q.findTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
+		}
+	}
+	if q.forgetAnswerStmt != nil {
+		if cerr := q.forgetAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing forgetAnswerStmt: %w", cerr)
+		}
+	}
+	if q.getAnswerStmt != nil {
+		if cerr := q.getAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
+		}
+	}
 	if q.getLaneStmt != nil {
 		if cerr := q.getLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
+		}
+	}
+	if q.getOperationStmt != nil {
+		if cerr := q.getOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getOperationStmt: %w", cerr)
 		}
 	}
 	if q.getScheduleStmt != nil {
@@ -321,6 +459,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertLaneStmt: %w", cerr)
 		}
 	}
+	if q.insertLanesBesideStmt != nil {
+		if cerr := q.insertLanesBesideStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertLanesBesideStmt: %w", cerr)
+		}
+	}
 	if q.insertLogStmt != nil {
 		if cerr := q.insertLogStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertLogStmt: %w", cerr)
@@ -339,6 +482,11 @@ func (q *Queries) Close() error {
 	if q.insertTickStmt != nil {
 		if cerr := q.insertTickStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertTickStmt: %w", cerr)
+		}
+	}
+	if q.keepAnswerStmt != nil {
+		if cerr := q.keepAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing keepAnswerStmt: %w", cerr)
 		}
 	}
 	if q.listAttemptsStmt != nil {
@@ -361,9 +509,24 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
 		}
 	}
+	if q.listMatchingStmt != nil {
+		if cerr := q.listMatchingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listMatchingStmt: %w", cerr)
+		}
+	}
+	if q.listOperationsStmt != nil {
+		if cerr := q.listOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listOperationsStmt: %w", cerr)
+		}
+	}
 	if q.listRecentFailuresStmt != nil {
 		if cerr := q.listRecentFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
+		}
+	}
+	if q.listRunningOperationsStmt != nil {
+		if cerr := q.listRunningOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRunningOperationsStmt: %w", cerr)
 		}
 	}
 	if q.listSchedulesStmt != nil {
@@ -379,6 +542,11 @@ func (q *Queries) Close() error {
 	if q.listTaskPerformanceStmt != nil {
 		if cerr := q.listTaskPerformanceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listTaskPerformanceStmt: %w", cerr)
+		}
+	}
+	if q.listTaskWritersStmt != nil {
+		if cerr := q.listTaskWritersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listTaskWritersStmt: %w", cerr)
 		}
 	}
 	if q.listTasksStmt != nil {
@@ -401,6 +569,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listTypeSummaryStmt: %w", cerr)
 		}
 	}
+	if q.listTypesStmt != nil {
+		if cerr := q.listTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listTypesStmt: %w", cerr)
+		}
+	}
 	if q.listWorkerStatusStmt != nil {
 		if cerr := q.listWorkerStatusStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listWorkerStatusStmt: %w", cerr)
@@ -419,6 +592,11 @@ func (q *Queries) Close() error {
 	if q.lockScheduleStmt != nil {
 		if cerr := q.lockScheduleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lockScheduleStmt: %w", cerr)
+		}
+	}
+	if q.lockTasksStmt != nil {
+		if cerr := q.lockTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockTasksStmt: %w", cerr)
 		}
 	}
 	if q.newestTaskAtStmt != nil {
@@ -451,9 +629,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing oldestQueuedAtStmt: %w", cerr)
 		}
 	}
+	if q.pauseTypeStmt != nil {
+		if cerr := q.pauseTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing pauseTypeStmt: %w", cerr)
+		}
+	}
 	if q.promoteDueStmt != nil {
 		if cerr := q.promoteDueStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing promoteDueStmt: %w", cerr)
+		}
+	}
+	if q.proposeOperationStmt != nil {
+		if cerr := q.proposeOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing proposeOperationStmt: %w", cerr)
+		}
+	}
+	if q.purgeAnswersStmt != nil {
+		if cerr := q.purgeAnswersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeAnswersStmt: %w", cerr)
+		}
+	}
+	if q.putTypeStmt != nil {
+		if cerr := q.putTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putTypeStmt: %w", cerr)
+		}
+	}
+	if q.raiseRulesStmt != nil {
+		if cerr := q.raiseRulesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing raiseRulesStmt: %w", cerr)
 		}
 	}
 	if q.readClockStmt != nil {
@@ -476,14 +679,59 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing requeueTaskStmt: %w", cerr)
 		}
 	}
+	if q.requeueTasksStmt != nil {
+		if cerr := q.requeueTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing requeueTasksStmt: %w", cerr)
+		}
+	}
+	if q.reserveAnswerStmt != nil {
+		if cerr := q.reserveAnswerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing reserveAnswerStmt: %w", cerr)
+		}
+	}
 	if q.retryTaskStmt != nil {
 		if cerr := q.retryTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing retryTaskStmt: %w", cerr)
 		}
 	}
+	if q.setPrioritiesStmt != nil {
+		if cerr := q.setPrioritiesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setPrioritiesStmt: %w", cerr)
+		}
+	}
+	if q.setPriorityStmt != nil {
+		if cerr := q.setPriorityStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setPriorityStmt: %w", cerr)
+		}
+	}
+	if q.startOperationStmt != nil {
+		if cerr := q.startOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing startOperationStmt: %w", cerr)
+		}
+	}
 	if q.startTaskStmt != nil {
 		if cerr := q.startTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing startTaskStmt: %w", cerr)
+		}
+	}
+	if q.stepOperationStmt != nil {
+		if cerr := q.stepOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing stepOperationStmt: %w", cerr)
+		}
+	}
+	if q.takeOperationStmt != nil {
+		if cerr := q.takeOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing takeOperationStmt: %w", cerr)
+		}
+	}
+	if q.taskIDAboveStmt != nil {
+		if cerr := q.taskIDAboveStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing taskIDAboveStmt: %w", cerr)
+		}
+	}
+	if q.taskIDBelowStmt != nil {
+		if cerr := q.taskIDBelowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing taskIDBelowStmt: %w", cerr)
 		}
 	}
 	if q.touchWorkerStmt != nil {
@@ -538,131 +786,193 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 }
 
 type Queries struct {
-	db                       DBTX
-	tx                       *sql.Tx
-	advanceScheduleStmt      *sql.Stmt
-	announceStmt             *sql.Stmt
-	cancelTaskStmt           *sql.Stmt
-	completeTaskStmt         *sql.Stmt
-	countListenersStmt       *sql.Stmt
-	countTasksStmt           *sql.Stmt
-	deleteScheduleStmt       *sql.Stmt
-	deleteTaskStmt           *sql.Stmt
-	deleteWorkerStmt         *sql.Stmt
-	describeSessionStmt      *sql.Stmt
-	endTicksStmt             *sql.Stmt
-	expireTasksStmt          *sql.Stmt
-	extendLeaseStmt          *sql.Stmt
-	failExpiredLeasesStmt    *sql.Stmt
-	failTaskStmt             *sql.Stmt
-	getLaneStmt              *sql.Stmt
-	getScheduleStmt          *sql.Stmt
-	getTaskStmt              *sql.Stmt
-	getTaskByKeyStmt         *sql.Stmt
-	getTickStmt              *sql.Stmt
-	getWorkerStmt            *sql.Stmt
-	holdsLeaseStmt           *sql.Stmt
-	insertLaneStmt           *sql.Stmt
-	insertLogStmt            *sql.Stmt
-	insertScheduleStmt       *sql.Stmt
-	insertTaskStmt           *sql.Stmt
-	insertTickStmt           *sql.Stmt
-	listAttemptsStmt         *sql.Stmt
-	listDueSchedulesStmt     *sql.Stmt
-	listLiveTicksStmt        *sql.Stmt
-	listLogsStmt             *sql.Stmt
-	listRecentFailuresStmt   *sql.Stmt
-	listSchedulesStmt        *sql.Stmt
-	listStatusSummaryStmt    *sql.Stmt
-	listTaskPerformanceStmt  *sql.Stmt
-	listTasksStmt            *sql.Stmt
-	listTasksByStatusStmt    *sql.Stmt
-	listTasksByTypeStmt      *sql.Stmt
-	listTypeSummaryStmt      *sql.Stmt
-	listWorkerStatusStmt     *sql.Stmt
-	listWorkersStmt          *sql.Stmt
-	listenStmt               *sql.Stmt
-	lockScheduleStmt         *sql.Stmt
-	newestTaskAtStmt         *sql.Stmt
-	nextDeadlineStmt         *sql.Stmt
-	nextLeaseEndStmt         *sql.Stmt
-	nextRunAfterStmt         *sql.Stmt
-	nextTickStmt             *sql.Stmt
-	oldestQueuedAtStmt       *sql.Stmt
-	promoteDueStmt           *sql.Stmt
-	readClockStmt            *sql.Stmt
-	releaseTaskStmt          *sql.Stmt
-	requeueExpiredLeasesStmt *sql.Stmt
-	requeueTaskStmt          *sql.Stmt
-	retryTaskStmt            *sql.Stmt
-	startTaskStmt            *sql.Stmt
-	touchWorkerStmt          *sql.Stmt
-	updateScheduleStmt       *sql.Stmt
-	upsertWorkerStmt         *sql.Stmt
+	db                        DBTX
+	tx                        *sql.Tx
+	advanceScheduleStmt       *sql.Stmt
+	announceStmt              *sql.Stmt
+	cancelOperationStmt       *sql.Stmt
+	cancelTaskStmt            *sql.Stmt
+	cancelTasksStmt           *sql.Stmt
+	completeTaskStmt          *sql.Stmt
+	countListenersStmt        *sql.Stmt
+	countTasksStmt            *sql.Stmt
+	countTypesStmt            *sql.Stmt
+	deleteScheduleStmt        *sql.Stmt
+	deleteTaskStmt            *sql.Stmt
+	deleteTasksStmt           *sql.Stmt
+	deleteWorkerStmt          *sql.Stmt
+	describeSessionStmt       *sql.Stmt
+	dropProposalsStmt         *sql.Stmt
+	endTicksStmt              *sql.Stmt
+	expireTasksStmt           *sql.Stmt
+	extendLeaseStmt           *sql.Stmt
+	failExpiredLeasesStmt     *sql.Stmt
+	failTaskStmt              *sql.Stmt
+	findTasksStmt             *sql.Stmt
+	forgetAnswerStmt          *sql.Stmt
+	getAnswerStmt             *sql.Stmt
+	getLaneStmt               *sql.Stmt
+	getOperationStmt          *sql.Stmt
+	getScheduleStmt           *sql.Stmt
+	getTaskStmt               *sql.Stmt
+	getTaskByKeyStmt          *sql.Stmt
+	getTickStmt               *sql.Stmt
+	getWorkerStmt             *sql.Stmt
+	holdsLeaseStmt            *sql.Stmt
+	insertLaneStmt            *sql.Stmt
+	insertLanesBesideStmt     *sql.Stmt
+	insertLogStmt             *sql.Stmt
+	insertScheduleStmt        *sql.Stmt
+	insertTaskStmt            *sql.Stmt
+	insertTickStmt            *sql.Stmt
+	keepAnswerStmt            *sql.Stmt
+	listAttemptsStmt          *sql.Stmt
+	listDueSchedulesStmt      *sql.Stmt
+	listLiveTicksStmt         *sql.Stmt
+	listLogsStmt              *sql.Stmt
+	listMatchingStmt          *sql.Stmt
+	listOperationsStmt        *sql.Stmt
+	listRecentFailuresStmt    *sql.Stmt
+	listRunningOperationsStmt *sql.Stmt
+	listSchedulesStmt         *sql.Stmt
+	listStatusSummaryStmt     *sql.Stmt
+	listTaskPerformanceStmt   *sql.Stmt
+	listTaskWritersStmt       *sql.Stmt
+	listTasksStmt             *sql.Stmt
+	listTasksByStatusStmt     *sql.Stmt
+	listTasksByTypeStmt       *sql.Stmt
+	listTypeSummaryStmt       *sql.Stmt
+	listTypesStmt             *sql.Stmt
+	listWorkerStatusStmt      *sql.Stmt
+	listWorkersStmt           *sql.Stmt
+	listenStmt                *sql.Stmt
+	lockScheduleStmt          *sql.Stmt
+	lockTasksStmt             *sql.Stmt
+	newestTaskAtStmt          *sql.Stmt
+	nextDeadlineStmt          *sql.Stmt
+	nextLeaseEndStmt          *sql.Stmt
+	nextRunAfterStmt          *sql.Stmt
+	nextTickStmt              *sql.Stmt
+	oldestQueuedAtStmt        *sql.Stmt
+	pauseTypeStmt             *sql.Stmt
+	promoteDueStmt            *sql.Stmt
+	proposeOperationStmt      *sql.Stmt
+	purgeAnswersStmt          *sql.Stmt
+	putTypeStmt               *sql.Stmt
+	raiseRulesStmt            *sql.Stmt
+	readClockStmt             *sql.Stmt
+	releaseTaskStmt           *sql.Stmt
+	requeueExpiredLeasesStmt  *sql.Stmt
+	requeueTaskStmt           *sql.Stmt
+	requeueTasksStmt          *sql.Stmt
+	reserveAnswerStmt         *sql.Stmt
+	retryTaskStmt             *sql.Stmt
+	setPrioritiesStmt         *sql.Stmt
+	setPriorityStmt           *sql.Stmt
+	startOperationStmt        *sql.Stmt
+	startTaskStmt             *sql.Stmt
+	stepOperationStmt         *sql.Stmt
+	takeOperationStmt         *sql.Stmt
+	taskIDAboveStmt           *sql.Stmt
+	taskIDBelowStmt           *sql.Stmt
+	touchWorkerStmt           *sql.Stmt
+	updateScheduleStmt        *sql.Stmt
+	upsertWorkerStmt          *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
-		db:                       tx,
-		tx:                       tx,
-		advanceScheduleStmt:      q.advanceScheduleStmt,
-		announceStmt:             q.announceStmt,
-		cancelTaskStmt:           q.cancelTaskStmt,
-		completeTaskStmt:         q.completeTaskStmt,
-		countListenersStmt:       q.countListenersStmt,
-		countTasksStmt:           q.countTasksStmt,
-		deleteScheduleStmt:       q.deleteScheduleStmt,
-		deleteTaskStmt:           q.deleteTaskStmt,
-		deleteWorkerStmt:         q.deleteWorkerStmt,
-		describeSessionStmt:      q.describeSessionStmt,
-		endTicksStmt:             q.endTicksStmt,
-		expireTasksStmt:          q.expireTasksStmt,
-		extendLeaseStmt:          q.extendLeaseStmt,
-		failExpiredLeasesStmt:    q.failExpiredLeasesStmt,
-		failTaskStmt:             q.failTaskStmt,
-		getLaneStmt:              q.getLaneStmt,
-		getScheduleStmt:          q.getScheduleStmt,
-		getTaskStmt:              q.getTaskStmt,
-		getTaskByKeyStmt:         q.getTaskByKeyStmt,
-		getTickStmt:              q.getTickStmt,
-		getWorkerStmt:            q.getWorkerStmt,
-		holdsLeaseStmt:           q.holdsLeaseStmt,
-		insertLaneStmt:           q.insertLaneStmt,
-		insertLogStmt:            q.insertLogStmt,
-		insertScheduleStmt:       q.insertScheduleStmt,
-		insertTaskStmt:           q.insertTaskStmt,
-		insertTickStmt:           q.insertTickStmt,
-		listAttemptsStmt:         q.listAttemptsStmt,
-		listDueSchedulesStmt:     q.listDueSchedulesStmt,
-		listLiveTicksStmt:        q.listLiveTicksStmt,
-		listLogsStmt:             q.listLogsStmt,
-		listRecentFailuresStmt:   q.listRecentFailuresStmt,
-		listSchedulesStmt:        q.listSchedulesStmt,
-		listStatusSummaryStmt:    q.listStatusSummaryStmt,
-		listTaskPerformanceStmt:  q.listTaskPerformanceStmt,
-		listTasksStmt:            q.listTasksStmt,
-		listTasksByStatusStmt:    q.listTasksByStatusStmt,
-		listTasksByTypeStmt:      q.listTasksByTypeStmt,
-		listTypeSummaryStmt:      q.listTypeSummaryStmt,
-		listWorkerStatusStmt:     q.listWorkerStatusStmt,
-		listWorkersStmt:          q.listWorkersStmt,
-		listenStmt:               q.listenStmt,
-		lockScheduleStmt:         q.lockScheduleStmt,
-		newestTaskAtStmt:         q.newestTaskAtStmt,
-		nextDeadlineStmt:         q.nextDeadlineStmt,
-		nextLeaseEndStmt:         q.nextLeaseEndStmt,
-		nextRunAfterStmt:         q.nextRunAfterStmt,
-		nextTickStmt:             q.nextTickStmt,
-		oldestQueuedAtStmt:       q.oldestQueuedAtStmt,
-		promoteDueStmt:           q.promoteDueStmt,
-		readClockStmt:            q.readClockStmt,
-		releaseTaskStmt:          q.releaseTaskStmt,
-		requeueExpiredLeasesStmt: q.requeueExpiredLeasesStmt,
-		requeueTaskStmt:          q.requeueTaskStmt,
-		retryTaskStmt:            q.retryTaskStmt,
-		startTaskStmt:            q.startTaskStmt,
-		touchWorkerStmt:          q.touchWorkerStmt,
-		updateScheduleStmt:       q.updateScheduleStmt,
-		upsertWorkerStmt:         q.upsertWorkerStmt,
+		db:                        tx,
+		tx:                        tx,
+		advanceScheduleStmt:       q.advanceScheduleStmt,
+		announceStmt:              q.announceStmt,
+		cancelOperationStmt:       q.cancelOperationStmt,
+		cancelTaskStmt:            q.cancelTaskStmt,
+		cancelTasksStmt:           q.cancelTasksStmt,
+		completeTaskStmt:          q.completeTaskStmt,
+		countListenersStmt:        q.countListenersStmt,
+		countTasksStmt:            q.countTasksStmt,
+		countTypesStmt:            q.countTypesStmt,
+		deleteScheduleStmt:        q.deleteScheduleStmt,
+		deleteTaskStmt:            q.deleteTaskStmt,
+		deleteTasksStmt:           q.deleteTasksStmt,
+		deleteWorkerStmt:          q.deleteWorkerStmt,
+		describeSessionStmt:       q.describeSessionStmt,
+		dropProposalsStmt:         q.dropProposalsStmt,
+		endTicksStmt:              q.endTicksStmt,
+		expireTasksStmt:           q.expireTasksStmt,
+		extendLeaseStmt:           q.extendLeaseStmt,
+		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
+		failTaskStmt:              q.failTaskStmt,
+		findTasksStmt:             q.findTasksStmt,
+		forgetAnswerStmt:          q.forgetAnswerStmt,
+		getAnswerStmt:             q.getAnswerStmt,
+		getLaneStmt:               q.getLaneStmt,
+		getOperationStmt:          q.getOperationStmt,
+		getScheduleStmt:           q.getScheduleStmt,
+		getTaskStmt:               q.getTaskStmt,
+		getTaskByKeyStmt:          q.getTaskByKeyStmt,
+		getTickStmt:               q.getTickStmt,
+		getWorkerStmt:             q.getWorkerStmt,
+		holdsLeaseStmt:            q.holdsLeaseStmt,
+		insertLaneStmt:            q.insertLaneStmt,
+		insertLanesBesideStmt:     q.insertLanesBesideStmt,
+		insertLogStmt:             q.insertLogStmt,
+		insertScheduleStmt:        q.insertScheduleStmt,
+		insertTaskStmt:            q.insertTaskStmt,
+		insertTickStmt:            q.insertTickStmt,
+		keepAnswerStmt:            q.keepAnswerStmt,
+		listAttemptsStmt:          q.listAttemptsStmt,
+		listDueSchedulesStmt:      q.listDueSchedulesStmt,
+		listLiveTicksStmt:         q.listLiveTicksStmt,
+		listLogsStmt:              q.listLogsStmt,
+		listMatchingStmt:          q.listMatchingStmt,
+		listOperationsStmt:        q.listOperationsStmt,
+		listRecentFailuresStmt:    q.listRecentFailuresStmt,
+		listRunningOperationsStmt: q.listRunningOperationsStmt,
+		listSchedulesStmt:         q.listSchedulesStmt,
+		listStatusSummaryStmt:     q.listStatusSummaryStmt,
+		listTaskPerformanceStmt:   q.listTaskPerformanceStmt,
+		listTaskWritersStmt:       q.listTaskWritersStmt,
+		listTasksStmt:             q.listTasksStmt,
+		listTasksByStatusStmt:     q.listTasksByStatusStmt,
+		listTasksByTypeStmt:       q.listTasksByTypeStmt,
+		listTypeSummaryStmt:       q.listTypeSummaryStmt,
+		listTypesStmt:             q.listTypesStmt,
+		listWorkerStatusStmt:      q.listWorkerStatusStmt,
+		listWorkersStmt:           q.listWorkersStmt,
+		listenStmt:                q.listenStmt,
+		lockScheduleStmt:          q.lockScheduleStmt,
+		lockTasksStmt:             q.lockTasksStmt,
+		newestTaskAtStmt:          q.newestTaskAtStmt,
+		nextDeadlineStmt:          q.nextDeadlineStmt,
+		nextLeaseEndStmt:          q.nextLeaseEndStmt,
+		nextRunAfterStmt:          q.nextRunAfterStmt,
+		nextTickStmt:              q.nextTickStmt,
+		oldestQueuedAtStmt:        q.oldestQueuedAtStmt,
+		pauseTypeStmt:             q.pauseTypeStmt,
+		promoteDueStmt:            q.promoteDueStmt,
+		proposeOperationStmt:      q.proposeOperationStmt,
+		purgeAnswersStmt:          q.purgeAnswersStmt,
+		putTypeStmt:               q.putTypeStmt,
+		raiseRulesStmt:            q.raiseRulesStmt,
+		readClockStmt:             q.readClockStmt,
+		releaseTaskStmt:           q.releaseTaskStmt,
+		requeueExpiredLeasesStmt:  q.requeueExpiredLeasesStmt,
+		requeueTaskStmt:           q.requeueTaskStmt,
+		requeueTasksStmt:          q.requeueTasksStmt,
+		reserveAnswerStmt:         q.reserveAnswerStmt,
+		retryTaskStmt:             q.retryTaskStmt,
+		setPrioritiesStmt:         q.setPrioritiesStmt,
+		setPriorityStmt:           q.setPriorityStmt,
+		startOperationStmt:        q.startOperationStmt,
+		startTaskStmt:             q.startTaskStmt,
+		stepOperationStmt:         q.stepOperationStmt,
+		takeOperationStmt:         q.takeOperationStmt,
+		taskIDAboveStmt:           q.taskIDAboveStmt,
+		taskIDBelowStmt:           q.taskIDBelowStmt,
+		touchWorkerStmt:           q.touchWorkerStmt,
+		updateScheduleStmt:        q.updateScheduleStmt,
+		upsertWorkerStmt:          q.upsertWorkerStmt,
 	}
 }

@@ -10,6 +10,18 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+type Answer struct {
+	RequestKey   string
+	Fingerprint  string
+	Owner        string
+	StatusCode   *int
+	MediaType    *string
+	Body         *string
+	CreatedAtUTC time.Time
+	HeldUntilUTC time.Time
+	ExpiresAtUTC time.Time
+}
+
 type Attempt struct {
 	TaskID        int64
 	Fence         int64
@@ -46,6 +58,28 @@ type Log struct {
 	Level   task.Level
 	Message string
 	Details *task.JSON
+}
+
+type Operation struct {
+	ID             int64
+	Action         task.Action
+	Filter         string
+	Priority       *int
+	Status         task.OperationStatus
+	Matched        int64
+	Changed        int64
+	Skipped        int64
+	Failed         int64
+	DoneID         int64
+	UpperID        int64
+	ConfirmHash    string
+	ExpiresAtUTC   time.Time
+	Runner         *string
+	RunnerUntilUTC *time.Time
+	ErrorMessage   *string
+	CreatedAtUTC   time.Time
+	UpdatedAtUTC   time.Time
+	FinishedAtUTC  *time.Time
 }
 
 type Schedule struct {
@@ -106,6 +140,23 @@ type Task struct {
 	IdempotencyKey       *string
 	CreatedAtUTC         time.Time
 	UpdatedAtUTC         time.Time
+}
+
+type Type struct {
+	Type            string
+	Paused          bool
+	MaxConcurrency  *int
+	MaxAttempts     *int
+	RetryPolicy     *task.JSON
+	TimeoutSeconds  *float64
+	MaxPayloadBytes *int
+	PayloadSchema   *task.JSON
+	UpdatedAtUTC    *time.Time
+}
+
+type TypeRule struct {
+	One     bool
+	Version int64
 }
 
 type VQueueStatusSummary struct {

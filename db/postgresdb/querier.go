@@ -14,16 +14,23 @@ type Querier interface {
 	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
+	CancelOperation(ctx context.Context, arg CancelOperationParams) (Operation, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
+	CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
+	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
+	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
+	DeleteTasks(ctx context.Context, ids string) ([]int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
+	// DropProposals removes dry runs that nobody can confirm any more.
+	DropProposals(ctx context.Context, now time.Time) error
 	// EndTicks notes which tasks of a schedule have ended.
 	EndTicks(ctx context.Context, schedule string) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
@@ -32,7 +39,14 @@ type Querier interface {
 	// FailExpiredLeases ends those that have none left.
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
+	// What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
+	// ids in a range that the caller bounds, so that they take a bounded time.
+	// FindTasks returns ids, ascending.
+	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
+	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
+	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetSchedule(ctx context.Context, name string) (Schedule, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
 	GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error)
@@ -42,12 +56,15 @@ type Querier interface {
 	// HoldsLease keeps the lease as it is until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
+	// InsertLanesBeside makes those lanes that tasks change into with their priority.
+	InsertLanesBeside(ctx context.Context, arg InsertLanesBesideParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
 	// InsertSchedule returns no row when there is one of this name.
 	InsertSchedule(ctx context.Context, arg InsertScheduleParams) (Schedule, error)
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
 	InsertTick(ctx context.Context, arg InsertTickParams) error
+	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
@@ -56,10 +73,16 @@ type Querier interface {
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
+	// ListMatching returns tasks, newest first.
+	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
+	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
+	// ListTaskWriters returns the transactions under way that may change tasks. A statement has its lock on the table before it looks at any row.
+	ListTaskWriters(ctx context.Context) ([]string, error)
 	// ListTasks returns tasks newest first, from below the id given.
 	ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, error)
 	// ListTasksByStatus returns tasks newest first, from below the id given.
@@ -69,18 +92,30 @@ type Querier interface {
 	// Leases are read all: there are as many as workers are busy. Of those an empty type stands for every type.
 	ListTasksByType(ctx context.Context, arg ListTasksByTypeParams) ([]Task, error)
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
+	// ListTypes returns the rules of one type, of all types for an empty name.
+	ListTypes(ctx context.Context, type_ string) ([]Type, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	Listen(ctx context.Context) error
 	// LockSchedule returns no row when the schedule is not of this version any more; else nobody changes it before the end of the transaction.
 	LockSchedule(ctx context.Context, arg LockScheduleParams) (int64, error)
+	// The steps of operations, a set of tasks at once. The rows are locked by LockTasks first, and what is asked of them is looked at again.
+	// LockTasks returns what a filter may ask about. Claims skip rows that are locked.
+	LockTasks(ctx context.Context, ids string) ([]LockTasksRow, error)
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	NextTick(ctx context.Context) (*time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
+	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
+	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
+	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
+	// PutType sets the rules of a type, but for whether it is paused.
+	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
+	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
+	RaiseRules(ctx context.Context) error
 	// ReadClock returns the clock of the database in microseconds since 1970.
 	ReadClock(ctx context.Context) (int64, error)
 	ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task, error)
@@ -88,11 +123,29 @@ type Querier interface {
 	RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLeasesParams) ([]Task, error)
 	// RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
+	// RequeueTasks is RequeueTask for many; a trigger writes the log.
+	RequeueTasks(ctx context.Context, arg RequeueTasksParams) ([]int64, error)
+	// ReserveAnswer takes a key that is free: unknown, past its lifetime, or held by a request that has not answered in its time and was the same. The
+	// owner may ask twice. No row: somebody else has it.
+	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	// SetPriorities leaves tasks that have the priority.
+	SetPriorities(ctx context.Context, arg SetPrioritiesParams) ([]SetPrioritiesRow, error)
+	// SetPriority moves a queued task into another lane, which has the priority given.
+	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
+	// StartOperation begins what the token was given for, up to the last task there is.
+	StartOperation(ctx context.Context, arg StartOperationParams) (Operation, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
 	// IS TRUE keeps the index of the leases out of it. Where statistics say that next to no task is processing, which a sample of millions often does,
 	// it looks as good as the primary key, and then every lease and what is left of old ones is read.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
+	StepOperation(ctx context.Context, arg StepOperationParams) (Operation, error)
+	// TakeOperation keeps others from working on it.
+	TakeOperation(ctx context.Context, arg TakeOperationParams) (Operation, error)
+	// TaskIDAbove returns the next id there is; 0: none.
+	TaskIDAbove(ctx context.Context, after int64) (int64, error)
+	// TaskIDBelow returns the next id there is downwards; 0: none.
+	TaskIDBelow(ctx context.Context, before int64) (int64, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
 	// UpdateSchedule returns no row when the schedule is not of this version any more.

@@ -18,11 +18,12 @@ WITH picked AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT l.n FOR UPDATE SKIP LOCKED) AS h
-    LIMIT CAST($4 AS bigint)
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
+    LIMIT CAST($5 AS bigint)
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST($5 AS text[]) AS secrets, CAST($6 AS text[]) AS workers, CAST($7 AS timestamptz[]) AS lease_untils
+    SELECT CAST($6 AS text[]) AS secrets, CAST($7 AS text[]) AS workers, CAST($8 AS timestamptz[]) AS lease_untils
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
@@ -37,6 +38,7 @@ type ClaimInOrderParams struct {
 	Now         time.Time
 	Lanes       []int64
 	Most        []int64
+	Version     int64
 	Max         int64
 	Secrets     []string
 	Workers     []string
@@ -48,6 +50,7 @@ type ClaimInOrderParams struct {
 // task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
 // FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
 // that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
+// Nothing is taken unless @version is that of the rules by which the lanes were chosen: what a claim sees of them and of the tasks is of one instant.
 // ClaimInOrder takes up to @max tasks that nobody else holds: the oldest of each lane, as many as @most has in its place, lane after lane in the order given. It looks at no
 // more lanes and tasks than it needs.
 func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]Task, error) {
@@ -55,6 +58,7 @@ func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]T
 		arg.Now,
 		arg.Lanes,
 		arg.Most,
+		arg.Version,
 		arg.Max,
 		arg.Secrets,
 		arg.Workers,
@@ -117,16 +121,17 @@ WITH heads AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
                         ORDER BY r.lane_id DESC, r.id DESC LIMIT CAST($3 AS bigint)) AS h
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
     ORDER BY h.id DESC
     LIMIT CAST($3 AS bigint)
 ), picked AS MATERIALIZED (
     SELECT f.id
     FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
-    LIMIT CAST($4 AS bigint)
+    LIMIT CAST($5 AS bigint)
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST($5 AS text[]) AS secrets, CAST($6 AS text[]) AS workers, CAST($7 AS timestamptz[]) AS lease_untils
+    SELECT CAST($6 AS text[]) AS secrets, CAST($7 AS text[]) AS workers, CAST($8 AS timestamptz[]) AS lease_untils
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
@@ -141,6 +146,7 @@ type ClaimNewestParams struct {
 	Now         time.Time
 	Lanes       []int64
 	Width       int64
+	Version     int64
 	Max         int64
 	Secrets     []string
 	Workers     []string
@@ -152,6 +158,7 @@ func (q *Queries) ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Tas
 		arg.Now,
 		arg.Lanes,
 		arg.Width,
+		arg.Version,
 		arg.Max,
 		arg.Secrets,
 		arg.Workers,
@@ -215,16 +222,17 @@ WITH heads AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT CAST($3 AS bigint)) AS h
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
     ORDER BY h.id
     LIMIT CAST($3 AS bigint)
 ), picked AS MATERIALIZED (
     SELECT f.id
     FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
-    LIMIT CAST($4 AS bigint)
+    LIMIT CAST($5 AS bigint)
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST($5 AS text[]) AS secrets, CAST($6 AS text[]) AS workers, CAST($7 AS timestamptz[]) AS lease_untils
+    SELECT CAST($6 AS text[]) AS secrets, CAST($7 AS text[]) AS workers, CAST($8 AS timestamptz[]) AS lease_untils
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
@@ -239,6 +247,7 @@ type ClaimOldestParams struct {
 	Now         time.Time
 	Lanes       []int64
 	Width       int64
+	Version     int64
 	Max         int64
 	Secrets     []string
 	Workers     []string
@@ -252,6 +261,7 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 		arg.Now,
 		arg.Lanes,
 		arg.Width,
+		arg.Version,
 		arg.Max,
 		arg.Secrets,
 		arg.Workers,
@@ -307,19 +317,59 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 	return items, nil
 }
 
+const countHeld = `-- name: CountHeld :many
+SELECT l.type, CAST(coalesce(SUM((SELECT SUM(c.processing) FROM lane_counts AS c WHERE c.lane_id = l.id)), 0) AS bigint) AS held
+FROM lanes AS l
+WHERE l.type = ANY (CAST($1 AS text[]))
+GROUP BY l.type
+`
+
+type CountHeldRow struct {
+	Type string
+	Held int64
+}
+
+// CountHeld returns how many tasks of these types are in processing; a type that never had any is left out.
+func (q *Queries) CountHeld(ctx context.Context, types []string) ([]CountHeldRow, error) {
+	rows, err := q.db.Query(ctx, countHeld, types)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountHeldRow{}
+	for rows.Next() {
+		var i CountHeldRow
+		if err := rows.Scan(&i.Type, &i.Held); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const countReady = `-- name: CountReady :many
-SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready
+SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version
 FROM lane_counts AS c
 GROUP BY c.lane_id
 HAVING SUM(c.ready) > 0
+UNION ALL
+SELECT 0, 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
+UNION ALL
+SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one
 `
 
 type CountReadyRow struct {
-	LaneID int64
-	Ready  int64
+	LaneID  int64
+	Ready   int64
+	Type    string
+	Most    int64
+	Version int64
 }
 
-// CountReady returns how many tasks the lanes have to claim, of those that have any.
+// CountReady is ListLanesWithWork with the number of tasks that each lane has to claim.
 func (q *Queries) CountReady(ctx context.Context) ([]CountReadyRow, error) {
 	rows, err := q.db.Query(ctx, countReady)
 	if err != nil {
@@ -329,7 +379,13 @@ func (q *Queries) CountReady(ctx context.Context) ([]CountReadyRow, error) {
 	items := []CountReadyRow{}
 	for rows.Next() {
 		var i CountReadyRow
-		if err := rows.Scan(&i.LaneID, &i.Ready); err != nil {
+		if err := rows.Scan(
+			&i.LaneID,
+			&i.Ready,
+			&i.Type,
+			&i.Most,
+			&i.Version,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -377,23 +433,74 @@ WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready AND r.lane_id > h.lane_id ORDER BY r.lane_id, r.id LIMIT 1)
     FROM heads AS h WHERE h.lane_id IS NOT NULL
 )
-SELECT CAST(h.lane_id AS bigint) AS lane_id FROM heads AS h WHERE h.lane_id IS NOT NULL
+SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version FROM heads AS h WHERE h.lane_id IS NOT NULL
+UNION ALL
+SELECT 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
+UNION ALL
+SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one
 `
 
-// ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
-func (q *Queries) ListLanesWithWork(ctx context.Context) ([]int64, error) {
+type ListLanesWithWorkRow struct {
+	LaneID  int64
+	Type    string
+	Most    int64
+	Version int64
+}
+
+// ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index. Further rows have the types that are
+// closed to claims or limited, with how many tasks of each may be held, and one has the version of these rules.
+func (q *Queries) ListLanesWithWork(ctx context.Context) ([]ListLanesWithWorkRow, error) {
 	rows, err := q.db.Query(ctx, listLanesWithWork)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []int64{}
+	items := []ListLanesWithWorkRow{}
 	for rows.Next() {
-		var lane_id int64
-		if err := rows.Scan(&lane_id); err != nil {
+		var i ListLanesWithWorkRow
+		if err := rows.Scan(
+			&i.LaneID,
+			&i.Type,
+			&i.Most,
+			&i.Version,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, lane_id)
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockLimits = `-- name: LockLimits :many
+SELECT h.type, h.most
+FROM (SELECT unnest(CAST($1 AS text[])) AS type) AS l
+CROSS JOIN LATERAL (SELECT t.type, CAST(CASE WHEN t.paused THEN 0 ELSE coalesce(t.max_concurrency, 2147483647) END AS bigint) AS most
+                    FROM task_types AS t WHERE t.type = l.type FOR NO KEY UPDATE) AS h
+`
+
+type LockLimitsRow struct {
+	Type string
+	Most int64
+}
+
+// LockLimits lets no other claim take tasks of these types before this transaction has ended. They must be sorted: transactions then wait for each other
+// in one order. What is counted next, in a statement of its own, is then exact, but for leases that end meanwhile.
+func (q *Queries) LockLimits(ctx context.Context, types []string) ([]LockLimitsRow, error) {
+	rows, err := q.db.Query(ctx, lockLimits, types)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockLimitsRow{}
+	for rows.Next() {
+		var i LockLimitsRow
+		if err := rows.Scan(&i.Type, &i.Most); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -15,13 +15,18 @@ type Querier interface {
 	AddLaneCounts(ctx context.Context, arg AddLaneCountsParams) error
 	// AdvanceSchedule returns no row when the schedule is not of this version any more.
 	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
+	CancelOperation(ctx context.Context, arg CancelOperationParams) (Operation, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	ClaimTask(ctx context.Context, arg ClaimTaskParams) (int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
+	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
+	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
+	// DropProposals removes dry runs that nobody can confirm any more.
+	DropProposals(ctx context.Context, now time.Time) error
 	// EndTicks notes which tasks of a schedule have ended.
 	EndTicks(ctx context.Context, schedule string) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
@@ -30,7 +35,14 @@ type Querier interface {
 	// FailExpiredLeases ends those that have none left.
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
+	// What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
+	// ids in a range that the caller bounds, so that they take a bounded time.
+	// FindTasks returns ids, ascending.
+	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
+	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
+	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetSchedule(ctx context.Context, name string) (Schedule, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
 	GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error)
@@ -49,6 +61,7 @@ type Querier interface {
 	// InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
 	InsertTask(ctx context.Context, arg InsertTaskParams) error
 	InsertTick(ctx context.Context, arg InsertTickParams) error
+	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// KeepAttempt writes the attempt that is about to end into the history. No row: this is not its live lease.
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
@@ -64,18 +77,22 @@ type Querier interface {
 	// ListGuards returns the statements that put the triggers which refuse what must not happen to a task on a connection of their own. There they
 	// undo the whole transaction, for which SQLite has to keep nothing.
 	ListGuards(ctx context.Context) ([]interface{}, error)
-	// ListLanes returns all lanes with the number of tasks that can be claimed.
+	// ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
+	// ListMatching returns tasks, newest first.
+	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
 	// ListNewestReady returns the last ready tasks of a lane below the id given, newest first.
 	ListNewestReady(ctx context.Context, arg ListNewestReadyParams) ([]Task, error)
 	// ListOldestReady returns the first ready tasks of a lane above the id given, oldest first.
 	ListOldestReady(ctx context.Context, arg ListOldestReadyParams) ([]Task, error)
+	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListPastDeadline(ctx context.Context, arg ListPastDeadlineParams) ([]Task, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
@@ -86,6 +103,8 @@ type Querier interface {
 	// next older one of the same state, and lane or type, comes in. Leases are read all: there are as many as workers are busy.
 	ListTasksByStatus(ctx context.Context, arg ListTasksByStatusParams) ([]Task, error)
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
+	// ListTypes returns the rules of one type, of all types for an empty name.
+	ListTypes(ctx context.Context, type_ string) ([]Type, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	// LockSchedule returns no row when the schedule is not of this version any more; else nobody changes it before the end of the transaction.
@@ -96,7 +115,14 @@ type Querier interface {
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	NextTick(ctx context.Context) (*time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
+	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
+	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
+	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
+	// PutType sets the rules of a type, but for whether it is paused.
+	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
+	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
+	RaiseRules(ctx context.Context) error
 	// ReadClock returns the clock of the database in microseconds since 1970.
 	ReadClock(ctx context.Context) (int64, error)
 	ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task, error)
@@ -104,9 +130,23 @@ type Querier interface {
 	RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLeasesParams) ([]Task, error)
 	// RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
 	RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task, error)
+	// ReserveAnswer takes a key that is free: unknown, past its lifetime, or held by a request that has not answered in its time and was the same. The
+	// owner may ask twice. No row: somebody else has it.
+	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	// SetPriority moves a queued task into another lane, which has the priority given.
+	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
+	// StartOperation begins what the token was given for, up to the last task there is.
+	StartOperation(ctx context.Context, arg StartOperationParams) (Operation, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
+	StepOperation(ctx context.Context, arg StepOperationParams) (Operation, error)
+	// TakeOperation keeps others from working on it.
+	TakeOperation(ctx context.Context, arg TakeOperationParams) (Operation, error)
+	// TaskIDAbove returns the next id there is; 0: none.
+	TaskIDAbove(ctx context.Context, after int64) (int64, error)
+	// TaskIDBelow returns the next id there is downwards; 0: none.
+	TaskIDBelow(ctx context.Context, before int64) (int64, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
 	// UpdateSchedule returns no row when the schedule is not of this version any more.

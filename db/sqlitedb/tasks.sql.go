@@ -293,3 +293,61 @@ func (q *Queries) RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task,
 	)
 	return i, err
 }
+
+const setPriority = `-- name: SetPriority :one
+UPDATE task_queue SET updated_at_utc = ?1, priority = ?2, lane_id = ?3
+WHERE id = ?4 AND status = 'queued'
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+`
+
+type SetPriorityParams struct {
+	Now      time.Time
+	Priority int
+	LaneID   int64
+	ID       int64
+}
+
+// SetPriority moves a queued task into another lane, which has the priority given.
+func (q *Queries) SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error) {
+	row := q.queryRow(ctx, q.setPriorityStmt, setPriority,
+		arg.Now,
+		arg.Priority,
+		arg.LaneID,
+		arg.ID,
+	)
+	var i Task
+	err := row.Scan(
+		&i.ID,
+		&i.LaneID,
+		&i.Type,
+		&i.Priority,
+		&i.Payload,
+		&i.Compatibility,
+		&i.Status,
+		&i.Outcome,
+		&i.Attempts,
+		&i.MaxAttempts,
+		&i.RunAfterUTC,
+		&i.DeadlineUTC,
+		&i.TimeoutSeconds,
+		&i.RetryPolicy,
+		&i.Ready,
+		&i.Fence,
+		&i.LeaseSecret,
+		&i.LockedBy,
+		&i.LastWorkerID,
+		&i.LeaseUntilUTC,
+		&i.ReservedAtUTC,
+		&i.ProcessingStartedUTC,
+		&i.AttemptOutcome,
+		&i.FinishedAtUTC,
+		&i.ErrorMessage,
+		&i.Result,
+		&i.Progress,
+		&i.ProgressMessage,
+		&i.IdempotencyKey,
+		&i.CreatedAtUTC,
+		&i.UpdatedAtUTC,
+	)
+	return i, err
+}

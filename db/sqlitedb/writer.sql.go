@@ -358,7 +358,7 @@ func (q *Queries) ListGuards(ctx context.Context) ([]interface{}, error) {
 }
 
 const listLanes = `-- name: ListLanes :many
-SELECT l.id, l.type, l.compatibility, l.priority, CAST(COALESCE(c.ready, 0) AS INTEGER) AS ready
+SELECT l.id, l.type, l.compatibility, l.priority, CAST(COALESCE(c.ready, 0) AS INTEGER) AS ready, CAST(COALESCE(c.processing, 0) AS INTEGER) AS processing
 FROM lanes AS l LEFT JOIN lane_counts AS c ON c.lane_id = l.id AND c.slot = 0
 `
 
@@ -368,9 +368,10 @@ type ListLanesRow struct {
 	Compatibility string
 	Priority      int
 	Ready         int64
+	Processing    int64
 }
 
-// ListLanes returns all lanes with the number of tasks that can be claimed.
+// ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.
 func (q *Queries) ListLanes(ctx context.Context) ([]ListLanesRow, error) {
 	rows, err := q.query(ctx, q.listLanesStmt, listLanes)
 	if err != nil {
@@ -386,6 +387,7 @@ func (q *Queries) ListLanes(ctx context.Context) ([]ListLanesRow, error) {
 			&i.Compatibility,
 			&i.Priority,
 			&i.Ready,
+			&i.Processing,
 		); err != nil {
 			return nil, err
 		}

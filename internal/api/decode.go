@@ -30,22 +30,30 @@ func (s *server) read(c echo.Context, into any) error {
 // decode reads the body as one JSON value. What is wrong with it comes back as an InvalidError that names the field; a body longer
 // than limit is not read to its end and returns errTooLarge.
 func (s *server) decode(c echo.Context, into any, limit int64, o json.Options) error {
-	r := c.Request()
-	if !isJSON(r.Header.Get(echo.HeaderContentType)) {
+	if !isJSON(c.Request().Header.Get(echo.HeaderContentType)) {
 		return errMediaType
-	}
-	if r.ContentLength > limit {
-		return fmt.Errorf("%w %d bytes", errTooLarge, limit)
 	}
 	buf := s.buffer()
 	defer s.recycle(buf)
+	if err := s.fill(c, buf, limit); err != nil {
+		return err
+	}
+	return unmarshal(buf.Bytes(), into, o)
+}
+
+// fill reads the body into buf, unless it is longer than limit: errTooLarge.
+func (s *server) fill(c echo.Context, buf *bytes.Buffer, limit int64) error {
+	r := c.Request()
+	if r.ContentLength > limit {
+		return fmt.Errorf("%w %d bytes", errTooLarge, limit)
+	}
 	if _, err := buf.ReadFrom(http.MaxBytesReader(c.Response().Writer, r.Body, limit)); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return fmt.Errorf("%w %d bytes", errTooLarge, limit)
 		}
 		return task.Invalid("body", "could not be read to its end")
 	}
-	return unmarshal(buf.Bytes(), into, o)
+	return nil
 }
 
 // isJSON reports whether a body of this type is read as JSON. Types that a web page may send to another site unasked are not.
@@ -145,21 +153,21 @@ func taskID(c echo.Context) (int64, error) {
 }
 
 // workerID reads the id in the path.
-func workerID(c echo.Context) (string, error) { return pathName(c, "worker_id") }
+func workerID(c echo.Context) (string, error) { return pathText(c, "worker_id") }
 
-// pathName reads a name of at most 200 characters in the path.
-func pathName(c echo.Context, param string) (string, error) {
-	name := c.Param(param)
+// pathText reads a name of up to 200 characters in the path.
+func pathText(c echo.Context, param string) (string, error) {
+	text := c.Param(param)
 	if c.Request().URL.RawPath != "" { // only then has echo matched the path as it was sent
 		var err error
-		if name, err = url.PathUnescape(name); err != nil {
+		if text, err = url.PathUnescape(text); err != nil {
 			return "", task.Invalid(param, "is not a valid path segment")
 		}
 	}
-	if msg := task.CheckName(name, 200); msg != "" {
+	if msg := task.CheckName(text, 200); msg != "" {
 		return "", task.Invalid(param, "%s", msg)
 	}
-	return name, nil
+	return text, nil
 }
 
 // queryInt reads an integer between lo and hi from the query; absent or empty it is preset.

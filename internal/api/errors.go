@@ -34,6 +34,8 @@ type row struct {
 var table = []row{
 	{is: task.ErrNotFound, status: http.StatusNotFound, code: "not_found", title: "Not found"},
 	{is: task.ErrLeaseLost, status: http.StatusConflict, code: "lease_lost", title: "The lease is lost", detail: "The lease is lost: the token is not the one of a live lease; nothing was changed"},
+	{is: task.ErrInFlight, status: http.StatusConflict, code: "idempotency_in_flight", title: "Under way", detail: "A request with this Idempotency-Key is being worked on: send it again for its answer", retry: true},
+	{is: task.ErrKeyReused, status: http.StatusUnprocessableEntity, code: "idempotency_key_reused", title: "Idempotency key reused", detail: "This Idempotency-Key was sent with another path or body; nothing was done. A new request needs a new key"},
 	{is: task.ErrConflict, status: http.StatusConflict, code: "conflict", title: "Not in this state"},
 	{is: task.ErrUnknown, status: http.StatusServiceUnavailable, code: "result_unknown", title: "Result unknown", detail: "The connection to the database broke, and it is not known whether this was done; try again, and enqueue with the same idempotency key", retry: true},
 	{is: task.ErrBusy, status: http.StatusServiceUnavailable, code: "busy", title: "Busy", detail: "The store is busy; nothing was changed, try again", retry: true},
@@ -115,8 +117,14 @@ func detail(r row, err error, c echo.Context) string {
 		if id, bad := workerID(c); bad == nil {
 			return "Worker " + id + " not found"
 		}
+		if name, bad := pathText(c, "type"); bad == nil {
+			return "Type " + name + " not found"
+		}
 		if name, bad := scheduleName(c); bad == nil {
 			return "Schedule " + name + " not found"
+		}
+		if id := c.Param("operation_id"); id != "" {
+			return "Operation " + id + " not found"
 		}
 		return "Task " + c.Param("task_id") + " not found"
 	}

@@ -268,6 +268,8 @@ func TestErrorTable(t *testing.T) {
 	}{
 		{task.ErrNotFound, 404, "not_found", ""},
 		{task.ErrLeaseLost, 409, "lease_lost", ""},
+		{task.ErrInFlight, 409, "idempotency_in_flight", "1"},
+		{task.ErrKeyReused, 422, "idempotency_key_reused", ""},
 		{task.ErrBusy, 503, "busy", "1"},
 		{fmt.Errorf("%w: %w", task.ErrUnknown, context.DeadlineExceeded), 503, "result_unknown", "1"},
 		{task.ErrStopped, 503, "stopping", "1"},

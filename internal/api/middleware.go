@@ -21,7 +21,7 @@ import (
 // around is the one piece that every request passes: it names the request, refuses other sites' pages, turns a panic into an
 // answer, and logs at level debug.
 func (s *server) around(next echo.HandlerFunc) echo.HandlerFunc {
-	next = s.guarded(next)
+	next = s.guarded(s.once(next))
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderXRequestID, requestID(c.Request()))
 		ctx := c.Request().Context()

@@ -103,7 +103,7 @@ func (r *rig) step(method, path, body string, header ...string) answer {
 		}
 	}
 	fmt.Fprintf(&r.out, "%s %s\n%s\n→ %d\n", method, path, body, a.Code)
-	for _, name := range []string{"Link", "X-Next-Cursor", "Retry-After", "Allow"} {
+	for _, name := range []string{"Link", "X-Next-Cursor", "Retry-After", "Allow", "Location", "Idempotent-Replayed"} {
 		if v := a.Header().Get(name); v != "" {
 			r.out.WriteString(r.normal(name+": "+v) + "\n")
 		}
@@ -128,11 +128,14 @@ var (
 	captures = map[string]*regexp.Regexp{
 		"id":    regexp.MustCompile(`"task_id":(\d+)`),
 		"token": regexp.MustCompile(`"lease_token":"([^"]+)"`),
+
+		"operation": regexp.MustCompile(`"id":(\d+),"action"`),
+		"confirm":   regexp.MustCompile(`"confirm_token":"([^"]+)"`),
 	}
 	times  = regexp.MustCompile(`"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)
-	tokens = regexp.MustCompile(`("lease_token": ")\d+\.[0-9a-f]{32}"`)
+	tokens = regexp.MustCompile(`("lease_token": "|"confirm_token": ")(?:\d+\.)?[0-9a-f]{32}"`)
 	ages   = regexp.MustCompile(`("oldest_queued_age_seconds": )[\d.e-]+`)
-	taskID = regexp.MustCompile(`("task_id": |/tasks/|[Tt]ask |cursor=|X-Next-Cursor: )(\d+)`)
+	taskID = regexp.MustCompile(`("task_id": |/tasks/|[Tt]ask |cursor=|X-Next-Cursor: |"done_id": |"upper_id": )([1-9]\d*)`)
 	logID  = regexp.MustCompile(`("log_id": )\d+`)
 )
 
@@ -152,6 +155,17 @@ func (r *rig) normal(s string) string {
 		}
 		return parts[1] + r.ids[parts[2]]
 	})
+}
+
+// settle does the rest of the operation in {operation}.
+func (r *rig) settle() {
+	r.t.Helper()
+	path := "/api/queue/operations/" + r.vars["{operation}"]
+	for r.call("GET", path, "").json()["status"] == "running" {
+		if _, err := r.queue.WorkOperation(r.t.Context()); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 }
 
 // golden compares the transcript with the file, or writes it.

@@ -9,6 +9,7 @@ import (
 const (
 	base      = "/api/queue"
 	claimPath = "/claim"
+	batchPath = "/enqueue/batch"
 )
 
 // Waits reports whether the answer to a request may be held back until something happens, so that it matters whether the client is still
@@ -24,7 +25,7 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/tasks/:task_id", s.getTask)          // compat
 	q.POST("/tasks/:task_id/cancel", s.cancel)   // compat
 	q.GET("/stats", s.stats)                     // compat
-	q.POST("/enqueue/batch", s.enqueueBatch)     //
+	q.POST(batchPath, s.enqueueBatch)            //
 	q.POST("/tasks/:task_id/requeue", s.requeue) //
 	q.DELETE("/tasks/:task_id", s.deleteTask)    //
 	q.GET("/tasks/:task_id/attempts", s.listAttempts)
@@ -42,6 +43,16 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/workers/:worker_id", s.getWorker)
 	q.POST("/workers/:worker_id/heartbeat", s.workerHeartbeat)
 	q.DELETE("/workers/:worker_id", s.deleteWorker)
+
+	q.GET("/types", s.listTypes)
+	q.GET("/types/:type", s.getType)
+	q.PUT("/types/:type", s.putType)
+	q.POST("/types/:type/pause", s.pauseType)
+	q.POST("/types/:type/resume", s.resumeType)
+	q.POST("/operations", s.postOperation)
+	q.GET("/operations", s.listOperations)
+	q.GET("/operations/:operation_id", s.getOperation)
+	q.POST("/operations/:operation_id/cancel", s.cancelOperation)
 
 	q.GET("/schedules", s.listSchedules)
 	q.GET("/schedules/:name", s.getSchedule)

@@ -13,7 +13,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "schedules": schedules, "problems": problems, "service": service,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -40,6 +40,7 @@ func compat(r *rig) {
 	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`, "Idempotency-Key", "header-1")
 	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`, "Idempotency-Key", `"header-1"`)
 	r.step("POST", "/api/queue/enqueue", `{"type":"email","idempotency_key":"body-1"}`, "Idempotency-Key", "header-1")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","idempotency_key":"body-1"}`, "Idempotency-Key", "header-2")
 	r.step("GET", "/api/queue/stats", "")
 }
 
@@ -73,6 +74,51 @@ func listing(r *rig) {
 	r.step("GET", "/api/queue/tasks?status=running", "")
 	r.step("GET", "/api/queue/tasks?limit=0&cursor=x", "")
 	r.step("GET", "/api/queue/tasks?limit=1001", "")
+}
+
+func filtering(r *rig) {
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a","priority":5,"idempotency_key":"order-1"},{"type":"b"},{"type":"a"},{"type":"a b"}]}`)
+	r.step("GET", "/api/queue/tasks?filter=priority%3C%3D10", "")
+	r.vars["{cursor}"] = r.step("GET", "/api/queue/tasks?filter=type:a,b&limit=2", "").Header().Get("X-Next-Cursor")
+	r.step("GET", "/api/queue/tasks?filter=type:a,b&limit=2&cursor={cursor}", "")
+	r.step("GET", "/api/queue/tasks?filter=-type:a&type=b&status=queued", "")
+	r.step("GET", "/api/queue/tasks?filter=-type:a&type=a", "")
+	r.step("GET", "/api/queue/tasks?filter=status:failed&status=queued", "")
+	r.step("GET", "/api/queue/tasks?filter=key:order-1+%22", "")
+	r.step("GET", "/api/queue/tasks?filter=status:waiting&limit=0", "")
+}
+
+func operating(r *rig) {
+	const all = "/api/queue/operations"
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"b","priority":7},{"type":"a"}]}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"  status:queued  type:b,a","priority":7,"dry_run":true}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":8,"confirm":"{confirm}"}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":7,"confirm":"{confirm}"}`)
+	r.settle()
+	r.step("GET", all+"/{operation}", "")
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":7,"confirm":"{confirm}"}`)
+	r.step("POST", all+"/{operation}/cancel", "")
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","dry_run":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm":"{confirm}"}`)
+	r.settle()
+	r.step("POST", all, `{"action":"requeue","filter":"outcome:cancelled","dry_run":true}`)
+	r.step("POST", all, `{"action":"requeue","filter":"outcome:cancelled","confirm":"{confirm}"}`)
+	r.settle()
+	r.step("GET", "/api/queue/tasks/{id}/logs", "")
+	r.step("POST", all, `{"action":"delete","dry_run":true}`)
+	r.step("POST", all, `{"action":"delete","dry_run":true,"all":true}`)
+	r.step("GET", all+"?limit=2", "")
+	r.step("GET", all+"/4200000000000000", "")
+	r.step("GET", all+"/99999999999999999999", "")
+	r.step("GET", all+"/first", "")
+	r.step("POST", all+"/4200000000000000/cancel", "")
+	r.step("POST", all, `{"action":"explode","filter":"status:faild","dry_run":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"status:failed","dry_run":true}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a","dry_run":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","priority":3,"dry_run":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a"}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","dry_run":true,"confirm":"x"}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm":"x","dryrun":true}`)
 }
 
 func life(r *rig) {
@@ -110,6 +156,28 @@ func failure(r *rig) {
 	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"no such address","retry":false}`)
 	r.step("GET", "/api/queue/tasks/{id}/attempts", "")
 	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"again"}`)
+}
+
+func types(r *rig) {
+	r.step("GET", "/api/queue/types", "")
+	r.step("GET", "/api/queue/types/email", "")
+	r.step("POST", "/api/queue/types/email/pause", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"a/b c"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
+	r.step("PUT", "/api/queue/types/email", `{}`)
+	r.step("PUT", "/api/queue/types/email", `{"paused":false,"colour":"blue"}`)
+	r.step("POST", "/api/queue/types/email/resume", "")
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
+	r.step("PUT", "/api/queue/types/a%2Fb%20c", `{"paused":true}`)
+	r.step("POST", "/api/queue/types/%20/pause", "")
+	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":0}`)
+	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":1,"max_attempts":3,"retry_policy":{"jitter":0},"timeout_seconds":2.5,"max_payload_bytes":1000,"payload_schema":{"required":["to"]}}`)
+	r.step("PUT", "/api/queue/types/email", `{"retry_policy":{"jitter":0,"colour":1},"timeout_seconds":0,"max_attempts":101,"payload_schema":{"type":"text"}}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","payload":{"to":"x"}}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"]}`)
+	r.step("GET", "/api/queue/types", "")
 }
 
 func batch(r *rig) {

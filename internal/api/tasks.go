@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -21,7 +23,10 @@ func (s *server) enqueue(c echo.Context) error {
 		return err
 	}
 	if spec.IdempotencyKey == nil {
-		spec.IdempotencyKey = headerKey(c)
+		var err error
+		if spec.IdempotencyKey, err = headerKey(c.Request()); err != nil {
+			return err
+		}
 	}
 	t, created, err := s.queue.Enqueue(c.Request().Context(), spec, compatMaxAttempts)
 	if err != nil {
@@ -48,18 +53,6 @@ func (e enqueued) AppendJSON(b []byte) []byte {
 	return append(append(append(b, `","message":"`...), message...), `"}`...)
 }
 
-// headerKey is the value of Idempotency-Key, with or without the quotes that its draft standard asks for; nil without one.
-func headerKey(c echo.Context) *string {
-	key := c.Request().Header.Get("Idempotency-Key")
-	if key == "" {
-		return nil
-	}
-	if len(key) > 2 && key[0] == '"' && key[len(key)-1] == '"' {
-		key = key[1 : len(key)-1]
-	}
-	return &key
-}
-
 // receipt is what a producer learns of one task of a batch.
 type receipt struct {
 	TaskID       int64       `json:"task_id"`
@@ -75,7 +68,11 @@ func (s *server) enqueueBatch(c echo.Context) error {
 	if err := s.decode(c, &in, s.MaxBatchBodyBytes, json.RejectUnknownMembers(true)); err != nil {
 		return err
 	}
-	if key := headerKey(c); key != nil {
+	key, err := headerKey(c.Request())
+	if err != nil {
+		return err
+	}
+	if key != nil {
 		for i := range in.Tasks {
 			if in.Tasks[i].IdempotencyKey == nil {
 				in.Tasks[i].IdempotencyKey = new(fmt.Sprintf("%s/%d", *key, i))
@@ -117,6 +114,9 @@ func (s *server) listTasks(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if f.Match.Asks() {
+		return s.listMatching(c, f)
+	}
 	buf := s.buffer()
 	defer s.recycle(buf)
 	limit, shown, more := f.Limit, 0, true
@@ -153,6 +153,76 @@ func (s *server) listTasks(c echo.Context) error {
 	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, buf.Bytes())
 }
 
+// searches bounds a page of those tasks that match a filter: each search looks at some 500,000 tasks at most.
+const searches = 4
+
+// listMatching is listTasks for a filter. Where few tasks match the page may end before it is full; the cursor says where to go on.
+func (s *server) listMatching(c echo.Context, f task.Filter) error {
+	m, ok := f.Narrowed()
+	if !ok {
+		return c.JSONBlob(http.StatusOK, []byte("[]"))
+	}
+	buf := s.buffer()
+	defer s.recycle(buf)
+	p := page{buf: buf, next: f.Before}
+	for n, now := 0, s.queue.Now(); n < searches; n++ {
+		more := max(0, min(p.piece(), f.Limit-p.shown))
+		tasks, next, err := s.queue.Reader().ListMatching(c.Request().Context(), m, now, p.next, max(1, more))
+		if err != nil {
+			return err
+		}
+		if more == 0 && len(tasks) > 0 { // the page is full, and there is another one
+			break
+		}
+		if p.add(tasks); len(tasks) > 0 {
+			n--
+		}
+		if p.next = next; next == 0 {
+			break
+		}
+	}
+	if p.next > 0 {
+		linkNext(c, strconv.FormatInt(p.next, 10))
+	}
+	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, p.end())
+}
+
+// page is an array of tasks on its way out.
+type page struct {
+	buf   *bytes.Buffer
+	shown int
+	next  int64 // where to go on
+}
+
+// piece is how many tasks of the length of those before may be read next; 0 when the page is long enough.
+func (p *page) piece() int {
+	if p.shown == 0 {
+		return firstRead
+	}
+	if p.buf.Len() >= pageBytes {
+		return 0
+	}
+	return max(1, (pageBytes-p.buf.Len())*p.shown/p.buf.Len())
+}
+
+func (p *page) add(tasks []task.Task) {
+	for _, t := range tasks {
+		p.buf.WriteByte(',')
+		p.buf.Write(t.AppendJSON(p.buf.AvailableBuffer()))
+		p.shown++
+	}
+}
+
+// end returns the array.
+func (p *page) end() []byte {
+	if p.shown == 0 {
+		return []byte("[]")
+	}
+	p.buf.Bytes()[0] = '['
+	p.buf.WriteByte(']')
+	return p.buf.Bytes()
+}
+
 func filter(c echo.Context) (task.Filter, error) {
 	var bad task.InvalidError
 	f := task.Filter{
@@ -166,6 +236,11 @@ func filter(c echo.Context) (task.Filter, error) {
 		if msg := task.CheckName(f.Type, 200); msg != "" {
 			bad.Add("type", "%s", msg)
 		}
+	}
+	var err error
+	if f.Match, err = task.ParseMatch(c.QueryParam("filter")); err != nil {
+		invalid, _ := errors.AsType[*task.InvalidError](err)
+		bad.Fields = append(bad.Fields, invalid.Fields...)
 	}
 	return f, bad.OrNil()
 }

@@ -72,7 +72,7 @@ func (c *Client) Get(ctx context.Context, id int64) (t task.Task, err error) {
 }
 
 // List returns up to f.Limit tasks (0: 100, at most 1,000), newest first. The next page has the last id in f.Before.
-// It asks again when the server has ended a page early because its tasks are long.
+// It asks again when the server has ended a page early, because its tasks are long or few match.
 func (c *Client) List(ctx context.Context, f task.Filter) (ts []task.Task, err error) {
 	if f.Limit == 0 {
 		f.Limit = 100
@@ -80,7 +80,7 @@ func (c *Client) List(ctx context.Context, f task.Filter) (ts []task.Task, err e
 	cursor := number(f.Before)
 	for {
 		var page []task.Task
-		q := query("status", string(f.Status), "type", f.Type, "cursor", cursor, "limit", number(int64(f.Limit-len(ts))))
+		q := query("status", string(f.Status), "type", f.Type, "filter", f.Match.String(), "cursor", cursor, "limit", number(int64(f.Limit-len(ts))))
 		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/api/queue/tasks" + q, twice: true, cursor: &cursor}, &page); err != nil {
 			return nil, err
 		}

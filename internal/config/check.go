@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -69,13 +70,24 @@ func (c Config) checkServer(bad *task.InvalidError) {
 		bad.Add("server", "must be a URL like http://127.0.0.1:8000")
 	}
 	between(c.ShutdownGraceSeconds, 0, 3600, "shutdown_grace_seconds", bad)
+	between(c.IdempotencySeconds, 60, 30*86400, "idempotency_seconds", bad)
 	between(float64(c.MaxPayloadBytes), 2, 1<<30, "max_payload_bytes", bad)
 	between(float64(c.MaxBodyBytes), 1024, 1<<30, "max_body_bytes", bad)
 	if c.MaxBodyBytes >= 1024 && c.MaxBodyBytes < c.MaxPayloadBytes {
 		bad.Add("max_body_bytes", "must not be less than max_payload_bytes (%d): the payload comes in the body", c.MaxPayloadBytes)
 	}
-	oneOf(c.LogLevel, []string{"debug", "info", "warn", "error"}, "log_level", bad)
-	oneOf(c.LogFormat, []string{"text", "json"}, "log_format", bad)
+	c.checkWords(bad)
+}
+
+// checkWords looks at the fields that have an of tag.
+func (c Config) checkWords(bad *task.InvalidError) {
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		if of := tag.Get("of"); of != "" {
+			oneOf(v.Field(i).String(), strings.Split(of, ","), keyOf(tag), bad)
+		}
+	}
 }
 
 func (h Handlers) check(maxResult int, bad *task.InvalidError) {

@@ -7,7 +7,8 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// Config is every setting of the binary. Keys in files are the names in the conf tags; a field with an env tag can also be set by that variable.
+// Config is every setting of the binary. Keys in files are the names in the conf tags; a field with an env tag can also be set by that variable,
+// and one with an of tag must be one of the words in it.
 type Config struct {
 	// The worker: what `work`, and the workers inside `serve`, are and may take.
 
@@ -30,8 +31,9 @@ type Config struct {
 	MaxPayloadBytes      int                     `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task
 	MaxBodyBytes         int                     `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
 	Retry                map[string]task.Backoff `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
-	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL"`                           // debug, info, warn or error
-	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT"`                         // text or json
+	IdempotencySeconds   float64                 `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
+	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
+	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
 }
 
 // Handlers says what is run for a task, by its type. A type has one handler, of one kind.
@@ -71,6 +73,7 @@ func Default(getenv func(string) string) Config {
 		ShutdownGraceSeconds: 10,
 		MaxPayloadBytes:      1 << 20,
 		MaxBodyBytes:         2 << 20,
+		IdempotencySeconds:   86400,
 		LogLevel:             "info",
 		LogFormat:            "text",
 	}
@@ -84,6 +87,9 @@ func (c Config) PollInterval() time.Duration { return seconds(c.PollIntervalSeco
 
 // ShutdownGrace is how long running tasks may take to end when the process stops.
 func (c Config) ShutdownGrace() time.Duration { return seconds(c.ShutdownGraceSeconds) }
+
+// AnswerLifetime is how long an answer is kept for a request that is sent again.
+func (c Config) AnswerLifetime() time.Duration { return seconds(c.IdempotencySeconds) }
 
 // Timeout is the longest that the command may run; 0: no limit of the handler.
 func (e Exec) Timeout() time.Duration { return seconds(e.TimeoutSeconds) }

@@ -63,7 +63,7 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 	c.Database = ""
 	want := config.Config{
 		SchedulingStrategy: "priority", LeaseDurationSeconds: 60, PollIntervalSeconds: 1, MaxRetries: 3, Workers: 4,
-		Addr: "127.0.0.1:8000", Server: "http://127.0.0.1:8000", ShutdownGraceSeconds: 10,
+		Addr: "127.0.0.1:8000", Server: "http://127.0.0.1:8000", ShutdownGraceSeconds: 10, IdempotencySeconds: 86400,
 		MaxPayloadBytes: 1 << 20, MaxBodyBytes: 2 << 20, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -212,6 +212,44 @@ func TestLoadRefusesFilesItCannotRead(t *testing.T) {
 	}
 }
 
+func TestTheExtensionIsLookedAtBeforeTheFile(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "zero")
+	_, err := config.Load(config.Source{File: missing, Getenv: environment(nil)})
+	if want := missing + `: unknown extension ""`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestAFileHasAtMostFourMebibytes(t *testing.T) {
+	t.Parallel()
+	longest := "workers = 7\n#" + strings.Repeat("x", 4<<20-13)
+	if c, err := load(t, "c.toml", longest); err != nil || c.Workers != 7 {
+		t.Errorf("4 MiB: got %d workers, %v", c.Workers, err)
+	}
+	path := write(t, "c.toml", longest+"x")
+	_, err := config.Load(config.Source{File: path, Getenv: environment(nil)})
+	if want := path + ": is longer than 4194304 bytes (4 MiB)"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a byte more: got %v, want %s", err, want)
+	}
+}
+
+func TestAFileWithoutEndIsNotReadToIt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "zero.yaml")
+	if err := os.Symlink("/dev/zero", path); err != nil || !exists("/dev/zero") {
+		t.Skip("there is no /dev/zero here")
+	}
+	if _, err := config.Load(config.Source{File: path, Getenv: environment(nil)}); err == nil || !strings.Contains(err.Error(), "is longer than") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 func TestLoadTakesAnEmptyFileForNone(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"c.yaml", "c.toml", "c.json"} {
@@ -270,6 +308,7 @@ func TestValidateChecksEachField(t *testing.T) {
 		"addr":                   func(c *config.Config) { c.Addr = "0.0.0.0:8000" },
 		"allowed_hosts":          func(c *config.Config) { c.AllowedHosts = []string{"queue.example.com", "http://h"} },
 		"server":                 func(c *config.Config) { c.Server = "127.0.0.1:8000" },
+		"idempotency_seconds":    func(c *config.Config) { c.IdempotencySeconds = 59 },
 		"shutdown_grace_seconds": func(c *config.Config) { c.ShutdownGraceSeconds = -1 },
 		"max_payload_bytes":      func(c *config.Config) { c.MaxPayloadBytes = 0 },
 		"max_body_bytes":         func(c *config.Config) { c.MaxBodyBytes = 0 },

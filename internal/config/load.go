@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 
@@ -37,18 +38,39 @@ func Load(s Source) (Config, error) {
 	return c, nil
 }
 
+// maxFile is the longest file that is read, in bytes. What is longer was named by mistake, or has no end.
+const maxFile = 4 << 20
+
 func (c *Config) readFile(path string, bad *task.InvalidError) error {
-	text, err := os.ReadFile(path)
+	parse, err := parserOf(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	text, err := readAll(path)
 	if err != nil {
 		return err
 	}
-	doc, err := parse(path, text)
+	doc, err := parse(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	r := reader{bad: bad, line: doc.line}
 	r.read(reflect.ValueOf(c).Elem(), doc.tree, nil)
 	return nil
+}
+
+// readAll returns what is in a file of at most maxFile bytes. It stops reading where that is exceeded: the size of a device is not known before.
+func readAll(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: is longer than %d bytes (4 MiB), the most that is read: is it the file you meant?", path, maxFile)
+	}
+	return text, err
 }
 
 func (c *Config) readEnv(getenv func(string) string, bad *task.InvalidError) {

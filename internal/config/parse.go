@@ -21,20 +21,25 @@ type document struct {
 	line func(path []string) int // the line of a key, counted from 1; 0: not known
 }
 
-func parse(path string, text []byte) (document, error) {
+// parserOf returns what reads the format that the extension of a path tells.
+func parserOf(path string) (func(text []byte) (document, error), error) {
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case ".json":
-		if err := checkJSON(text); err != nil {
-			return document{}, err
-		}
-		return parseYAML(text)
+		return parseJSON, nil
 	case ".yaml", ".yml":
-		return parseYAML(text)
+		return parseYAML, nil
 	case ".toml":
-		return parseTOML(text)
+		return parseTOML, nil
 	default:
-		return document{}, fmt.Errorf("unknown extension %q: use .json, .yaml, .yml or .toml", ext)
+		return nil, fmt.Errorf("unknown extension %q: use .json, .yaml, .yml or .toml", ext)
 	}
+}
+
+func parseJSON(text []byte) (document, error) {
+	if err := checkJSON(text); err != nil {
+		return document{}, err
+	}
+	return parseYAML(text)
 }
 
 // checkJSON refuses what is YAML but not JSON. An empty file holds no settings.

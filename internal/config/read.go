@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -32,10 +33,7 @@ func (r reader) read(dst reflect.Value, tree any, path []string) {
 	case dst.Kind() == reflect.Map:
 		dst.Set(reflect.MakeMap(dst.Type()))
 		for key, value := range r.object(tree, path) {
-			element := reflect.New(dst.Type().Elem()).Elem()
-			if b, ok := element.Addr().Interface().(*task.Backoff); ok {
-				*b = task.DefaultBackoff
-			}
+			element := newElement(dst.Type())
 			r.read(element, value, with(path, key))
 			dst.SetMapIndex(reflect.ValueOf(key), element)
 		}
@@ -115,12 +113,23 @@ func kindName(t reflect.Type) string {
 // fieldNamed returns the field of a struct with this key, or the zero Value.
 func fieldNamed(s reflect.Value, key string) reflect.Value {
 	for i := range s.NumField() {
-		tag := s.Type().Field(i).Tag
-		if key != "" && (tag.Get("conf") == key || tag.Get("json") == key) { // Backoff is named by its JSON
+		if key != "" && keyOf(s.Type().Field(i).Tag) == key {
 			return s.Field(i)
 		}
 	}
 	return reflect.Value{}
+}
+
+// keyOf returns the key of a field in files. Backoff is named by its JSON.
+func keyOf(tag reflect.StructTag) string { return cmp.Or(tag.Get("conf"), tag.Get("json")) }
+
+// newElement returns what an element of a map has before anything is said of it.
+func newElement(of reflect.Type) reflect.Value {
+	element := reflect.New(of.Elem()).Elem()
+	if b, ok := element.Addr().Interface().(*task.Backoff); ok {
+		*b = task.DefaultBackoff
+	}
+	return element
 }
 
 func with(path []string, key string) []string { return append(slices.Clone(path), key) }

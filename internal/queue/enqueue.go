@@ -17,7 +17,11 @@ const MaxAttempts = 100
 // Enqueue stores a new task, with at most maxAttempts allowed. When the idempotency key is known the task that has it comes back
 // unchanged, with created false. Errors: *task.InvalidError and those of the store.
 func (q *Queue) Enqueue(ctx context.Context, s task.Spec, maxAttempts int) (t task.Task, created bool, err error) {
-	t, err = s.Task(q.Now(), q.limits(maxAttempts))
+	k, err := q.freshRules(ctx)
+	if err != nil {
+		return task.Task{}, false, fmt.Errorf("enqueue: %w", err)
+	}
+	t, err = k.task(s, q.Now(), q.limits(maxAttempts))
 	if err != nil {
 		return task.Task{}, false, err
 	}
@@ -37,7 +41,11 @@ func (q *Queue) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]task.Tas
 	if len(specs) == 0 || len(specs) > MaxBatch {
 		return nil, nil, task.Invalid("tasks", "must hold 1 to %d tasks, but holds %d", MaxBatch, len(specs))
 	}
-	ts, err := q.specified(specs)
+	k, err := q.freshRules(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("enqueue batch: %w", err)
+	}
+	ts, err := q.specified(specs, k)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,14 +62,14 @@ func (q *Queue) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]task.Tas
 }
 
 // specified turns all specs into tasks of one instant, or lists everything that is wrong with any of them.
-func (q *Queue) specified(specs []task.Spec) ([]task.Task, error) {
+func (q *Queue) specified(specs []task.Spec, k *knownRules) ([]task.Task, error) {
 	now, limits := q.Now(), q.limits(MaxAttempts)
 	ts := make([]task.Task, len(specs))
 	var bad task.InvalidError
 	for i, s := range specs {
 		var err error
 		var invalid *task.InvalidError
-		if ts[i], err = s.Task(now, limits); errors.As(err, &invalid) {
+		if ts[i], err = k.task(s, now, limits); errors.As(err, &invalid) {
 			bad.Fields = append(bad.Fields, invalid.Within(fmt.Sprintf("tasks[%d]", i)).Fields...)
 		} else if err != nil {
 			return nil, err
@@ -83,6 +91,7 @@ func (q *Queue) Cancel(ctx context.Context, id int64) (t task.Task, changed bool
 	}
 	if changed {
 		q.watchers.tell(id)
+		q.ended(ctx, t)
 	}
 	return t, changed, nil
 }

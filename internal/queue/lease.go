@@ -95,13 +95,14 @@ func (q *Queue) Complete(ctx context.Context, id int64, token string, result *ta
 			return task.Task{}, task.Invalid("result", "%s", err)
 		}
 	}
-	return q.held(ctx, "complete", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+	t, err := q.held(ctx, "complete", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.CompleteTask(ctx, id, tok, result, now)
 	})
+	return q.handedIn(ctx, t, err)
 }
 
 // Fail ends the attempt. With attempts left and unless f says otherwise, the task is queued again after f.RetryAfter or the backoff of
-// its own policy, its type's, or the default, in this order. Else it ends as exhausted, or as rejected where f says so.
+// its own policy, that of the rules of its type, of the configuration, or the default, in this order. Else it ends as exhausted, or as rejected where f says so.
 func (q *Queue) Fail(ctx context.Context, id int64, token string, f task.Failure) (task.Task, error) {
 	if msg := task.CheckText(f.Message, MaxText); msg != "" {
 		return task.Task{}, task.Invalid("error_message", "%s", msg)
@@ -116,8 +117,7 @@ func (q *Queue) Fail(ctx context.Context, id int64, token string, f task.Failure
 		}
 		return q.store.FailTask(ctx, id, tok, v, now)
 	})
-	q.queued(t)
-	return t, err
+	return q.handedIn(ctx, t, err)
 }
 
 // judge decides what follows from a failure. The attempts it reads cannot change under a live lease.
@@ -137,7 +137,7 @@ func (q *Queue) judge(ctx context.Context, id int64, f task.Failure, now time.Ti
 		v.Outcome = task.Exhausted
 		return v, nil
 	}
-	delay := q.delay(t)
+	delay := q.delay(ctx, t)
 	if f.RetryAfter != nil {
 		delay = *f.RetryAfter
 	}
@@ -146,14 +146,21 @@ func (q *Queue) judge(ctx context.Context, id int64, f task.Failure, now time.Ti
 	return v, nil
 }
 
-func (q *Queue) delay(t task.Task) time.Duration {
+func (q *Queue) delay(ctx context.Context, t task.Task) time.Duration {
 	policy, ok := q.o.Backoff[t.Type]
 	if !ok {
 		policy = task.DefaultBackoff
 	}
-	if t.RetryPolicy != nil {
-		if own, err := policy.With(*t.RetryPolicy); err == nil { // checked when it was enqueued
-			policy = own
+	var ofType *task.JSON
+	if k, err := q.freshRules(ctx); err == nil { // else the store does not take the failure either
+		ofType = k.of(t.Type).RetryPolicy
+	}
+	for _, more := range []*task.JSON{ofType, t.RetryPolicy} {
+		if more == nil {
+			continue
+		}
+		if with, err := policy.With(*more); err == nil { // checked when it was stored
+			policy = with
 		}
 	}
 	return policy.Delay(t.Attempts, q.random())
@@ -167,7 +174,15 @@ func (q *Queue) Release(ctx context.Context, id int64, token string, after time.
 	t, err := q.held(ctx, "release", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.ReleaseTask(ctx, id, tok, now.Add(after).Truncate(time.Microsecond), now)
 	})
-	q.queued(t)
+	return q.handedIn(ctx, t, err)
+}
+
+// handedIn tells everybody concerned that a lease has ended, unless it failed to.
+func (q *Queue) handedIn(ctx context.Context, t task.Task, err error) (task.Task, error) {
+	if err == nil {
+		q.queued(t)
+		q.ended(ctx, t)
+	}
 	return t, err
 }
 

@@ -24,6 +24,7 @@ type Options struct {
 	Jitter          schedule.Jitter         // of schedules; nil: schedule.Spread
 	Backoff         map[string]task.Backoff // retry policy by task type; a type not named has task.DefaultBackoff
 	MaxPayloadBytes int                     // the longest payload and result; 0: 1 MiB
+	AnswerLifetime  time.Duration           // how long answers are kept for requests that are sent again; 0: DefaultAnswerLifetime
 	Log             *slog.Logger            // nil: discards
 }
 
@@ -41,7 +42,14 @@ type Queue struct {
 	waiters  waiters
 	watchers watchers
 	workers  registry
+	rules    rules
 	upkeep   alarm
+	// purgeFrom is when the upkeep looks for expired answers again. Only the upkeep uses it.
+	purgeFrom time.Time
+
+	operations alarm
+	runner     string // this process, for those who share the store
+
 	draining atomic.Bool
 	drained  chan struct{} // closed by Drain
 }
@@ -65,11 +73,15 @@ func New(st store.Store, o Options) *Queue {
 	if o.MaxPayloadBytes == 0 {
 		o.MaxPayloadBytes = DefaultMaxPayloadBytes
 	}
+	if o.AnswerLifetime == 0 {
+		o.AnswerLifetime = DefaultAnswerLifetime
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Queue{
 		store: st, o: o, drained: make(chan struct{}), upkeep: alarm{ring: make(chan struct{}, 1)},
+		operations: alarm{ring: make(chan struct{}, 1)}, runner: systemSecret(),
 		watchers: watchers{byTask: make(map[int64]map[chan struct{}]struct{})}, workers: registry{seen: make(map[string]registration)},
 	}
 }

@@ -22,7 +22,11 @@ const (
 // PutSchedule stores a schedule under a name, in place of one that has it. A tick that waits to be dealt with still does, unless the times or the
 // pause change: then the next tick is the first from now. One that is as it was is not touched. Error: *task.InvalidError with every field that is wrong.
 func (q *Queue) PutSchedule(ctx context.Context, name string, spec task.ScheduleSpec) (s task.Schedule, created bool, err error) {
-	want, _, err := schedule.Check(name, spec, q.Now(), q.limits(MaxAttempts))
+	k, err := q.freshRules(ctx)
+	if err != nil {
+		return task.Schedule{}, false, fmt.Errorf("put schedule: %w", err)
+	}
+	want, err := schedule.Check(name, spec, func(t task.Spec) (task.Task, error) { return k.task(t, q.Now(), q.limits(MaxAttempts)) })
 	if err != nil {
 		return task.Schedule{}, false, err
 	}
@@ -30,9 +34,7 @@ func (q *Queue) PutSchedule(ctx context.Context, name string, spec task.Schedule
 		created = old.Version == 0
 		next := want
 		next.Version, next.NextTickUTC, next.LastTickUTC, next.LastTaskID, next.LastSkipped = old.Version, old.NextTickUTC, old.LastTickUTC, old.LastTaskID, old.LastSkipped
-		if !created {
-			next.CreatedAtUTC = old.CreatedAtUTC
-		}
+		next.CreatedAtUTC = old.CreatedAtUTC
 		if spec.Paused == nil {
 			next.Paused = old.Paused
 		}
@@ -173,7 +175,11 @@ func (q *Queue) tick(ctx context.Context, now time.Time) error {
 
 // advance makes the tasks of one schedule, unless somebody else does.
 func (q *Queue) advance(ctx context.Context, now time.Time, s task.Schedule) error {
-	out, err := q.store.AdvanceSchedule(ctx, q.advanceOf(s, now))
+	k, err := q.freshRules(ctx)
+	if err != nil {
+		return err
+	}
+	out, err := q.store.AdvanceSchedule(ctx, q.advanceOf(s, k, now))
 	if errors.Is(err, task.ErrConflict) {
 		return nil
 	}
@@ -187,11 +193,14 @@ func (q *Queue) advance(ctx context.Context, now time.Time, s task.Schedule) err
 	for _, t := range out.Cancelled {
 		q.watchers.tell(t.ID)
 	}
+	if len(out.Cancelled) > 0 {
+		q.ended(ctx, out.Cancelled...)
+	}
 	return nil
 }
 
 // advanceOf says what becomes of the ticks that have come. A schedule that cannot be read here has no further tick: it is stopped, and says why.
-func (q *Queue) advanceOf(s task.Schedule, now time.Time) task.Advance {
+func (q *Queue) advanceOf(s task.Schedule, k *knownRules, now time.Time) task.Advance {
 	a := task.Advance{Schedule: s, Now: now, LastTickUTC: *s.NextTickUTC}
 	rule, err := schedule.RuleOf(s)
 	if err != nil {
@@ -203,7 +212,7 @@ func (q *Queue) advanceOf(s task.Schedule, now time.Time) task.Advance {
 		return skip(a, "it was missed")
 	}
 	for _, at := range p.Ticks {
-		t, err := q.taskOf(s, at, now)
+		t, err := q.taskOf(s, k, at, now)
 		if err != nil {
 			return skip(a, "its task is not valid: "+err.Error())
 		}
@@ -218,11 +227,11 @@ func skip(a task.Advance, why string) task.Advance {
 }
 
 // taskOf returns the task of a tick.
-func (q *Queue) taskOf(s task.Schedule, tick, now time.Time) (task.Task, error) {
+func (q *Queue) taskOf(s task.Schedule, k *knownRules, tick, now time.Time) (task.Task, error) {
 	spec, err := s.Spec()
 	if err != nil {
 		return task.Task{}, err
 	}
 	spec.RunAfterUTC = &task.Time{Time: schedule.RunAfter(s, tick, q.o.Jitter)}
-	return spec.Task(now, q.limits(MaxAttempts))
+	return k.task(spec, now, q.limits(MaxAttempts))
 }

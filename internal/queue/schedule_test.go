@@ -23,7 +23,7 @@ func every(cron string) task.ScheduleSpec {
 	return task.ScheduleSpec{Cron: cron, Task: task.Spec{Type: "tick"}}
 }
 
-func (r rig) put(name string, s task.ScheduleSpec) task.Schedule {
+func (r rig) putSchedule(name string, s task.ScheduleSpec) task.Schedule {
 	r.Helper()
 	got, _, err := r.PutSchedule(r.Context(), name, s)
 	r.ok(err)
@@ -114,7 +114,7 @@ func TestTwoNodesMakeOneTaskForATick(t *testing.T) {
 func race(r rig, both ...*queue.Queue) {
 	const schedules, seconds = 3, 20
 	for i := range schedules {
-		r.put(fmt.Sprint("s", i), every("* * * * * *"))
+		r.putSchedule(fmt.Sprint("s", i), every("* * * * * *"))
 	}
 	var want []string
 	for i := range seconds {
@@ -144,12 +144,12 @@ func TestTicksMissedWhileNobodyWasThere(t *testing.T) {
 			each(t, queue.Options{}, func(r rig) {
 				s := every("*/10 * * * *")
 				s.Misfire, s.MaxMisfires = misfire, new(3)
-				r.put("a", s)
+				r.putSchedule("a", s)
 				r.upkeep(10 * time.Minute)
 				r.clock.advance(55 * time.Minute)
 				after := r
 				after.Queue = queue.New(r.st, queue.Options{Clock: r.clock})
-				after.put("a", s) // as a configuration does that is applied at each start
+				after.putSchedule("a", s) // as a configuration does that is applied at each start
 				after.upkeep(0)
 				if why := r.schedule("a").LastSkipped; (why != nil) != (misfire == task.MisfireSkip) {
 					r.Errorf("the schedule says %v of its newest tick", why)
@@ -166,7 +166,7 @@ func TestAPausedScheduleMissesNothing(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		s := every("* * * * *")
 		s.Misfire = task.MisfireAll
-		r.put("a", s)
+		r.putSchedule("a", s)
 		for range 2 {
 			paused, err := r.PauseSchedule(r.Context(), "a")
 			if err != nil || !paused.Paused || paused.NextTickUTC != nil {
@@ -174,7 +174,7 @@ func TestAPausedScheduleMissesNothing(t *testing.T) {
 			}
 		}
 		r.upkeep(10 * time.Minute)
-		r.put("a", s) // does not say whether it is paused
+		r.putSchedule("a", s) // does not say whether it is paused
 		r.upkeep(0)
 		r.wantTimes()
 		for range 2 {
@@ -187,10 +187,10 @@ func TestAPausedScheduleMissesNothing(t *testing.T) {
 		r.wantTimes("08:11:00")
 
 		s.Paused = new(true)
-		r.put("a", s)
+		r.putSchedule("a", s)
 		r.upkeep(time.Hour)
 		s.Paused = new(false)
-		r.put("a", s)
+		r.putSchedule("a", s)
 		r.upkeep(time.Minute)
 		r.wantTimes("08:11:00", "09:12:00")
 		if _, err := r.PauseSchedule(r.Context(), "b"); !errors.Is(err, task.ErrNotFound) {
@@ -204,7 +204,7 @@ func TestAPausedScheduleMissesNothing(t *testing.T) {
 
 func TestWhatAChangeOfAScheduleDoesToItsTicks(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
-		first := r.put("a", every("*/10 * * * *"))
+		first := r.putSchedule("a", every("*/10 * * * *"))
 		r.clock.advance(15 * time.Minute) // 08:10 has come
 		again, created, err := r.PutSchedule(r.Context(), "a", every("*/10 * * * *"))
 		if d := cmp.Diff(first, again); err != nil || created || d != "" {
@@ -212,20 +212,20 @@ func TestWhatAChangeOfAScheduleDoesToItsTicks(t *testing.T) {
 		}
 		s := every("*/10 * * * *")
 		s.Task.Priority = new(3)
-		if got := r.put("a", s); !got.NextTickUTC.Equal(*first.NextTickUTC) || got.Version == first.Version {
+		if got := r.putSchedule("a", s); !got.NextTickUTC.Equal(*first.NextTickUTC) || got.Version == first.Version {
 			r.Errorf("another task moves the next tick to %v, or is not stored", got.NextTickUTC)
 		}
 		r.upkeep(0)
 		r.wantTimes("08:10:00")
 
 		r.clock.advance(10 * time.Minute) // 08:20 has come
-		if got := r.put("a", every("*/10 * * * * *")); !got.NextTickUTC.Equal(time.Date(2026, 1, 31, 8, 25, 10, 0, time.UTC)) {
+		if got := r.putSchedule("a", every("*/10 * * * * *")); !got.NextTickUTC.Equal(time.Date(2026, 1, 31, 8, 25, 10, 0, time.UTC)) {
 			r.Errorf("with other times the next tick is %s, want the first from now", got.NextTickUTC)
 		}
 		s = every("*/10 * * * * *")
 		s.Timezone = "Asia/Kathmandu"
 		r.clock.advance(time.Minute)
-		if got := r.put("a", s); !got.NextTickUTC.Equal(time.Date(2026, 1, 31, 8, 26, 10, 0, time.UTC)) {
+		if got := r.putSchedule("a", s); !got.NextTickUTC.Equal(time.Date(2026, 1, 31, 8, 26, 10, 0, time.UTC)) {
 			r.Errorf("in another zone the next tick is %s, want the first from now", got.NextTickUTC)
 		}
 		r.upkeep(0)
@@ -239,19 +239,19 @@ func TestWhatAChangeOfAScheduleDoesToItsTicks(t *testing.T) {
 // TestTheClockIsSetBack wants no tick twice, also when the schedule is made anew meanwhile.
 func TestTheClockIsSetBack(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
-		r.put("a", every("*/10 * * * *"))
+		r.putSchedule("a", every("*/10 * * * *"))
 		r.upkeep(10 * time.Minute)
 		for _, back := range []time.Duration{5 * time.Minute, 30 * 24 * time.Hour} {
 			r.upkeep(-back)
-			r.put("a", every("*/10 * * * * *"))
-			r.put("a", every("*/10 * * * *")) // other times, and the first ones again
+			r.putSchedule("a", every("*/10 * * * * *"))
+			r.putSchedule("a", every("*/10 * * * *")) // other times, and the first ones again
 			r.upkeep(back)
 		}
 		r.wantTimes("08:10:00")
 
 		r.upkeep(-5 * time.Minute)
 		r.ok(r.DeleteSchedule(r.Context(), "a"))
-		r.put("a", every("*/10 * * * *"))
+		r.putSchedule("a", every("*/10 * * * *"))
 		r.upkeep(5 * time.Minute)
 		r.wantTimes("08:10:00")
 		r.upkeep(10 * time.Minute)
@@ -263,7 +263,7 @@ func TestATickThatCancelsATaskTellsItsWorker(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		s := every("* * * * *")
 		s.Overlap = task.OverlapCancel
-		r.put("a", s)
+		r.putSchedule("a", s)
 		r.upkeep(time.Minute)
 		running := r.claimOne()
 		told, stop := r.Watch(running.Task.ID)
@@ -287,7 +287,7 @@ func TestATickIsSkippedWhileATaskIsLive(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		s := every("* * * * *")
 		s.Overlap = task.OverlapSkip
-		r.put("a", s)
+		r.putSchedule("a", s)
 		r.upkeep(time.Minute)
 		r.upkeep(time.Minute)
 		r.wantTimes("08:01:00")
@@ -306,7 +306,7 @@ func TestJitterMovesTheTaskNotTheTick(t *testing.T) {
 	each(t, queue.Options{Jitter: half}, func(r rig) {
 		s := every("* * * * *")
 		s.JitterSeconds = new(90.0)
-		r.put("a", s)
+		r.putSchedule("a", s)
 		r.upkeep(time.Minute)
 		r.upkeep(time.Minute)
 		r.wantTimes("08:01:45", "08:02:45")
@@ -324,15 +324,15 @@ func TestJitterMovesTheTaskNotTheTick(t *testing.T) {
 // TestAScheduleThatCannotBeReadStops has one of a zone that this machine does not know, as another node may have stored it.
 func TestAScheduleThatCannotBeReadStops(t *testing.T) {
 	each(t, queue.Options{MaxPayloadBytes: 20}, func(r rig) {
-		far := r.put("far", every("* * * * *"))
+		far := r.putSchedule("far", every("* * * * *"))
 		far.Timezone = "Mars/Olympus"
 		_, err := r.st.PutSchedule(r.Context(), far)
 		r.ok(err)
-		long := r.put("long", every("* * * * *"))
+		long := r.putSchedule("long", every("* * * * *"))
 		long.Task = `{"type":"tick","payload":{"longer than":"is allowed"}}`
 		_, err = r.st.PutSchedule(r.Context(), long)
 		r.ok(err)
-		r.put("z", every("* * * * *"))
+		r.putSchedule("z", every("* * * * *"))
 		r.upkeep(time.Minute)
 		r.wantTimes("08:01:00")
 		if s := r.schedule("far"); s.NextTickUTC != nil || s.LastSkipped == nil || !strings.Contains(*s.LastSkipped, "Mars/Olympus") {
@@ -344,9 +344,35 @@ func TestAScheduleThatCannotBeReadStops(t *testing.T) {
 		if _, err := r.PreviewSchedule(r.Context(), "far", 1); err == nil {
 			r.Error("a schedule of another planet has a preview")
 		}
-		r.put("far", every("* * * * *"))
+		r.putSchedule("far", every("* * * * *"))
 		r.upkeep(time.Minute)
 		r.wantTimes("08:01:00", "08:02:00", "08:02:00")
+	})
+}
+
+func TestRulesOfATypeHoldForTicks(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		s := every("* * * * *")
+		s.Task.Payload = `{"n":1}`
+		r.putSchedule("a", s)
+		schema := func(text task.JSON) {
+			_, err := r.PutType(r.Context(), "tick", task.TypeRules{MaxAttempts: new(2), PayloadSchema: &text})
+			r.ok(err)
+		}
+		schema(`{"required":["n"]}`)
+		r.upkeep(time.Minute)
+		if got := r.claimOne().Task.MaxAttempts; got != 2 {
+			r.Errorf("the task of a tick has %d attempts, want the 2 of its type", got)
+		}
+		schema(`{"required":["m"]}`)
+		r.upkeep(59900 * time.Millisecond) // 08:02:00.023456; the lease is of 60 s
+		r.wantTimes("08:01:00")
+		if why := r.schedule("a").LastSkipped; why == nil || !strings.Contains(*why, "not valid") {
+			r.Errorf("the schedule says %v of a tick whose task does not fit its type", why)
+		}
+		if _, _, err := r.PutSchedule(r.Context(), "b", s); err == nil || !strings.Contains(err.Error(), "task.payload") {
+			r.Errorf("a schedule whose task does not fit its type: %v", err)
+		}
 	})
 }
 

@@ -29,13 +29,16 @@ type listener interface {
 }
 
 // Run takes back expired leases, makes due tasks ready, ends those past their deadline and makes the tasks of schedules, each when its time comes, until ctx
-// ends. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
+// ends. It works on operations. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
 func (q *Queue) Run(ctx context.Context) error {
 	if l, ok := q.store.(listener); ok {
 		var listening sync.WaitGroup
 		listening.Go(func() { l.Listen(ctx, q.waiters.wakeFor) })
 		defer listening.Wait()
 	}
+	var operating sync.WaitGroup
+	operating.Go(func() { q.runOperations(ctx) })
+	defer operating.Wait()
 	failing, looked, reapFrom := false, q.Now(), time.Time{}
 	for ctx.Err() == nil {
 		now := q.Now()
@@ -73,6 +76,9 @@ func (q *Queue) look(ctx context.Context, reap bool) (next time.Time, err error)
 		if event, err = q.store.NextEvent(ctx); err != nil {
 			return later, err
 		}
+	}
+	if err := q.purgeAnswers(ctx, now); err != nil {
+		return later, err
 	}
 	if err := q.lookAround(ctx, now); err != nil {
 		return later, err
@@ -113,6 +119,7 @@ func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, 
 		q.o.Log.Warn("lease expired", "task_id", t.ID, "type", t.Type, "attempts", t.Attempts, "status", t.Status)
 		q.watchers.tell(t.ID)
 	}
+	q.ended(ctx, lost...)
 	return lost, err
 }
 
@@ -146,9 +153,13 @@ func (a *alarm) set(t time.Time) {
 func (a *alarm) at(t time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !t.Before(a.next) {
-		return
+	if t.Before(a.next) {
+		a.now()
 	}
+}
+
+// now asks for a look at once.
+func (a *alarm) now() {
 	select {
 	case a.ring <- struct{}{}:
 	default:

@@ -76,6 +76,17 @@ func (ws *waiters) wakeFor(lanes []task.Lane) {
 	}
 }
 
+// wakeType lets every waiting claim look for itself that takes tasks of the type.
+func (ws *waiters) wakeType(name string) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for e := ws.list.Front(); e != nil; e = e.Next() {
+		if w := e.Value.(*waiter); w.claim.AsksFor(name) {
+			w.wake(0)
+		}
+	}
+}
+
 // wakeAll lets every waiting claim look for itself.
 func (ws *waiters) wakeAll() {
 	ws.mu.Lock()

@@ -176,6 +176,24 @@ func TestEveryWayIntoTheQueueWakesAWaitingClaim(t *testing.T) {
 				return err
 			}
 		}},
+		{"Resume", func(r rig) func() error {
+			_, err := r.PauseType(r.Context(), "test")
+			r.ok(err)
+			r.enqueue(task.Spec{})
+			return func() error {
+				_, err := r.ResumeType(r.Context(), " test ")
+				return err
+			}
+		}},
+		{"PutType", func(r rig) func() error {
+			_, err := r.PutType(r.Context(), "test", task.TypeRules{Paused: ptr(true)})
+			r.ok(err)
+			r.enqueue(task.Spec{})
+			return func() error {
+				_, err := r.PutType(r.Context(), "test", task.TypeRules{Paused: new(bool)})
+				return err
+			}
+		}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			each(t, queue.Options{}, func(r rig) {
@@ -185,6 +203,48 @@ func TestEveryWayIntoTheQueueWakesAWaitingClaim(t *testing.T) {
 				claim := r.wait(&w, "waits")
 				r.ok(enter())
 				r.gets(claim)
+			})
+		})
+	}
+}
+
+// Where a type has a limit, a claim that waits has work before it and no room.
+func TestEveryEndOfALimitedTaskWakesAWaitingClaim(t *testing.T) {
+	for name, end := range map[string]func(r rig, l task.Lease) error{
+		"Complete": func(r rig, l task.Lease) error {
+			_, err := r.Complete(r.Context(), l.ID, l.LeaseToken, nil)
+			return err
+		},
+		"Fail": func(r rig, l task.Lease) error {
+			_, err := r.Fail(r.Context(), l.ID, l.LeaseToken, task.Failure{NoRetry: true})
+			return err
+		},
+		"Release": func(r rig, l task.Lease) error {
+			_, err := r.Release(r.Context(), l.ID, l.LeaseToken, time.Hour)
+			return err
+		},
+		"Cancel": func(r rig, l task.Lease) error {
+			_, _, err := r.Cancel(r.Context(), l.ID)
+			return err
+		},
+		"Raise": func(r rig, _ task.Lease) error {
+			_, err := r.PutType(r.Context(), "test", task.TypeRules{MaxConcurrency: ptr(2)})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, queue.Options{}, func(r rig) {
+				var w watched
+				r = r.watch(&w)
+				_, err := r.PutType(r.Context(), "test", task.TypeRules{MaxConcurrency: ptr(1)})
+				r.ok(err)
+				r.enqueue(task.Spec{})
+				held, next := r.claimOne(), r.enqueue(task.Spec{})
+				claim := r.wait(&w, "waits")
+				r.ok(end(r, held))
+				if got := r.gets(claim); got.ID != next.ID {
+					r.Errorf("got task %d, want %d", got.ID, next.ID)
+				}
 			})
 		})
 	}

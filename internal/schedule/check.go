@@ -9,21 +9,21 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// Check returns the schedule that a spec describes and its rule; it has no ticks yet. What is wrong comes back as one *task.InvalidError with all
-// fields.
-func Check(name string, spec task.ScheduleSpec, now time.Time, limits task.Limits) (task.Schedule, Rule, error) {
+// Check returns the schedule that a spec describes; it has no ticks yet. make returns the task of a spec, or what is wrong with it. All that is wrong
+// comes back as one *task.InvalidError.
+func Check(name string, spec task.ScheduleSpec, make func(task.Spec) (task.Task, error)) (task.Schedule, error) {
 	s := task.Schedule{
 		Name: name, Cron: spec.Cron, Timezone: cmp.Or(spec.Timezone, task.DefaultTimezone), Task: spec.Task.JSON(), Misfire: cmp.Or(spec.Misfire, task.DefaultMisfire),
-		MaxMisfires: task.DefaultMaxMisfires, Overlap: cmp.Or(spec.Overlap, task.DefaultOverlap), CreatedAtUTC: now, UpdatedAtUTC: now,
+		MaxMisfires: task.DefaultMaxMisfires, Overlap: cmp.Or(spec.Overlap, task.DefaultOverlap),
 	}
 	var bad task.InvalidError
 	if msg := task.CheckName(name, 200); msg != "" {
 		bad.Add("name", "%s", msg)
 	}
-	r := rule(s, &bad)
+	rule(s, &bad)
 	checkPolicies(&s, spec, &bad)
-	checkTask(spec.Task, now, limits, &bad)
-	return s, r, bad.OrNil()
+	checkTask(spec.Task, make, &bad)
+	return s, bad.OrNil()
 }
 
 // RuleOf returns the rule of a schedule that is stored. It fails where this machine does not know the time zone.
@@ -75,7 +75,7 @@ func checkPolicies(s *task.Schedule, spec task.ScheduleSpec, bad *task.InvalidEr
 }
 
 // checkTask refuses what would make the task of one tick another's, or one that no tick can have.
-func checkTask(t task.Spec, now time.Time, limits task.Limits, bad *task.InvalidError) {
+func checkTask(t task.Spec, make func(task.Spec) (task.Task, error), bad *task.InvalidError) {
 	if t.RunAfterUTC != nil {
 		bad.Add("task.run_after_utc", "must be left out: the ticks are the times")
 	}
@@ -86,7 +86,7 @@ func checkTask(t task.Spec, now time.Time, limits task.Limits, bad *task.Invalid
 		bad.Add("task.idempotency_key", "must be left out: with one key there would be one task; a tick never makes two")
 	}
 	t.RunAfterUTC, t.DeadlineUTC, t.IdempotencyKey = nil, nil, nil
-	_, err := t.Task(now, limits)
+	_, err := make(t)
 	if wrong, ok := errors.AsType[*task.InvalidError](err); ok {
 		bad.Fields = append(bad.Fields, wrong.Within("task").Fields...)
 	}

@@ -13,8 +13,11 @@ type Store interface {
 	Enqueuer
 	Leases
 	Workers
+	Types
 	Schedules
 	Maintenance
+	Operations
+	Answers
 
 	// Ping returns nil when the database answers.
 	Ping(ctx context.Context) error
@@ -26,8 +29,8 @@ type Store interface {
 
 // Reader looks and changes nothing.
 type Reader interface {
+	Finder
 	ScheduleReader
-
 	// GetTask returns ErrNotFound when no task has this id.
 	GetTask(ctx context.Context, id int64) (task.Task, error)
 	// ListTasks returns up to f.Limit tasks, newest (greatest id) first. Empty when none matches.
@@ -42,6 +45,20 @@ type Reader interface {
 	GetWorker(ctx context.Context, workerID string) (task.Worker, error)
 	// ListWorkers returns the registry, ordered by id.
 	ListWorkers(ctx context.Context) ([]task.Worker, error)
+}
+
+// Finder looks for what a filter asks. A call looks at a bounded number of tasks and says where the next one has to go on.
+type Finder interface {
+	// FindTasks returns up to max ids that match, ascending, above after and not above upto. Every task up to next has been looked at; it is upto when
+	// that was the last. Ages are measured at now.
+	FindTasks(ctx context.Context, m task.Match, now time.Time, after, upto int64, max int) (ids []int64, next int64, err error)
+	// ListMatching returns up to max tasks that match, newest first, with ids below before, 0 for all. Every task from next on has been looked at; 0: there
+	// are no more.
+	ListMatching(ctx context.Context, m task.Match, now time.Time, before int64, max int) (ts []task.Task, next int64, err error)
+	// GetOperation returns ErrNotFound when no operation has this id. What is proposed is none yet.
+	GetOperation(ctx context.Context, id int64) (task.Operation, error)
+	// ListOperations returns up to max operations with ids below before, 0 for all, newest first.
+	ListOperations(ctx context.Context, before int64, max int) ([]task.Operation, error)
 }
 
 // Enqueuer brings tasks in and decides over them from outside.
@@ -68,7 +85,7 @@ type Enqueuer interface {
 type Leases interface {
 	// ClaimTasks moves up to c.Max ready tasks from queued to processing and returns them in the order of c.Strategy; the order of
 	// weighted_random is that of id. Each has one attempt more and a new Fence, greater than any it had, and is held until c.Now +
-	// c.Lease. A task that is due after c.Now, past its deadline, of another type, or with requirements that c does not meet is left. Empty when there is none.
+	// c.Lease. Of a type with a limit no more are held than that. A task that is due after c.Now, past its deadline, of another or a paused type, or with requirements that c does not meet is left. Empty when there is none.
 	ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, error)
 	// HeldTask is GetTask for the holder of a lease: it never waits behind lists.
 	HeldTask(ctx context.Context, id int64) (task.Task, error)
@@ -113,6 +130,22 @@ type Workers interface {
 	DeleteWorker(ctx context.Context, workerID string) error
 }
 
+// Types keeps the rules of task types. A type is known once it has a rule or has had a task.
+type Types interface {
+	// GetType returns the rules of a type and counts its tasks. ErrNotFound when it is not known.
+	GetType(ctx context.Context, name string) (task.TypeStatus, error)
+	// ListTypes returns all types that are known, ordered by name.
+	ListTypes(ctx context.Context) ([]task.TypeStatus, error)
+	// ListRules returns the rules alone, of all types that have any, in no order.
+	ListRules(ctx context.Context) ([]task.Type, error)
+	// PutType sets all rules of a type, known or not, but that a nil r.Paused leaves it paused or not as it is. Once it has returned without an error no
+	// claim, by any process, gives what the rules forbid: a claim that began before has ended. ErrBusy when such a claim does not end in time; then
+	// the rules are set, and calling again is safe.
+	PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error)
+	// PauseType is PutType for pause and resume alone.
+	PauseType(ctx context.Context, name string, paused bool, now time.Time) (task.Type, error)
+}
+
 // ScheduleReader is the part of Reader for schedules.
 type ScheduleReader interface {
 	// GetSchedule returns ErrNotFound when no schedule has this name.
@@ -151,4 +184,36 @@ type Maintenance interface {
 	// NextEvent returns the earliest instant at which one of the three has something to do, or a schedule its next tick; nil: nothing is waiting
 	// for its time.
 	NextEvent(ctx context.Context) (*time.Time, error)
+}
+
+// Operations keeps actions on every task that a filter finds.
+type Operations interface {
+	// ProposeOperation keeps what a dry run may become: Action, Filter, Priority, ConfirmHash and ExpiresAtUTC of o. Those that have expired at now go.
+	ProposeOperation(ctx context.Context, o task.Operation, now time.Time) error
+	// StartOperation begins what has been proposed under o.ConfirmHash, on all tasks there are; o.Action, o.Filter and o.Priority must be those proposed.
+	// ErrConflict when there is no such proposal, or it was used or has expired.
+	StartOperation(ctx context.Context, o task.Operation, now time.Time) (task.Operation, error)
+	// CancelOperation ends a running operation. What it has changed stays. ErrConflict when it has ended, ErrNotFound without it.
+	CancelOperation(ctx context.Context, id int64, now time.Time) (task.Operation, error)
+	// TakeOperation returns the first running operation that no other runner holds at now, and keeps others from it until the time given. ErrNotFound
+	// when there is none.
+	TakeOperation(ctx context.Context, runner string, now, until time.Time) (task.Operation, error)
+	// StepOperation does the action to those of s.IDs that still match, counts them, and moves the operation on, all or nothing. The step may end before
+	// the last of the ids, and then DoneID says where. changed are the tasks as they are now, without payload; deleted ones are not among them. ErrConflict when
+	// the operation is no more as s.Operation has it: cancelled, moved on, or taken by another.
+	StepOperation(ctx context.Context, s task.Step) (o task.Operation, changed []task.Task, err error)
+}
+
+// Answers keeps what was answered to requests with an idempotency key.
+type Answers interface {
+	// ReserveAnswer takes the key of a, which has no status code yet, for a.Owner at a.CreatedAtUTC, and returns it with mine true. A key is free
+	// that is unknown, has expired, or is held over its time by a request of the same fingerprint that has no answer. Else the entry that has the key
+	// comes back with mine false. Of callers that race one gets it; the same owner may ask twice.
+	ReserveAnswer(ctx context.Context, a task.Answer) (kept task.Answer, mine bool, err error)
+	// KeepAnswer stores the answer of a under its key. ErrConflict when the key is no longer its owner's.
+	KeepAnswer(ctx context.Context, a task.Answer) error
+	// ForgetAnswer gives back a key that has no answer. Nothing happens when it is no longer the owner's.
+	ForgetAnswer(ctx context.Context, key, owner string) error
+	// PurgeAnswers deletes at most max entries that had expired at now and returns how many it deleted.
+	PurgeAnswers(ctx context.Context, now time.Time, max int) (int, error)
 }

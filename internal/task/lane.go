@@ -184,8 +184,11 @@ func number(v any) (float64, bool) {
 }
 
 // MayTake reports whether this claim may take tasks of the lane: its type is asked for and its requirements are met.
-func (c Claim) MayTake(l Lane) bool {
-	return (c.Types == nil || slices.Contains(c.Types, l.Type)) && l.Requires.Satisfied(c.Capabilities)
+func (c Claim) MayTake(l Lane) bool { return c.AsksFor(l.Type) && l.Requires.Satisfied(c.Capabilities) }
+
+// AsksFor reports whether this claim takes tasks of the type.
+func (c Claim) AsksFor(taskType string) bool {
+	return c.Types == nil || slices.Contains(c.Types, taskType)
 }
 
 // Eligible returns those of the lanes from which this claim may take, ordered by priority and id.

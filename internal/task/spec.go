@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"math"
 	"strings"
 	"time"
@@ -27,17 +28,19 @@ type Spec struct {
 	RetryPolicy    *JSON    `json:"retry_policy,omitempty"` // a Backoff
 }
 
-// Limits bounds what a producer may ask for.
+// Limits bounds what a producer may ask for, and says what holds where it does not say.
 type Limits struct {
-	MaxAttempts  int // the greatest max_attempts
-	PayloadBytes int // the longest payload
+	MaxAttempts    int      // the greatest max_attempts
+	PayloadBytes   int      // the longest payload
+	Attempts       int      // max_attempts where the spec has none, at most MaxAttempts; 0: DefaultMaxAttempts
+	TimeoutSeconds *float64 // timeout_seconds where the spec has none
 }
 
 // Task returns the queued task that s describes, or an InvalidError with every field that is wrong. Its id and lane are not set.
 func (s Spec) Task(now time.Time, limits Limits) (Task, error) {
 	t := Task{
 		Type: strings.TrimSpace(s.Type), Priority: DefaultPriority, Payload: "{}", Compatibility: "{}", Status: Queued,
-		MaxAttempts: min(DefaultMaxAttempts, limits.MaxAttempts), RunAfterUTC: now, Ready: true, CreatedAtUTC: now, UpdatedAtUTC: now,
+		MaxAttempts: min(cmp.Or(limits.Attempts, DefaultMaxAttempts), limits.MaxAttempts), TimeoutSeconds: limits.TimeoutSeconds, RunAfterUTC: now, Ready: true, CreatedAtUTC: now, UpdatedAtUTC: now,
 	}
 	var bad InvalidError
 	if msg := CheckName(t.Type, 200); msg != "" {
@@ -103,9 +106,13 @@ func (s Spec) takeTimes(t *Task, bad *InvalidError, now time.Time) {
 	}
 	if s.TimeoutSeconds != nil {
 		t.TimeoutSeconds = s.TimeoutSeconds
-		if v := *s.TimeoutSeconds; math.IsNaN(v) || v < 0.001 || v > MaxTimeout.Seconds() {
-			bad.Add("timeout_seconds", "must lie between 0.001 and %.0f", MaxTimeout.Seconds())
-		}
+		checkTimeout(*s.TimeoutSeconds, bad)
+	}
+}
+
+func checkTimeout(seconds float64, bad *InvalidError) {
+	if math.IsNaN(seconds) || seconds < 0.001 || seconds > MaxTimeout.Seconds() {
+		bad.Add("timeout_seconds", "must lie between 0.001 and %.0f", MaxTimeout.Seconds())
 	}
 }
 

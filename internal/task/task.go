@@ -47,6 +47,9 @@ const (
 	Expired   Outcome = "expired"   // the deadline passed before it could run
 )
 
+// Outcomes lists every outcome.
+var Outcomes = []Outcome{Succeeded, Cancelled, Exhausted, Rejected, Expired}
+
 // AttemptOutcome says how one attempt of a task ended.
 type AttemptOutcome string
 
@@ -118,6 +121,12 @@ func (t Task) OwnAttempt() (Attempt, bool) {
 	}, true
 }
 
+// WithoutPayload returns the task without what may be long.
+func (t Task) WithoutPayload() Task {
+	t.Payload, t.Result = "", nil
+	return t
+}
+
 // CancelledUnder reports whether the lease with this token was the last one and ended because the task was cancelled.
 func (t Task) CancelledUnder(tok Token) bool {
 	return t.Status == Failed && t.Outcome != nil && *t.Outcome == Cancelled && t.AttemptOutcome != nil && *t.AttemptOutcome == AttemptCancelled &&
@@ -171,6 +180,7 @@ type Filter struct {
 	Type   string // empty: all
 	Before int64  // only ids below; 0: from the newest
 	Limit  int    // at most so many
+	Match  Match  // what else must hold
 }
 
 // Stats counts the tasks of the store. The counts are exact and of one instant.

@@ -33,3 +33,9 @@ DELETE FROM task_queue WHERE id = @id AND status IN ('completed', 'failed');
 
 -- name: NewestTaskAt :one
 SELECT created_at_utc FROM task_queue ORDER BY id DESC LIMIT 1;
+
+-- SetPriority moves a queued task into another lane, which has the priority given.
+-- name: SetPriority :one
+UPDATE task_queue SET updated_at_utc = @now, priority = @priority, lane_id = @lane_id
+WHERE id = @id AND status = 'queued'
+RETURNING *;

@@ -10,9 +10,9 @@ SELECT replace(replace(replace(s.sql, 'CREATE TRIGGER', 'CREATE TEMP TRIGGER'), 
 FROM sqlite_schema AS s
 WHERE s.type = 'trigger' AND s.name IN ('task_queue_guard', 'task_queue_identity', 'task_queue_delete');
 
--- ListLanes returns all lanes with the number of tasks that can be claimed.
+-- ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.
 -- name: ListLanes :many
-SELECT l.id, l.type, l.compatibility, l.priority, CAST(COALESCE(c.ready, 0) AS INTEGER) AS ready
+SELECT l.id, l.type, l.compatibility, l.priority, CAST(COALESCE(c.ready, 0) AS INTEGER) AS ready, CAST(COALESCE(c.processing, 0) AS INTEGER) AS processing
 FROM lanes AS l LEFT JOIN lane_counts AS c ON c.lane_id = l.id AND c.slot = 0;
 
 -- AddLaneCounts adds to the counters of a lane.

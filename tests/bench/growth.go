@@ -30,8 +30,7 @@ func grown(ctx context.Context, h *Harness) error {
 	return errors.Join(err, small.close(), large.close())
 }
 
-// hidden is P5: claims behind many tasks that this worker may not take, against none of them. Paused tasks are not among them: nothing can be
-// paused yet.
+// hidden is P5: claims behind many tasks that this worker may not take, against none of them.
 func hidden(ctx context.Context, h *Harness) error {
 	small, err := h.openShelf(ctx, "alone")
 	if err != nil {

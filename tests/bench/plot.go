@@ -27,7 +27,7 @@ func sizes(few, most int) []int {
 	return append(out, most)
 }
 
-// grow fills one store step by step, with as many completed tasks as queued ones, as many that are due in the future, and twice as many that
+// grow fills one store step by step, with as many completed tasks as queued ones, as many that are due in the future, and three times as many that
 // these workers may not take, measures each strategy at each step, and draws one picture for each
 // value into the folder, with a table beside them.
 func (h *Harness) grow(ctx context.Context, folder string) error {
@@ -40,7 +40,7 @@ func (h *Harness) grow(ctx context.Context, folder string) error {
 		if i > 0 {
 			n -= steps[i-1]
 		}
-		if err = errors.Join(s.fill(ctx, n), s.hide(ctx, 3*n)); err != nil {
+		if err = errors.Join(s.fill(ctx, n), s.hide(ctx, 4*n)); err != nil {
 			break
 		}
 		if err = h.growthStep(ctx, s, steps[i]); err != nil {

@@ -108,17 +108,21 @@ func (s *shelf) fill(ctx context.Context, n int) error {
 	return s.finish(ctx, n)
 }
 
-// hide puts n tasks in front that a worker for "email" without capabilities may not take: of another type, with a requirement that it does not
-// meet, and due in the future. All have the highest priority and are older than what it may take.
+// hide puts n tasks in front that a worker for "email" and "sms" without capabilities may not take: of another type, with a requirement that it does not
+// meet, of a paused type, and due in the future. All have the highest priority and are older than what it may take.
 func (s *shelf) hide(ctx context.Context, n int) error {
 	first := 1
 	later := task.Time{Time: time.Now().Add(24 * time.Hour)}
+	if _, err := s.PauseType(ctx, "sms"); err != nil {
+		return err
+	}
 	for _, spec := range []task.Spec{
 		{Type: "video", Priority: &first, Payload: payload},
 		{Type: "email", Priority: &first, Payload: payload, Compatibility: `{"gpu":true}`},
+		{Type: "sms", Priority: &first, Payload: payload},
 		{Type: "email", Priority: &first, Payload: payload, RunAfterUTC: &later},
 	} {
-		if err := s.put(ctx, n/3, func() task.Spec { return spec }); err != nil {
+		if err := s.put(ctx, n/4, func() task.Spec { return spec }); err != nil {
 			return err
 		}
 	}
@@ -141,7 +145,7 @@ func (s *shelf) live(ctx context.Context, strategy task.Strategy, callers int, d
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			c := task.Claim{WorkerID: fmt.Sprint("worker-", i), Types: []string{"email"}, Strategy: strategy}
+			c := task.Claim{WorkerID: fmt.Sprint("worker-", i), Types: []string{"email", "sms"}, Strategy: strategy}
 			for errs[i] == nil && time.Since(begin) < d {
 				errs[i] = s.life(ctx, c, &l)
 			}

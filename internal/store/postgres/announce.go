@@ -39,7 +39,8 @@ type announcer struct {
 
 	mu    sync.Mutex
 	ready map[int64]int // tasks by lane, not yet announced
-	news  chan struct{} // holds one: ready is not empty
+	any   bool          // there may be more in any lane
+	news  chan struct{} // holds one: there is something to announce
 }
 
 func newAnnouncer(cfg *pgx.ConnConfig, clock task.Clock, log *slog.Logger) *announcer {
@@ -61,9 +62,30 @@ func (s *Store) announce(ts ...task.Task) {
 			a.ready[t.LaneID]++
 		}
 	}
-	if len(a.ready) == 0 {
-		return
+	if len(a.ready) > 0 {
+		a.ring()
 	}
+}
+
+// AnnounceRoom tells other processes that one more task of the lane of t may be claimed, now that t has ended.
+func (s *Store) AnnounceRoom(t task.Task) {
+	a := s.announcer
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ready[t.LaneID]++
+	a.ring()
+}
+
+// announceAny lets every claim that waits look for itself.
+func (s *Store) announceAny() {
+	a := s.announcer
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.any = true
+	a.ring()
+}
+
+func (a *announcer) ring() {
 	select {
 	case a.news <- struct{}{}:
 	default:
@@ -74,7 +96,10 @@ func (s *Store) announce(ts ...task.Task) {
 func (a *announcer) take() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	defer clear(a.ready)
+	defer func() { clear(a.ready); a.any = false }()
+	if a.any {
+		return encodeAnnouncement(a.node, nil)
+	}
 	return encodeAnnouncement(a.node, a.ready)
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/prismq/thequeue/db/postgressets"
@@ -31,8 +32,8 @@ func (s *Store) ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, erro
 }
 
 func (s *Store) claimOne(ctx context.Context, c task.Claim, haste bool) ([]task.Task, error) {
-	out, err := onPgx(ctx, s.poolFor(haste), func(q *postgressets.Queries) (outcome[[]task.Task], error) {
-		o := s.claimAlike(ctx, q, []task.Claim{c})[0]
+	out, err := onConn(ctx, s.poolFor(haste), func(conn *pgx.Conn) (outcome[[]task.Task], error) {
+		o := s.claimAlike(ctx, conn, []task.Claim{c})[0]
 		return o, o.err
 	})
 	return out.value, err
@@ -40,14 +41,14 @@ func (s *Store) claimOne(ctx context.Context, c task.Claim, haste bool) ([]task.
 
 // claimMany does a set of claims. Those that are alike are one claim for the tasks of all.
 func (s *Store) claimMany(ctx context.Context, cs []task.Claim) ([]outcome[[]task.Task], error) {
-	return onPgx(ctx, s.setDB, func(q *postgressets.Queries) ([]outcome[[]task.Task], error) {
+	return onConn(ctx, s.setDB, func(conn *pgx.Conn) ([]outcome[[]task.Task], error) {
 		out := make([]outcome[[]task.Task], len(cs))
 		for g, group := range alike(cs) {
 			same := make([]task.Claim, len(group))
 			for i, at := range group {
 				same[i] = cs[at]
 			}
-			claimed := s.claimAlike(ctx, q, same)
+			claimed := s.claimAlike(ctx, conn, same)
 			if err := claimed[0].err; g == 0 && pgconn.SafeToRetry(err) {
 				return nil, err
 			}
@@ -78,22 +79,32 @@ func alike(cs []task.Claim) [][]int {
 }
 
 // claimAlike returns what each of the claims takes, the first served first. They happen at one instant, the latest of theirs. While one has
-// nothing and there is work, others hold what was looked at, and the next look goes wider.
-func (s *Store) claimAlike(ctx context.Context, q *postgressets.Queries, cs []task.Claim) []outcome[[]task.Task] {
-	t := taking{q: q, claims: cs, now: latest(cs), got: make([][]task.Task, len(cs))}
+// nothing and there is work, others hold what was looked at, and the next look goes wider; or the rules have changed meanwhile, and it goes by the new ones.
+func (s *Store) claimAlike(ctx context.Context, conn *pgx.Conn, cs []task.Claim) []outcome[[]task.Task] {
+	t := taking{
+		conn: conn, q: postgressets.New(conn), claims: cs, now: latest(cs), got: make([][]task.Task, len(cs)), rngs: make(map[int]*rand.Rand),
+	}
 	var err error
 	for t.spare = spareWidth; err == nil && t.spare <= maxWidth; t.spare *= 16 {
 		if t.want(); len(t.wanted) == 0 {
 			break
 		}
-		var lanes []task.Lane
-		if lanes, err = s.lanesWithWork(ctx, q, cs[0].Strategy == task.WeightedRandom); err != nil {
+		var w work
+		if w, err = s.findWork(ctx, t.q, cs[0].Strategy == task.WeightedRandom); err != nil {
 			break
 		}
-		if lanes = cs[0].Eligible(lanes); len(lanes) == 0 {
+		w.lanes = cs[0].Eligible(w.lanes)
+		if len(w.limits) > 0 && err == nil {
+			err = t.leaveFull(ctx, &w)
+		}
+		if len(w.lanes) == 0 || err != nil {
 			break
 		}
-		err = t.take(ctx, lanes)
+		if t.version = w.version; len(w.limits) > 0 {
+			err = t.takeLimited(ctx, w)
+		} else {
+			err = t.take(ctx, w.lanes)
+		}
 	}
 	out := make([]outcome[[]task.Task], len(cs))
 	for i, got := range t.got {
@@ -111,12 +122,16 @@ func latest(cs []task.Claim) time.Time {
 
 // taking is the work of claims that are alike.
 type taking struct {
-	q      *postgressets.Queries
-	claims []task.Claim
-	now    time.Time
-	spare  int
-	wanted []int         // whose the next tasks are to be, by place in claims: one entry for each task
-	got    [][]task.Task // by claim
+	conn    *pgx.Conn
+	q       *postgressets.Queries // on conn
+	claims  []task.Claim
+	now     time.Time
+	spare   int
+	version int64              // of the rules by which the lanes were chosen
+	wanted  []int              // whose the next tasks are to be, by place in claims: one entry for each task
+	got     [][]task.Task      // by claim
+	room    room               // of types with a limit, in the transaction under way; nil outside
+	rngs    map[int]*rand.Rand // of claims that draw
 }
 
 // want fills wanted with what the claims ask for that have nothing yet.
@@ -179,7 +194,6 @@ func (t *taking) byPriority(ctx context.Context, lanes []task.Lane) error {
 // drawn lets each claim draw its tasks, and takes the oldest of each lane drawn. A lane that gives fewer than were drawn has the rest in other
 // hands, and what is missing is drawn again from the others.
 func (t *taking) drawn(ctx context.Context, lanes []task.Lane) error {
-	rngs := make(map[int]*rand.Rand)
 	for len(t.wanted) > 0 {
 		drawers := make(map[int64][]int) // by lane
 		for i := 0; i < len(t.wanted); {
@@ -187,10 +201,10 @@ func (t *taking) drawn(ctx context.Context, lanes []task.Lane) error {
 			for i+n < len(t.wanted) && t.wanted[i+n] == claim {
 				n++
 			}
-			if rngs[claim] == nil {
-				rngs[claim] = rand.New(rand.NewPCG(t.claims[claim].Seed, 0))
+			if t.rngs[claim] == nil {
+				t.rngs[claim] = rand.New(rand.NewPCG(t.claims[claim].Seed, 0))
 			}
-			for _, d := range task.DrawWeighted(lanes, n, rngs[claim]) {
+			for _, d := range task.DrawWeighted(lanes, n, t.rngs[claim]) {
 				drawers[d.LaneID] = append(drawers[d.LaneID], slices.Repeat([]int{claim}, d.N)...)
 				task.Drawn(lanes, d, d.N)
 			}
@@ -226,7 +240,7 @@ func (t *taking) laneByLane(ctx context.Context, lanes []task.Lane, wanted []int
 	given := make(map[int64]int, len(lanes))
 	p := t.params(wanted)
 	rows, err := t.q.ClaimInOrder(ctx, postgressets.ClaimInOrderParams{
-		Now: p.Now, Lanes: column(lanes, laneID), Most: column(lanes, func(l task.Lane) int64 { return min(l.Ready, p.Max) }), Max: p.Max,
+		Now: p.Now, Lanes: column(lanes, laneID), Most: column(lanes, func(l task.Lane) int64 { return min(l.Ready, p.Max) }), Max: p.Max, Version: t.version,
 		Secrets: p.Secrets, Workers: p.Workers, LeaseUntils: p.LeaseUntils,
 	})
 	for _, r := range rows {
@@ -255,7 +269,7 @@ func (t *taking) newest(ctx context.Context, lanes []task.Lane) error {
 // params says who gets the first task taken, the second, and so on.
 func (t *taking) params(wanted []int) postgressets.ClaimOldestParams {
 	return postgressets.ClaimOldestParams{
-		Now: t.now, Max: int64(len(wanted)),
+		Now: t.now, Max: int64(len(wanted)), Version: t.version,
 		Secrets:     column(wanted, func(claim int) string { return t.claims[claim].Secret }),
 		Workers:     column(wanted, func(claim int) string { return t.claims[claim].WorkerID }),
 		LeaseUntils: column(wanted, func(claim int) time.Time { return t.now.Add(t.claims[claim].Lease) }),
@@ -270,6 +284,7 @@ func (t *taking) give(rows []postgressets.Task) {
 		})
 		claim := t.wanted[at]
 		t.got[claim] = append(t.got[claim], task.Task(r))
+		t.room.give(r.Type)
 		t.wanted = slices.Delete(t.wanted, at, at+1)
 	}
 }

@@ -56,4 +56,16 @@ func floatText(f *float64) (string, bool) {
 	return strconv.FormatFloat(*f, 'g', -1, 64), true
 }
 
+// idArray returns an array literal.
+func idArray(ids []int64) string {
+	b := []byte{'{'}
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, id, 10)
+	}
+	return string(append(b, '}'))
+}
+
 func laneID(l task.Lane) int64 { return l.ID }

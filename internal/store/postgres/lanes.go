@@ -142,37 +142,69 @@ func (s *Store) lanesByID(ctx context.Context, q *postgressets.Queries, ids []in
 	return found, nil
 }
 
-// lanesWithWork returns the lanes that have tasks to claim. How many is read when it must be counted, which costs a look at the counters of all
-// lanes; else Ready is as great as can be.
-func (s *Store) lanesWithWork(ctx context.Context, q *postgressets.Queries, counted bool) ([]task.Lane, error) {
-	if counted {
-		return s.countedLanes(ctx, q)
-	}
-	ids, err := q.ListLanesWithWork(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lanes, err := s.lanesByID(ctx, q, ids)
-	for i := range lanes {
-		lanes[i].Ready = math.MaxInt64
-	}
-	return lanes, err
+// work is what there is to claim at one instant.
+type work struct {
+	lanes   []task.Lane      // with tasks to claim, of types that are not closed
+	limits  map[string]int64 // of these types not more tasks than so many may be held
+	version int64            // of the rules that say so
 }
 
-func (s *Store) countedLanes(ctx context.Context, q *postgressets.Queries) ([]task.Lane, error) {
-	rows, err := q.CountReady(ctx)
+// findWork returns what there is to claim. How many tasks each lane has is read when it must be counted, which costs a look at the counters of all
+// lanes; else Ready is as great as can be.
+func (s *Store) findWork(ctx context.Context, q *postgressets.Queries, counted bool) (work, error) {
+	rows, err := readyRows(ctx, q, counted)
 	if err != nil {
-		return nil, err
+		return work{}, err
 	}
-	ready, ids := make(map[int64]int64, len(rows)), make([]int64, len(rows))
-	for i, r := range rows {
-		ids[i], ready[r.LaneID] = r.LaneID, r.Ready
+	var w work
+	ids := make([]int64, 0, len(rows))
+	var ready map[int64]int64
+	var closed []string
+	if counted {
+		ready = make(map[int64]int64, len(rows))
 	}
-	lanes, err := s.lanesByID(ctx, q, ids)
-	for i := range lanes {
-		lanes[i].Ready = ready[lanes[i].ID]
+	for _, r := range rows {
+		switch {
+		case r.LaneID == 0 && r.Type == "":
+			w.version = r.Version
+		case r.LaneID == 0 && r.Most == 0:
+			closed = append(closed, r.Type)
+		case r.LaneID == 0:
+			w.limit(r.Type, r.Most)
+		default:
+			ids = append(ids, r.LaneID)
+			if counted {
+				ready[r.LaneID] = r.Ready
+			}
+		}
 	}
-	return lanes, err
+	if w.lanes, err = s.lanesByID(ctx, q, ids); len(closed) > 0 {
+		w.lanes = slices.DeleteFunc(w.lanes, func(l task.Lane) bool { return slices.Contains(closed, l.Type) })
+	}
+	for i := range w.lanes {
+		if w.lanes[i].Ready = math.MaxInt64; counted {
+			w.lanes[i].Ready = ready[w.lanes[i].ID]
+		}
+	}
+	return w, err
+}
+
+func (w *work) limit(taskType string, most int64) {
+	if w.limits == nil {
+		w.limits = make(map[string]int64)
+	}
+	w.limits[taskType] = most
+}
+
+// readyRows reads the lanes with work, the rows about rules among them.
+func readyRows(ctx context.Context, q *postgressets.Queries, counted bool) ([]postgressets.CountReadyRow, error) {
+	if counted {
+		return q.CountReady(ctx)
+	}
+	rows, err := q.ListLanesWithWork(ctx)
+	return column(rows, func(r postgressets.ListLanesWithWorkRow) postgressets.CountReadyRow {
+		return postgressets.CountReadyRow{LaneID: r.LaneID, Ready: math.MaxInt64, Type: r.Type, Most: r.Most, Version: r.Version}
+	}), err
 }
 
 // tasks converts rows, in the order of their ids: RETURNING has none.

@@ -33,3 +33,18 @@ func open(t *testing.T, o sqlite.Options) *sqlite.Store {
 	})
 	return st
 }
+
+func TestALimitHoldsOverTwoProcesses(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "queue.db")
+	var stores []store.Store
+	for range 2 {
+		st, err := sqlite.Open(t.Context(), path, sqlite.Options{Migrate: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		stores = append(stores, st)
+	}
+	storetest.CheckLimit(t, stores...)
+}

@@ -31,12 +31,18 @@ var planAllowed = []struct {
 	why   string
 }{
 	{"CountTasks", []string{"SCAN c"}, "one row for each lane"},
+	{"CountTypes", []string{"SCAN l USING COVERING INDEX sqlite_autoindex_lanes_1"}, "the lanes"},
+	{"FindTasks", []string{"SCAN v VIRTUAL TABLE INDEX 1:"}, "no tables: the lists of the filter"},
+	{"ListMatching", []string{"SCAN v VIRTUAL TABLE INDEX 1:"}, "no tables: the lists of the filter"},
+	{"ListRunningOperations", []string{"SCAN operations USING INDEX operations_running"}, "operations under way: as many as operators have started"},
 	{"ListGuards", []string{"SCAN s"}, "the schema itself, once for a connection that writes"},
 	{"ListLanes", []string{"SCAN l"}, "lanes, when another process has written"},
 	{"ListTasksByStatus", []string{"SCAN l", "USE TEMP B-TREE FOR DISTINCT"}, "the lanes, and the types that they have"},
 	{"ListTasksByStatus", []string{"SCAN a", "SCAN s", "SCAN e", "SCAN n", "SCAN newest"}, "no tables: what is asked for, the states, and the queue that merges them, one at a time"},
 	{"ListTasksByStatus", []string{"SCAN p USING INDEX task_queue_lease"}, "tasks in processing: as many as workers are busy"},
 	{"ListSchedules", []string{"SCAN schedules"}, "a list of all"},
+	{"ListTypes", []string{"SCAN task_types"}, "a list of all, or of one"},
+	{"RaiseRules", []string{"SCAN type_rules"}, "one row"},
 	{"ListWorkers", []string{"SCAN workers"}, "a list of all"},
 	{"NewestTaskAt", []string{"SCAN task_queue"}, "ends at the first row, from the end of the primary key"},
 	{"NextLeaseEnd", []string{"SCAN task_queue USING COVERING INDEX task_queue_lease"}, "ends at the first row"},

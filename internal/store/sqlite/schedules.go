@@ -108,8 +108,12 @@ func (x tickTx) Live(ctx context.Context, schedule string) ([]int64, error) {
 }
 
 func (x tickTx) Cancel(ctx context.Context, id int64, now time.Time) (task.Task, bool, error) {
-	out, err := x.cancel(ctx, id, now)
-	return out.task, out.created, err
+	before, err := x.task(ctx, id)
+	if err != nil || before.Status.Ended() {
+		return before, false, err
+	}
+	after, err := x.cancel(ctx, before, now)
+	return after, err == nil, err
 }
 
 func (x tickTx) Make(ctx context.Context, schedule string, tick task.Tick) (task.Task, error) {

@@ -29,6 +29,7 @@ type state struct {
 
 	lanes    map[int64]*lane
 	byKey    map[laneKey]*lane
+	rules    map[string]*rule             // by type, one for each type that has a lane or is in task_types
 	requires map[string]task.Requirements // by canonical compatibility, so this outlives a load
 	views    map[string]*view
 	dirty    []*lane // with counts to add before the commit
@@ -41,12 +42,16 @@ type state struct {
 // lane is a lane with what is known of its tasks.
 type lane struct {
 	task.Lane
+	rule   *rule
 	counts sqlitedb.AddLaneCountsParams // of this transaction
 	dirty  bool
 	oldest ends // the ids of its first ready tasks
 	newest ends // the ids of its last ready tasks
 	bulky  bool // it has had a payload so long that its tasks are read one by one
 }
+
+// claimable reports whether there is something in the lane that may be claimed.
+func (l *lane) claimable() bool { return l.Ready > 0 && l.rule.open() }
 
 // laneKey is what the tasks of one lane have in common.
 type laneKey struct {
@@ -68,14 +73,24 @@ type change struct {
 	lane   *lane
 	counts sqlitedb.AddLaneCountsParams
 	id     int64
-	made   bool // the lane itself is new
+	made   bool  // the lane itself is new
+	rule   *rule // not nil: its settings were those in was
+	was    settings
 }
 
-// load forgets everything and reads the lanes.
+// load forgets everything and reads the rules and the lanes.
 func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
+	types, err := q.ListTypes(ctx, "")
+	if err != nil {
+		return err
+	}
 	all, err := q.ListLanes(ctx)
 	if err != nil {
 		return err
+	}
+	s.rules = make(map[string]*rule, len(types))
+	for _, t := range types {
+		s.rule(t.Type).settings = settingsOf(t)
 	}
 	s.lanes, s.byKey = make(map[int64]*lane, len(all)), make(map[laneKey]*lane, len(all))
 	s.views, s.rows, s.rowBytes = make(map[string]*view), make(map[int64]*task.Task), 0
@@ -83,6 +98,7 @@ func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
 	for _, r := range all {
 		key := laneKey{taskType: r.Type, compatibility: string(r.Compatibility), priority: r.Priority}
 		s.addLane(r.ID, key, r.Ready)
+		s.rule(r.Type).held += r.Processing
 	}
 	return nil
 }
@@ -97,10 +113,11 @@ func (s *state) addLane(id int64, key laneKey, ready int64) *lane {
 		}
 		s.requires[key.compatibility] = requires
 	}
-	l := &lane{Lane: task.Lane{ID: id, Type: key.taskType, Priority: key.priority, Requires: requires, Ready: ready}}
+	l := &lane{Lane: task.Lane{ID: id, Type: key.taskType, Priority: key.priority, Requires: requires, Ready: ready}, rule: s.rule(key.taskType)}
 	l.counts.LaneID = id
 	s.lanes[id], s.byKey[key] = l, l
-	if ready > 0 {
+	l.rule.lanes = append(l.rule.lanes, l)
+	if l.claimable() {
 		s.activate(l)
 	}
 	return l
@@ -112,8 +129,13 @@ func (s *state) begin() { s.changes = s.changes[:0] }
 // undo takes back what the operation under way has changed here; its statements have been undone.
 func (s *state) undo() {
 	for _, c := range slices.Backward(s.changes) {
+		if c.rule != nil {
+			s.set(c.rule, c.was)
+			continue
+		}
 		if c.made {
 			delete(s.lanes, c.lane.ID)
+			c.lane.rule.lanes = slices.DeleteFunc(c.lane.rule.lanes, func(l *lane) bool { return l == c.lane })
 			for key, l := range s.byKey {
 				if l == c.lane {
 					delete(s.byKey, key)
@@ -160,6 +182,19 @@ func (s *state) move(before, after *task.Task) {
 	s.add(c.lane, c.counts, 1)
 }
 
+// relane notes that a task has gone from one lane to another.
+func (s *state) relane(before, after task.Task) {
+	c := change{lane: s.lanes[before.LaneID], id: before.ID}
+	*count(&c.counts, before)--
+	s.changes = append(s.changes, c)
+	if before.Ready {
+		c.lane.oldest.remove(before.ID)
+		c.lane.newest.remove(before.ID)
+	}
+	s.add(c.lane, c.counts, 1)
+	s.move(nil, &after)
+}
+
 // bulky reports whether the task is too long to be read before its turn.
 func bulky(t task.Task) bool { return len(t.Payload) > 16<<10 }
 
@@ -192,12 +227,15 @@ func (s *state) add(l *lane, c sqlitedb.AddLaneCountsParams, sign int64) {
 		l.dirty = true
 		s.dirty = append(s.dirty, l)
 	}
-	was := l.Ready
+	was, open := l.claimable(), l.rule.open()
 	l.Ready += sign * c.Ready
-	switch {
-	case was <= 0 && l.Ready > 0:
+	l.rule.held += sign * c.Processing
+	switch is := l.claimable(); {
+	case l.rule.open() != open:
+		s.turned(l.rule, open)
+	case is && !was:
 		s.activate(l)
-	case was > 0 && l.Ready <= 0:
+	case was && !is:
 		s.deactivate(l)
 	}
 }
@@ -237,7 +275,7 @@ func (s *state) forget(id int64) {
 
 func rowSize(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }
 
-// view are the lanes with work from which workers of one profile may take, ordered by priority and id.
+// view are the lanes that are claimable from which workers of one profile may take, ordered by priority and id.
 type view struct {
 	claim task.Claim
 	lanes []*lane
@@ -256,7 +294,7 @@ func (s *state) view(profile string, c task.Claim) *view {
 		}
 		v = &view{claim: c}
 		for _, l := range s.lanes {
-			if l.Ready > 0 && c.MayTake(l.Lane) {
+			if l.claimable() && c.MayTake(l.Lane) {
 				v.lanes = append(v.lanes, l)
 			}
 		}
@@ -266,7 +304,7 @@ func (s *state) view(profile string, c task.Claim) *view {
 	return v
 }
 
-// activate enters a lane that has work now.
+// activate enters a lane that is claimable now.
 func (s *state) activate(l *lane) {
 	for _, v := range s.views {
 		if v.claim.MayTake(l.Lane) {

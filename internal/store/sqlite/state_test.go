@@ -92,7 +92,7 @@ func (w *walk) step(ctx context.Context) (what string, err error) {
 	if len(w.ids) > 0 {
 		id = w.ids[w.rng.IntN(len(w.ids))]
 	}
-	switch n := w.rng.IntN(16); n {
+	switch n := w.rng.IntN(19); n {
 	case 0, 1, 2:
 		t, _, err := st.InsertTask(ctx, w.spec())
 		w.ids = append(w.ids, t.ID)
@@ -138,8 +138,41 @@ func (w *walk) step(ctx context.Context) (what string, err error) {
 		return "expire", err
 	case 12:
 		return "fail after an insert", w.failing(ctx, st)
+	case 13:
+		return "put a type", w.put(ctx, st)
+	case 14:
+		return "fail after a change of rules", w.failingRule(ctx, st)
+	case 15:
+		return w.operate(ctx, st)
 	}
 	return w.finish(ctx, st)
+}
+
+// operate does a random action to some tasks, and in one case of three undoes it all.
+func (w *walk) operate(ctx context.Context, st *Store) (what string, err error) {
+	o := task.Operation{Action: task.Actions[w.rng.IntN(4)], Priority: new(1 + w.rng.IntN(3))}
+	if w.rng.IntN(4) == 0 {
+		*o.Priority = 4 + w.rng.IntN(900) // a lane of its own
+	}
+	m, _ := task.Match{}.In(o.Action.Statuses()...)
+	var ids []int64
+	for _, id := range w.ids {
+		if w.rng.IntN(8) == 0 {
+			ids = append(ids, id)
+		}
+	}
+	_, err = write(ctx, st, func(ctx context.Context, x tx) (struct{}, error) {
+		for _, id := range ids {
+			if _, _, err := x.act(ctx, task.Step{Operation: o, Match: m, Now: w.now}, id); err != nil {
+				return struct{}{}, err
+			}
+		}
+		if w.rng.IntN(3) == 0 {
+			return struct{}{}, errPlanned
+		}
+		return struct{}{}, nil
+	})
+	return string(o.Action), err
 }
 
 // failing inserts in an operation that then fails.
@@ -162,6 +195,31 @@ func (w *walk) failing(ctx context.Context, st *Store) error {
 			return struct{}{}, err
 		}
 		return struct{}{}, errPlanned
+	})
+	return err
+}
+
+// put sets the rules of a type: half the time as it was before there were any.
+func (w *walk) put(ctx context.Context, st *Store) error {
+	paused := w.rng.IntN(2) == 0
+	rules := task.TypeRules{Paused: &paused}
+	if w.rng.IntN(2) == 0 {
+		most := 1 + w.rng.IntN(4)
+		rules.MaxConcurrency = &most
+	}
+	_, err := st.PutType(ctx, fmt.Sprint("t", w.rng.IntN(3)), rules, w.now)
+	return err
+}
+
+// failingRule pauses or resumes in an operation that then fails.
+func (w *walk) failingRule(ctx context.Context, st *Store) error {
+	_, err := write(ctx, st, func(ctx context.Context, x tx) (struct{}, error) {
+		row, err := x.PauseType(ctx, sqlitedb.PauseTypeParams{Type: fmt.Sprint("t", w.rng.IntN(4)), Paused: w.rng.IntN(2) == 0, UpdatedAtUTC: &w.now})
+		if err == nil {
+			x.put(row)
+			err = errPlanned
+		}
+		return struct{}{}, err
 	})
 	return err
 }
@@ -215,6 +273,39 @@ func check(ctx context.Context, x tx) error {
 	if len(lanes) != len(x.lanes) || len(lanes) != len(x.byKey) {
 		return fmt.Errorf("%d lanes are stored, %d and %d known", len(lanes), len(x.lanes), len(x.byKey))
 	}
+	types, err := x.ListTypes(ctx, "")
+	if err != nil {
+		return err
+	}
+	stored := make(map[string]settings)
+	for _, t := range types {
+		stored[t.Type] = settingsOf(t)
+	}
+	for name, r := range x.rules {
+		if r.settings != stored[name] {
+			return fmt.Errorf("of type %s %+v is known, stored is %+v", name, r.settings, stored[name])
+		}
+		delete(stored, name)
+	}
+	for name, s := range stored {
+		if s != (settings{}) {
+			return fmt.Errorf("of type %s nothing is known", name)
+		}
+	}
+	held := make(map[string]int64)
+	for _, l := range lanes {
+		held[l.Type] += l.Processing
+	}
+	for name, r := range x.rules {
+		if r.held != held[name] {
+			return fmt.Errorf("%d tasks of type %s are held, known are %d", held[name], name, r.held)
+		}
+	}
+	for _, l := range x.lanes {
+		if l.rule != x.rules[l.Type] || !slices.Contains(l.rule.lanes, l) {
+			return fmt.Errorf("lane %d has not the rule of its type", l.ID)
+		}
+	}
 	for _, r := range lanes {
 		if err := checkLane(ctx, x, x.lanes[r.ID], r.Ready); err != nil {
 			return fmt.Errorf("lane %d: %w", r.ID, err)
@@ -228,7 +319,7 @@ func check(ctx context.Context, x tx) error {
 	}
 	for profile, v := range x.views {
 		for _, l := range x.lanes {
-			if want := l.Ready > 0 && v.claim.MayTake(l.Lane); want != slices.Contains(v.lanes, l) {
+			if want := l.Ready > 0 && !l.rule.paused && (l.rule.most == 0 || l.rule.held < l.rule.most) && v.claim.MayTake(l.Lane); want != slices.Contains(v.lanes, l) {
 				return fmt.Errorf("view %q: lane %d in it: %v", profile, l.ID, !want)
 			}
 		}

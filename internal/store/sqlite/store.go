@@ -38,6 +38,9 @@ type Store struct {
 	wal    *os.File
 	counts still[counted]
 	event  still[*time.Time]
+	rules  still[[]task.Type]
+
+	running still[[]task.Operation]
 
 	triggers bool // as in Options
 }

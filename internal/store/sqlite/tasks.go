@@ -81,27 +81,30 @@ func (s *Store) count(ctx context.Context) (counted, error) {
 }
 
 func (s *Store) CancelTask(ctx context.Context, id int64, now time.Time) (task.Task, bool, error) {
-	out, err := write(ctx, s, func(ctx context.Context, x tx) (inserted, error) { return x.cancel(ctx, id, now) })
+	out, err := write(ctx, s, func(ctx context.Context, x tx) (inserted, error) {
+		before, err := x.task(ctx, id)
+		if err != nil || before.Status.Ended() {
+			return inserted{task: before}, err
+		}
+		after, err := x.cancel(ctx, before, now)
+		return inserted{task: after, created: true}, err
+	})
 	return out.task, out.created, err
 }
 
-// cancel ends a live task; created tells that it did.
-func (x tx) cancel(ctx context.Context, id int64, now time.Time) (inserted, error) {
-	before, err := x.task(ctx, id)
-	if err != nil || before.Status.Ended() {
-		return inserted{task: before}, err
-	}
+// cancel ends a live task.
+func (x tx) cancel(ctx context.Context, before task.Task, now time.Time) (task.Task, error) {
 	if before.Status == task.Processing {
 		if err := x.leaves(ctx, keptAttempt(before, task.AttemptCancelled, &cancelled, now)); err != nil {
-			return inserted{}, err
+			return task.Task{}, err
 		}
 	}
-	row, err := x.CancelTask(ctx, sqlitedb.CancelTaskParams{ID: id, Now: now})
+	row, err := x.CancelTask(ctx, sqlitedb.CancelTaskParams{ID: before.ID, Now: now})
 	after := task.Task(row)
 	if err == nil {
 		x.move(&before, &after)
 	}
-	return inserted{task: after, created: true}, err
+	return after, err
 }
 
 // cancelled is the message of a cancelled task, as its query writes it.
@@ -113,17 +116,22 @@ func (s *Store) RequeueTask(ctx context.Context, id int64, now time.Time) (task.
 		if err != nil {
 			return task.Task{}, err
 		}
-		row, err := x.RequeueTask(ctx, sqlitedb.RequeueTaskParams{ID: id, Now: now})
-		if noRow(err) {
-			return task.Task{}, conflict(before, "requeued")
-		}
-		if err != nil {
-			return task.Task{}, err
-		}
-		after := task.Task(row)
-		x.move(&before, &after)
-		return after, x.logRequeue(ctx, before, now)
+		return x.requeue(ctx, before, now)
 	})
+}
+
+// requeue queues a failed task again.
+func (x tx) requeue(ctx context.Context, before task.Task, now time.Time) (task.Task, error) {
+	row, err := x.RequeueTask(ctx, sqlitedb.RequeueTaskParams{ID: before.ID, Now: now})
+	if noRow(err) {
+		return task.Task{}, conflict(before, "requeued")
+	}
+	if err != nil {
+		return task.Task{}, err
+	}
+	after := task.Task(row)
+	x.move(&before, &after)
+	return after, x.logRequeue(ctx, before, now)
 }
 
 // logRequeue says in the log of a task what a requeue makes it forget.
@@ -142,15 +150,20 @@ func (s *Store) DeleteTask(ctx context.Context, id int64) error {
 		if err != nil {
 			return struct{}{}, err
 		}
-		n, err := x.DeleteTask(ctx, id)
-		if err == nil && n == 0 {
-			err = conflict(before, "deleted")
-		}
-		if err == nil {
-			x.move(&before, nil)
-		}
-		return struct{}{}, err
+		return struct{}{}, x.remove(ctx, before)
 	})
+	return err
+}
+
+// remove deletes an ended task.
+func (x tx) remove(ctx context.Context, before task.Task) error {
+	n, err := x.DeleteTask(ctx, before.ID)
+	if err == nil && n == 0 {
+		err = conflict(before, "deleted")
+	}
+	if err == nil {
+		x.move(&before, nil)
+	}
 	return err
 }
 

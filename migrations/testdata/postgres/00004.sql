@@ -1,4 +1,4 @@
--- One task in each state, with log, history and worker, and a schedule that has made one of them, as of this version.
+-- One task in each state, with log, history and worker, a type with rules, and answers, as of this version.
 INSERT INTO lanes (id, type, compatibility, priority) VALUES (1, 'mail', '{}', 100), (2, 'render', '{"gpu":true}', 5);
 INSERT INTO task_queue (id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, idempotency_key, created_at_utc, updated_at_utc) VALUES
     (1, 1, 'mail', 100, '{"to": "a@b.example"}', '{}', 'queued', NULL, 0, 5, '2026-01-31 08:00:00.123456+00', true, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'key-1', '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:00.123456+00'),
@@ -11,7 +11,7 @@ INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, f
     (5, 1, 1, 'w1', '2026-01-31 08:00:01.123456+00', '2026-01-31 08:00:03.123456+00', 'failed', 'refused');
 INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details) VALUES (1, 3, '2026-01-31 08:00:02.123456+00', 'info', 'half way', '{"percent": 50}');
 INSERT INTO workers (worker_id, capabilities, types, registered_at_utc, heartbeat_utc) VALUES ('w1', '{"gpu": true}', '["mail", "render"]', '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:02.123456+00');
-INSERT INTO schedules (name, cron, timezone, task, misfire, max_misfires, overlap, jitter_seconds, paused, next_tick_utc, last_tick_utc, last_task_id, last_skipped, version, created_at_utc, updated_at_utc) VALUES
-    ('nightly', '30 2 * * *', 'Europe/Berlin', '{"type":"mail"}', 'once', 10, 'skip', 1.5, false, '2026-02-01 01:30:00Z', '2026-01-31 01:30:00Z', 1, NULL, 1769823000123456, '2026-01-31 01:30:00.123456Z', '2026-01-31 08:00:00.123456Z'),
-    ('resting', '@hourly', 'UTC', '{"type":"mail","payload":{"n": 1.50}}', 'all', 3, 'cancel', 0.0, true, NULL, NULL, NULL, 'it was missed', 7, '2026-01-31 01:30:00.123456Z', '2026-01-31 08:00:00.123456Z');
-INSERT INTO schedule_ticks (schedule, tick_utc, task_id, live) VALUES ('nightly', '2026-01-31 01:30:00Z', 1, true), ('gone', '2026-01-31 01:30:00Z', 4, false);
+INSERT INTO task_types (type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc) VALUES ('mail', false, 7, 3, '{"jitter": 0}', 1.5, 1000, '{"required": ["to"]}', '2026-01-31 08:00:02.123456+00'), ('render', true, NULL, NULL, NULL, NULL, NULL, NULL, '2026-01-31 08:00:02.123456+00');
+INSERT INTO http_answers (request_key, fingerprint, owner, status_code, media_type, body, created_at_utc, held_until_utc, expires_at_utc) VALUES
+    ('order-17', 'f1', 'o1', 201, 'application/json', '{"task_id":1}', '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:15.123456+00', '2026-02-01 08:00:00.123456+00'),
+    ('order-18', 'f2', 'o2', NULL, NULL, NULL, '2026-01-31 08:00:00.123456+00', '2026-01-31 08:00:15.123456+00', '2026-02-01 08:00:00.123456+00');

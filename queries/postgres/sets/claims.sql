@@ -1,4 +1,5 @@
--- ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index.
+-- ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index. Further rows have the types that are
+-- closed to claims or limited, with how many tasks of each may be held, and one has the version of these rules.
 -- name: ListLanesWithWork :many
 WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready ORDER BY r.lane_id, r.id LIMIT 1) AS lane_id
@@ -6,14 +7,37 @@ WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready AND r.lane_id > h.lane_id ORDER BY r.lane_id, r.id LIMIT 1)
     FROM heads AS h WHERE h.lane_id IS NOT NULL
 )
-SELECT CAST(h.lane_id AS bigint) AS lane_id FROM heads AS h WHERE h.lane_id IS NOT NULL;
+SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version FROM heads AS h WHERE h.lane_id IS NOT NULL
+UNION ALL
+SELECT 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
+UNION ALL
+SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one;
 
--- CountReady returns how many tasks the lanes have to claim, of those that have any.
+-- CountReady is ListLanesWithWork with the number of tasks that each lane has to claim.
 -- name: CountReady :many
-SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready
+SELECT c.lane_id, CAST(SUM(c.ready) AS bigint) AS ready, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version
 FROM lane_counts AS c
 GROUP BY c.lane_id
-HAVING SUM(c.ready) > 0;
+HAVING SUM(c.ready) > 0
+UNION ALL
+SELECT 0, 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
+UNION ALL
+SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one;
+
+-- LockLimits lets no other claim take tasks of these types before this transaction has ended. They must be sorted: transactions then wait for each other
+-- in one order. What is counted next, in a statement of its own, is then exact, but for leases that end meanwhile.
+-- name: LockLimits :many
+SELECT h.type, h.most
+FROM (SELECT unnest(CAST(@types AS text[])) AS type) AS l
+CROSS JOIN LATERAL (SELECT t.type, CAST(CASE WHEN t.paused THEN 0 ELSE coalesce(t.max_concurrency, 2147483647) END AS bigint) AS most
+                    FROM task_types AS t WHERE t.type = l.type FOR NO KEY UPDATE) AS h;
+
+-- CountHeld returns how many tasks of these types are in processing; a type that never had any is left out.
+-- name: CountHeld :many
+SELECT l.type, CAST(coalesce(SUM((SELECT SUM(c.processing) FROM lane_counts AS c WHERE c.lane_id = l.id)), 0) AS bigint) AS held
+FROM lanes AS l
+WHERE l.type = ANY (CAST(@types AS text[]))
+GROUP BY l.type;
 
 -- name: ListLanes :many
 SELECT l.id, l.type, l.compatibility, l.priority FROM lanes AS l
@@ -24,6 +48,7 @@ WHERE l.id = ANY (CAST(@ids AS bigint[]));
 -- task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
 -- FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
 -- that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
+-- Nothing is taken unless @version is that of the rules by which the lanes were chosen: what a claim sees of them and of the tasks is of one instant.
 
 -- ClaimInOrder takes up to @max tasks that nobody else holds: the oldest of each lane, as many as @most has in its place, lane after lane in the order given. It looks at no
 -- more lanes and tasks than it needs.
@@ -34,6 +59,7 @@ WITH picked AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT l.n FOR UPDATE SKIP LOCKED) AS h
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST(@version AS bigint)
     LIMIT CAST(@max AS bigint)
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
@@ -58,6 +84,7 @@ WITH heads AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT CAST(@width AS bigint)) AS h
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST(@version AS bigint)
     ORDER BY h.id
     LIMIT CAST(@width AS bigint)
 ), picked AS MATERIALIZED (
@@ -84,6 +111,7 @@ WITH heads AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
                         ORDER BY r.lane_id DESC, r.id DESC LIMIT CAST(@width AS bigint)) AS h
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST(@version AS bigint)
     ORDER BY h.id DESC
     LIMIT CAST(@width AS bigint)
 ), picked AS MATERIALIZED (

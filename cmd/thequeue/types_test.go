@@ -1,0 +1,73 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+func TestTypesAreListedPausedAndResumed(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, r *rig, where []string) {
+		q := func(args ...string) []string { return append(args, where...) }
+		if out := r.ok(q("types", "list", "-o", "json")...); out != "[]\n" {
+			t.Errorf("got %q", out)
+		}
+		r.ok(q("enqueue", "mail/x y")...)
+		if out := r.ok(q("types", "pause", "mail/x y", "later")...); out != "mail/x y: Type paused, 1 queued, 0 processing\nlater: Type paused, 0 queued, 0 processing\n" {
+			t.Errorf("got %q", out)
+		}
+		list := parse[[]task.TypeStatus](t, r.ok(q("types", "list", "-o", "json")...))
+		if len(list) != 2 || list[0].Type.Type != "later" || !list[1].Paused || list[1].ReadyTasks != 1 || list[1].UpdatedAtUTC == nil {
+			t.Errorf("got %+v", list)
+		}
+		if out := r.ok(q("types", "list")...); !strings.HasPrefix(out, "TYPE      PAUSED  LIMIT  READY  SCHEDULED") || !strings.Contains(out, "\nmail/x y  yes     -      1  ") {
+			t.Errorf("got %s", out)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "resume", "mail/x y", "-o", "json")...)); got.Paused || got.QueuedTasks != 1 {
+			t.Errorf("got %+v", got)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "--paused", "-o", "json")...)); !got.Paused {
+			t.Errorf("got %+v", got)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "-o", "json")...)); !got.Paused {
+			t.Errorf("the pause was not kept: %+v", got)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "--no-paused", "-o", "json")...)); got.Paused {
+			t.Errorf("got %+v", got)
+		}
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-concurrency", "7", "-o", "json")...)); *got.MaxConcurrency != 7 || !got.Paused {
+			t.Errorf("got %+v", got)
+		}
+		r.ok(q("types", "set", "later", "--paused")...)
+		r.ok(q("types", "set", "mail/x y", "--max-concurrency", "7")...)
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "mail/x y", "--max-concurrency", "0", "-o", "json")...)); got.MaxConcurrency != nil {
+			t.Errorf("got %+v", got)
+		}
+		got := parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-attempts", "3", "--retry-policy", `{"jitter":0}`, "--timeout", "2.5", "--max-payload-bytes", "9", "-o", "json")...))
+		if *got.MaxConcurrency != 7 || *got.MaxAttempts != 3 || *got.RetryPolicy != `{"jitter":0}` || *got.TimeoutSeconds != 2.5 || *got.MaxPayloadBytes != 9 {
+			t.Errorf("got %+v", got)
+		}
+		r.fails(2, []string{"payload: must not be longer than 9 bytes"}, q("enqueue", "later", "--payload", `{"a":12345}`)...)
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-attempts", "0", "--retry-policy", "{}", "--timeout", "0", "--max-payload-bytes", "0", "-o", "json")...))
+		if *got.MaxConcurrency != 7 || got.MaxAttempts != nil || got.RetryPolicy != nil || got.TimeoutSeconds != nil || got.MaxPayloadBytes != nil {
+			t.Errorf("got %+v", got)
+		}
+		schema := r.write("schema.json", `{"required": ["to"]}`)
+		r.ok(q("types", "set", "later", "--payload-schema", "@"+schema)...)
+		r.fails(2, []string{"payload: missing property 'to'"}, q("enqueue", "later")...)
+		r.fails(2, []string{"payload_schema: is not a JSON Schema"}, q("types", "set", "later", "--payload-schema", `{"type":"text"}`)...)
+		r.fails(2, []string{"--payload-schema: must be valid JSON"}, q("types", "set", "later", "--payload-schema", `{`)...)
+		r.fails(2, []string{r.path("none")}, q("types", "set", "later", "--payload-schema", "@"+r.path("none"))...)
+		if got := parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--payload-schema", "{}", "-o", "json")...)); got.PayloadSchema != nil {
+			t.Errorf("got %+v", got)
+		}
+		r.fails(2, []string{"max_concurrency: must lie between 1 and 1000000"}, q("types", "set", "later", "--max-concurrency", "1000001")...)
+		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      0  ") {
+			t.Errorf("got %s", out)
+		}
+		r.fails(3, []string{"type none not found"}, q("types", "get", "none")...)
+		r.fails(2, []string{"type: must not be empty"}, q("types", "pause", " ")...)
+	})
+}

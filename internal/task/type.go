@@ -1,0 +1,110 @@
+package task
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// MaxConcurrency is the greatest limit of tasks in processing.
+const MaxConcurrency = 1_000_000
+
+// Type is one row of task_types: the rules that operators have set for all tasks of one type.
+type Type struct {
+	Type            string     `json:"type"`
+	Paused          bool       `json:"paused"`            // none of its tasks is claimed; they may still be enqueued
+	MaxConcurrency  *int       `json:"max_concurrency"`   // tasks in processing at most, over all workers and nodes; nil: no limit
+	MaxAttempts     *int       `json:"max_attempts"`      // of tasks that do not say; nil: DefaultMaxAttempts
+	RetryPolicy     *JSON      `json:"retry_policy"`      // a Backoff, of tasks that have none; nil: that of the configuration
+	TimeoutSeconds  *float64   `json:"timeout_seconds"`   // of tasks that do not say; nil: none
+	MaxPayloadBytes *int       `json:"max_payload_bytes"` // the longest payload; nil: that of the configuration, which holds in any case
+	PayloadSchema   *JSON      `json:"payload_schema"`    // a JSON Schema that payloads must fit; nil: any object does
+	UpdatedAtUTC    *time.Time `json:"updated_at_utc"`    // nil: nothing has ever been set
+}
+
+// TypeRules is what an operator sets for a type.
+type TypeRules struct {
+	Paused          *bool    `json:"paused,omitempty"`          // nil: stays as it is
+	MaxConcurrency  *int     `json:"max_concurrency,omitempty"` // 1 to MaxConcurrency; nil: no limit
+	MaxAttempts     *int     `json:"max_attempts,omitempty"`    // this and all below: as in Type
+	RetryPolicy     *JSON    `json:"retry_policy,omitempty"`
+	TimeoutSeconds  *float64 `json:"timeout_seconds,omitempty"`
+	MaxPayloadBytes *int     `json:"max_payload_bytes,omitempty"`
+	PayloadSchema   *JSON    `json:"payload_schema,omitempty"`
+}
+
+// Check returns an InvalidError with every field that is wrong; whether PayloadSchema is a schema is not looked at.
+func (r TypeRules) Check() error {
+	var bad InvalidError
+	if r.MaxConcurrency != nil && (*r.MaxConcurrency < 1 || *r.MaxConcurrency > MaxConcurrency) {
+		bad.Add("max_concurrency", "must lie between 1 and %d: leave it out for no limit, or pause the type", MaxConcurrency)
+	}
+	if r.MaxAttempts != nil && (*r.MaxAttempts < 1 || *r.MaxAttempts > 100) {
+		bad.Add("max_attempts", "must lie between 1 and 100")
+	}
+	if r.RetryPolicy != nil {
+		if _, err := DefaultBackoff.With(*r.RetryPolicy); err != nil {
+			bad.Add("retry_policy", "%s", err)
+		}
+	}
+	if r.TimeoutSeconds != nil {
+		checkTimeout(*r.TimeoutSeconds, &bad)
+	}
+	if r.MaxPayloadBytes != nil && (*r.MaxPayloadBytes < 2 || *r.MaxPayloadBytes > math.MaxInt32) {
+		bad.Add("max_payload_bytes", "must lie between 2 and %d", math.MaxInt32)
+	}
+	return bad.OrNil()
+}
+
+// Rules returns what sets the type as it is; Paused is nil.
+func (t Type) Rules() TypeRules {
+	return TypeRules{
+		MaxConcurrency: t.MaxConcurrency, MaxAttempts: t.MaxAttempts, RetryPolicy: t.RetryPolicy, TimeoutSeconds: t.TimeoutSeconds, MaxPayloadBytes: t.MaxPayloadBytes,
+		PayloadSchema: t.PayloadSchema,
+	}
+}
+
+// Limits returns l as it holds for tasks of this type.
+func (t Type) Limits(l Limits) Limits {
+	if t.MaxAttempts != nil {
+		l.Attempts = *t.MaxAttempts
+	}
+	if t.MaxPayloadBytes != nil {
+		l.PayloadBytes = min(l.PayloadBytes, *t.MaxPayloadBytes)
+	}
+	l.TimeoutSeconds = t.TimeoutSeconds
+	return l
+}
+
+// TypeStatus is a type with the number of its tasks.
+type TypeStatus struct {
+	Type
+	TypeCounts
+}
+
+// TypeCounts counts the tasks of one type that are stored.
+type TypeCounts struct {
+	QueuedTasks     int64 `json:"queued_tasks"`
+	ReadyTasks      int64 `json:"ready_tasks"`     // queued and due
+	ScheduledTasks  int64 `json:"scheduled_tasks"` // queued, but due later
+	ProcessingTasks int64 `json:"processing_tasks"`
+	CompletedTasks  int64 `json:"completed_tasks"`
+	FailedTasks     int64 `json:"failed_tasks"`
+}
+
+// NewTypeStatuses puts the rules of types and the counts by type together: one entry for each type in either, ordered by name.
+func NewTypeStatuses(types []Type, counts map[string]TypeCounts) []TypeStatus {
+	out := make([]TypeStatus, 0, len(types)+len(counts))
+	ruled := make(map[string]bool, len(types))
+	for _, t := range types {
+		out, ruled[t.Type] = append(out, TypeStatus{Type: t, TypeCounts: counts[t.Type]}), true
+	}
+	for name, c := range counts {
+		if !ruled[name] {
+			out = append(out, TypeStatus{Type: Type{Type: name}, TypeCounts: c})
+		}
+	}
+	slices.SortFunc(out, func(a, b TypeStatus) int { return cmp.Compare(a.Type.Type, b.Type.Type) })
+	return out
+}

@@ -1,0 +1,5 @@
+-- ListTaskWriters returns the transactions under way that may change tasks. A statement has its lock on the table before it looks at any row.
+-- name: ListTaskWriters :many
+SELECT CAST(l.virtualtransaction AS text) AS transaction
+FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_database AS d ON d.oid = l.database
+WHERE d.datname = current_database() AND l.relation = CAST('task_queue' AS regclass) AND l.mode = 'RowExclusiveLock' AND l.granted;

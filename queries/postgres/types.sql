@@ -1,0 +1,31 @@
+-- ListTypes returns the rules of one type, of all types for an empty name.
+-- name: ListTypes :many
+SELECT * FROM task_types WHERE CAST(@type AS text) = '' OR type = CAST(@type AS text);
+
+-- CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
+-- name: CountTypes :many
+SELECT l.type, CAST(COALESCE(SUM(c.ready), 0) AS bigint) AS ready, CAST(COALESCE(SUM(c.scheduled), 0) AS bigint) AS scheduled,
+       CAST(COALESCE(SUM(c.processing), 0) AS bigint) AS processing, CAST(COALESCE(SUM(c.completed), 0) AS bigint) AS completed,
+       CAST(COALESCE(SUM(c.failed), 0) AS bigint) AS failed
+FROM lanes AS l LEFT JOIN lane_counts AS c ON c.lane_id = l.id
+WHERE CAST(@type AS text) = '' OR l.type = CAST(@type AS text)
+GROUP BY l.type;
+
+-- PutType sets the rules of a type, but for whether it is paused.
+-- name: PutType :one
+INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc)
+VALUES (@type, @max_concurrency, @max_attempts, @retry_policy, @timeout_seconds, @max_payload_bytes, @payload_schema, @updated_at_utc)
+ON CONFLICT (type) DO UPDATE SET
+    max_concurrency = excluded.max_concurrency, max_attempts = excluded.max_attempts, retry_policy = excluded.retry_policy,
+    timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes,
+    payload_schema = excluded.payload_schema, updated_at_utc = excluded.updated_at_utc
+RETURNING *;
+
+-- name: PauseType :one
+INSERT INTO task_types (type, paused, updated_at_utc) VALUES (@type, @paused, @updated_at_utc)
+ON CONFLICT (type) DO UPDATE SET paused = excluded.paused, updated_at_utc = excluded.updated_at_utc
+RETURNING *;
+
+-- RaiseRules says that what decides over claims has changed, in the transaction that changes it.
+-- name: RaiseRules :exec
+UPDATE type_rules SET version = version + 1;
