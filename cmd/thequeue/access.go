@@ -37,6 +37,13 @@ type tasks interface {
 	PutType(ctx context.Context, name string, r task.TypeRules) (task.TypeStatus, error)
 	PauseType(ctx context.Context, name string) (task.TypeStatus, error)
 	ResumeType(ctx context.Context, name string) (task.TypeStatus, error)
+	Schedules(ctx context.Context) ([]task.Schedule, error)
+	Schedule(ctx context.Context, name string) (task.Schedule, error)
+	PutSchedule(ctx context.Context, name string, spec task.ScheduleSpec) (task.Schedule, error)
+	DeleteSchedule(ctx context.Context, name string) error
+	PauseSchedule(ctx context.Context, name string) (task.Schedule, error)
+	ResumeSchedule(ctx context.Context, name string) (task.Schedule, error)
+	PreviewSchedule(ctx context.Context, name string, n int) ([]task.Occurrence, error)
 	Propose(ctx context.Context, s task.OperationSpec) (task.Proposal, error)
 	StartOperation(ctx context.Context, s task.OperationSpec, token string) (task.Operation, error)
 	GetOperation(ctx context.Context, id int64) (task.Operation, error)
@@ -127,6 +134,19 @@ func (l local) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
 
 func (l local) GetOperation(ctx context.Context, id int64) (task.Operation, error) {
 	return l.store.GetOperation(ctx, id)
+}
+
+func (l local) Schedules(ctx context.Context) ([]task.Schedule, error) {
+	return l.store.ListSchedules(ctx)
+}
+
+func (l local) Schedule(ctx context.Context, name string) (task.Schedule, error) {
+	return l.store.GetSchedule(ctx, name)
+}
+
+func (l local) PutSchedule(ctx context.Context, name string, spec task.ScheduleSpec) (task.Schedule, error) {
+	s, _, err := l.Queue.PutSchedule(ctx, name, spec)
+	return s, err
 }
 
 // about names the task that an error is about.

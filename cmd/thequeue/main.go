@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"reflect"
 	"syscall"
+	_ "time/tzdata" // for machines without the IANA database of time zones
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"

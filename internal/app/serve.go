@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +71,9 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	if err != nil {
 		return err
 	}
+	if err := setSchedules(ctx, q, cfg); err != nil {
+		return err
+	}
 	var stopping atomic.Bool
 	server := newServer(q, cfg, o, func(ctx context.Context) error {
 		if stopping.Load() {
@@ -105,6 +110,20 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 		o.Ready(ln.Addr().String())
 	}
 	return group.Wait()
+}
+
+// setSchedules sets the schedules of the configuration. Others, and what is paused, stay as they are.
+func setSchedules(ctx context.Context, q *queue.Queue, cfg config.Config) error {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Schedules)) {
+		_, _, err := q.PutSchedule(ctx, name, cfg.Schedules[name])
+		if wrong, ok := errors.AsType[*task.InvalidError](err); ok {
+			return wrong.Within("schedules." + name)
+		}
+		if err != nil {
+			return fmt.Errorf("schedules.%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.Context) error) *http.Server {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -12,7 +13,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/schedule"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -38,7 +42,19 @@ func (c Config) check(need []string, bad *task.InvalidError) {
 			bad.Add("retry."+name, "%s", err)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Schedules)) {
+		c.checkSchedule(name, bad)
+	}
 	c.Handlers.check(c.MaxPayloadBytes, bad)
+}
+
+func (c Config) checkSchedule(name string, bad *task.InvalidError) {
+	_, err := schedule.Check(name, c.Schedules[name], func(t task.Spec) (task.Task, error) {
+		return t.Task(time.Time{}, task.Limits{MaxAttempts: queue.MaxAttempts, PayloadBytes: c.MaxPayloadBytes})
+	})
+	if wrong, ok := errors.AsType[*task.InvalidError](err); ok {
+		bad.Fields = append(bad.Fields, wrong.Within("schedules."+name).Fields...)
+	}
 }
 
 func (c Config) checkWorker(bad *task.InvalidError) {

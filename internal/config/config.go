@@ -23,17 +23,18 @@ type Config struct {
 
 	// The server and where it keeps its tasks.
 
-	Database             string                  `conf:"database" env:"PRISMQ_DATABASE_URL"`                         // path of a SQLite file, or a postgres:// URL
-	Addr                 string                  `conf:"addr" env:"PRISMQ_ADDR"`                                     // host:port to listen on; port 0: any free one
-	AllowedHosts         []string                `conf:"allowed_hosts" env:"PRISMQ_ALLOWED_HOSTS"`                   // names by which the server may be called, beside localhost and addresses
-	Server               string                  `conf:"server" env:"PRISMQ_SERVER_URL"`                             // where clients and `work` find the server
-	ShutdownGraceSeconds float64                 `conf:"shutdown_grace_seconds" env:"PRISMQ_SHUTDOWN_GRACE_SECONDS"` // how long running tasks may take to end when the process stops
-	MaxPayloadBytes      int                     `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task
-	MaxBodyBytes         int                     `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
-	Retry                map[string]task.Backoff `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
-	IdempotencySeconds   float64                 `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
-	LogLevel             string                  `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
-	LogFormat            string                  `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
+	Database             string                       `conf:"database" env:"PRISMQ_DATABASE_URL"`                         // path of a SQLite file, or a postgres:// URL
+	Addr                 string                       `conf:"addr" env:"PRISMQ_ADDR"`                                     // host:port to listen on; port 0: any free one
+	AllowedHosts         []string                     `conf:"allowed_hosts" env:"PRISMQ_ALLOWED_HOSTS"`                   // names by which the server may be called, beside localhost and addresses
+	Server               string                       `conf:"server" env:"PRISMQ_SERVER_URL"`                             // where clients and `work` find the server
+	ShutdownGraceSeconds float64                      `conf:"shutdown_grace_seconds" env:"PRISMQ_SHUTDOWN_GRACE_SECONDS"` // how long running tasks may take to end when the process stops
+	MaxPayloadBytes      int                          `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task
+	MaxBodyBytes         int                          `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
+	Retry                map[string]task.Backoff      `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
+	Schedules            map[string]task.ScheduleSpec `conf:"schedules"`                                                  // by name; set when the server starts
+	IdempotencySeconds   float64                      `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
+	LogLevel             string                       `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
+	LogFormat            string                       `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
 }
 
 // Handlers says what is run for a task, by its type. A type has one handler, of one kind.

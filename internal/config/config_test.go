@@ -315,6 +315,21 @@ func TestValidateChecksEachField(t *testing.T) {
 		"log_level":              func(c *config.Config) { c.LogLevel = "loud" },
 		"log_format":             func(c *config.Config) { c.LogFormat = "xml" },
 		"retry. ":                func(c *config.Config) { c.Retry = map[string]task.Backoff{" ": task.DefaultBackoff} },
+		"schedules.s.cron":       func(c *config.Config) { c.Schedules = schedules(func(s *task.ScheduleSpec) { s.Cron = "0 0 30 2 *" }) },
+		"schedules.s.timezone":   func(c *config.Config) { c.Schedules = schedules(func(s *task.ScheduleSpec) { s.Timezone = "Mars" }) },
+		"schedules.s.misfire":    func(c *config.Config) { c.Schedules = schedules(func(s *task.ScheduleSpec) { s.Misfire = "later" }) },
+		"schedules.s.overlap":    func(c *config.Config) { c.Schedules = schedules(func(s *task.ScheduleSpec) { s.Overlap = "queue" }) },
+		"schedules.s.jitter_seconds": func(c *config.Config) {
+			c.Schedules = schedules(func(s *task.ScheduleSpec) { s.JitterSeconds = new(-1.0) })
+		},
+		"schedules.s.max_misfires": func(c *config.Config) { c.Schedules = schedules(func(s *task.ScheduleSpec) { s.MaxMisfires = new(0) }) },
+		"schedules.s.task.type":    func(c *config.Config) { c.Schedules = schedules(func(s *task.ScheduleSpec) { s.Task.Type = "" }) },
+		"schedules.s.task.priority": func(c *config.Config) {
+			c.Schedules = schedules(func(s *task.ScheduleSpec) { s.Task.Priority = new(0) })
+		},
+		"schedules.s.task.idempotency_key": func(c *config.Config) {
+			c.Schedules = schedules(func(s *task.ScheduleSpec) { s.Task.IdempotencyKey = new("k") })
+		},
 		"handlers.exec.a.command": func(c *config.Config) {
 			c.Handlers.Exec = map[string]config.Exec{"a": {Command: []string{""}}}
 		},
@@ -332,6 +347,87 @@ func TestValidateChecksEachField(t *testing.T) {
 		if len(got) != 1 || !strings.HasPrefix(got[0], field+": ") {
 			t.Errorf("%s: got %q", field, got)
 		}
+	}
+}
+
+func schedules(change func(*task.ScheduleSpec)) map[string]task.ScheduleSpec {
+	s := task.ScheduleSpec{Cron: "@daily", Task: task.Spec{Type: "t"}}
+	change(&s)
+	return map[string]task.ScheduleSpec{"s": s}
+}
+
+func TestSchedulesAreReadFromEachFormat(t *testing.T) {
+	t.Parallel()
+	want := map[string]task.ScheduleSpec{
+		"hourly": {Cron: "@hourly", Task: task.Spec{Type: "sweep"}},
+		"nightly": {
+			Cron: "30 2 * * *", Timezone: "Europe/Berlin", Misfire: task.MisfireAll, MaxMisfires: new(3), Overlap: task.OverlapSkip, JitterSeconds: new(1.5), Paused: new(true),
+			Task: task.Spec{Type: "report", Priority: new(5), Payload: `{"to":"ada","n":[1,2.5]}`, TimeoutSeconds: new(60.0), RetryPolicy: new(task.JSON(`{"jitter":0}`))},
+		},
+	}
+	for name, text := range map[string]string{
+		"c.yaml": `
+schedules:
+  hourly: {cron: "@hourly", task: {type: sweep}}
+  nightly:
+    cron: 30 2 * * *
+    timezone: Europe/Berlin
+    misfire: all
+    max_misfires: 3
+    overlap: skip
+    jitter_seconds: 1.5
+    paused: true
+    task:
+      type: report
+      priority: 5
+      payload: {to: ada, n: [1, 2.5]}
+      timeout_seconds: 60
+      retry_policy: {jitter: 0}
+`,
+		"c.toml": `
+[schedules.hourly]
+cron = "@hourly"
+task = {type = "sweep"}
+[schedules.nightly]
+cron = "30 2 * * *"
+timezone = "Europe/Berlin"
+misfire = "all"
+max_misfires = 3
+overlap = "skip"
+jitter_seconds = 1.5
+paused = true
+task = {type = "report", priority = 5, payload = {to = "ada", n = [1, 2.5]}, timeout_seconds = 60, retry_policy = {jitter = 0}}
+`,
+		"c.json": `{"schedules": {
+	"hourly": {"cron": "@hourly", "task": {"type": "sweep"}},
+	"nightly": {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "misfire": "all", "max_misfires": 3, "overlap": "skip", "jitter_seconds": 1.5, "paused": true,
+		"task": {"type": "report", "priority": 5, "payload": {"to": "ada", "n": [1, 2.5]}, "timeout_seconds": 60, "retry_policy": {"jitter": 0}}}
+}}`,
+	} {
+		c, err := load(t, name, text)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		keys := c.Schedules["nightly"].Task.Payload
+		if keys != `{"n":[1,2.5],"to":"ada"}` { // in the order of a map
+			t.Errorf("%s: payload %s", name, keys)
+		}
+		got := c.Schedules["nightly"]
+		got.Task.Payload = want["nightly"].Task.Payload
+		c.Schedules["nightly"] = got
+		if d := cmp.Diff(want, c.Schedules); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+	_, err := load(t, "c.yaml", "schedules:\n  a:\n    cron: 5\n    paused: maybe\n    max_misfires: x\n    task: {type: t, colour: blue, run_after_utc: soon}\n    every: 5\n")
+	if d := cmp.Diff([]string{
+		"schedules.a.cron: must be a text (line 3)", "schedules.a.cron: must not be empty: write five fields like 0 3 * * *, or six with the second in front",
+		"schedules.a.every: unknown key (line 7)", "schedules.a.max_misfires: must be a whole number (line 5)",
+		"schedules.a.paused: must be true or false (line 4)", "schedules.a.task.colour: unknown key (line 6)",
+		"schedules.a.task.run_after_utc: must be a time like 2026-01-31T08:00:00Z (line 6)",
+	}, problems(t, err)); d != "" {
+		t.Errorf("problems (-want +got):\n%s", d)
 	}
 }
 

@@ -98,6 +98,12 @@ func setJSON(dst reflect.Value, text []byte) string {
 
 func kindName(t reflect.Type) string {
 	switch t.Kind() {
+	case reflect.Pointer:
+		return kindName(t.Elem())
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Struct:
+		return "a time like 2026-01-31T08:00:00Z"
 	case reflect.Int:
 		return "a whole number"
 	case reflect.Float64:
@@ -120,8 +126,11 @@ func fieldNamed(s reflect.Value, key string) reflect.Value {
 	return reflect.Value{}
 }
 
-// keyOf returns the key of a field in files. Backoff is named by its JSON.
-func keyOf(tag reflect.StructTag) string { return cmp.Or(tag.Get("conf"), tag.Get("json")) }
+// keyOf returns the key of a field in files. What comes in requests too is named by its JSON.
+func keyOf(tag reflect.StructTag) string {
+	name, _, _ := strings.Cut(tag.Get("json"), ",")
+	return cmp.Or(tag.Get("conf"), name)
+}
 
 // newElement returns what an element of a map has before anything is said of it.
 func newElement(of reflect.Type) reflect.Value {

@@ -32,7 +32,15 @@ func Schema() ([]byte, error) {
 
 // schemaOf describes the type of v; v itself is the default.
 func schemaOf(v reflect.Value) jsonSchema {
+	switch v.Type() {
+	case reflect.TypeFor[task.JSON]():
+		return jsonSchema{Type: "object"}
+	case reflect.TypeFor[task.Time]():
+		return jsonSchema{Type: "string"}
+	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		return schemaOf(reflect.Zero(v.Type().Elem()))
 	case reflect.Struct:
 		return jsonSchema{Type: "object", Properties: properties(v), AdditionalProperties: false}
 	case reflect.Map:
@@ -75,12 +83,16 @@ func members(of reflect.Type) any {
 
 // words lists what a text of this type may be; nil: anything.
 func words(of reflect.Type) []string {
-	if of != reflect.TypeFor[task.Strategy]() {
-		return nil
-	}
 	var out []string
-	for _, s := range task.Strategies {
-		out = append(out, string(s))
+	switch of {
+	case reflect.TypeFor[task.Strategy]():
+		for _, s := range task.Strategies {
+			out = append(out, string(s))
+		}
+	case reflect.TypeFor[task.Misfire]():
+		out = []string{string(task.MisfireSkip), string(task.MisfireOnce), string(task.MisfireAll)}
+	case reflect.TypeFor[task.Overlap]():
+		out = []string{string(task.OverlapAllow), string(task.OverlapSkip), string(task.OverlapCancel)}
 	}
 	return out
 }

@@ -95,6 +95,8 @@ func TestTheSchemaRefusesWhatLoadRefuses(t *testing.T) {
 		"worker: w1", "workers: two", "workers: 1.5", "worker_id: 7", "capabilities: [1]", "scheduling_strategy: random", "log_level: loud", "log_format: xml",
 		"allowed_hosts: [1]", "lease_duration_seconds: long", "retry: {a: {factor: 2}}", "retry: {a: 5}", "handlers: {run: {}}", "handlers: {exec: {a: {command: x}}}",
 		"handlers: {exec: {a: {env: {A: 1}}}}", "handlers: {http: {a: {method: GET}}}",
+		"schedules: {a: 5}", "schedules: {a: {every: 5}}", "schedules: {a: {misfire: later}}", "schedules: {a: {overlap: queue}}", "schedules: {a: {task: {colour: blue}}}", "schedules: {a: {task: {payload: [1]}}}",
+		"schedules: {a: {paused: 1}}", "schedules: {a: {max_misfires: 1.5}}",
 	} {
 		tree := treeOf(t, "c.yaml", text)
 		if err := admits(t, s, tree); err == nil {

@@ -78,6 +78,14 @@ func (s Schedule) Spec() (spec Spec, err error) {
 	return spec, err
 }
 
+// Request returns the spec that would set s again; it does not say whether it is paused.
+func (s Schedule) Request() (ScheduleSpec, error) {
+	spec, err := s.Spec()
+	return ScheduleSpec{
+		Cron: s.Cron, Timezone: s.Timezone, Task: spec, Misfire: s.Misfire, MaxMisfires: &s.MaxMisfires, Overlap: s.Overlap, JitterSeconds: &s.JitterSeconds,
+	}, err
+}
+
 // Tick is a time of a schedule, and the task that it makes.
 type Tick struct {
 	AtUTC time.Time
