@@ -141,6 +141,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
+	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
+		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
+	}
 	if q.listDueSchedulesStmt, err = db.PrepareContext(ctx, listDueSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDueSchedules: %w", err)
 	}
@@ -494,6 +497,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
+	if q.listDrainingStmt != nil {
+		if cerr := q.listDrainingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listDrainingStmt: %w", cerr)
+		}
+	}
 	if q.listDueSchedulesStmt != nil {
 		if cerr := q.listDueSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDueSchedulesStmt: %w", cerr)
@@ -827,6 +835,7 @@ type Queries struct {
 	insertTickStmt            *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
@@ -923,6 +932,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertTickStmt:            q.insertTickStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,

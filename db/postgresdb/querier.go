@@ -67,6 +67,8 @@ type Querier interface {
 	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListDraining returns the workers that are to take nothing new.
+	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
 	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.

@@ -42,6 +42,34 @@ func (q *Queries) GetWorker(ctx context.Context, workerID string) (Worker, error
 	return i, err
 }
 
+const listDraining = `-- name: ListDraining :many
+SELECT worker_id FROM workers WHERE drain ORDER BY worker_id
+`
+
+// ListDraining returns the workers that are to take nothing new.
+func (q *Queries) ListDraining(ctx context.Context) ([]string, error) {
+	rows, err := q.query(ctx, q.listDrainingStmt, listDraining)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var worker_id string
+		if err := rows.Scan(&worker_id); err != nil {
+			return nil, err
+		}
+		items = append(items, worker_id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listWorkers = `-- name: ListWorkers :many
 SELECT worker_id, capabilities, types, drain, registered_at_utc, heartbeat_utc FROM workers ORDER BY worker_id
 `

@@ -138,6 +138,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
+	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
+		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
+	}
 	if q.listDueSchedulesStmt, err = db.PrepareContext(ctx, listDueSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDueSchedules: %w", err)
 	}
@@ -486,6 +489,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
+	if q.listDrainingStmt != nil {
+		if cerr := q.listDrainingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listDrainingStmt: %w", cerr)
+		}
+	}
 	if q.listDueSchedulesStmt != nil {
 		if cerr := q.listDueSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDueSchedulesStmt: %w", cerr)
@@ -818,6 +826,7 @@ type Queries struct {
 	keepAnswerStmt            *sql.Stmt
 	keepAttemptStmt           *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
 	listExpiredLeasesStmt     *sql.Stmt
 	listGuardsStmt            *sql.Stmt
@@ -913,6 +922,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		keepAnswerStmt:            q.keepAnswerStmt,
 		keepAttemptStmt:           q.keepAttemptStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
 		listExpiredLeasesStmt:     q.listExpiredLeasesStmt,
 		listGuardsStmt:            q.listGuardsStmt,

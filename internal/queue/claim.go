@@ -27,6 +27,7 @@ func (q *Queue) Claim(ctx context.Context, c task.Claim) ([]task.Lease, error) {
 	if len(leases) == 0 && err == nil && c.Wait > 0 {
 		leases, err = q.claimWaiting(ctx, c)
 	}
+	q.workers.waited(c.WorkerID, c.Wait > 0 && len(leases) == 0 && err == nil)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +65,9 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 	defer timeout.Stop()
 	meant := int64(0) // the task for which this claim was woken, where that is known
 	for last := false; ; {
+		if e, ok := q.workers.get(c.WorkerID); ok && e.drain {
+			return []task.Lease{}, nil
+		}
 		leases, err := q.claimNow(ctx, c)
 		if err != nil || (len(leases) > 0 && meant != 0 && !slices.ContainsFunc(leases, func(l task.Lease) bool { return l.ID == meant })) {
 			q.waiters.wakeAll() // that task may still be there

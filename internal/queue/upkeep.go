@@ -123,10 +123,18 @@ func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, 
 	return lost, err
 }
 
-// lookAround wakes waiting claims when there is work that nobody here has announced: another process may have enqueued it.
+// lookAround wakes waiting claims when there is work that nobody here has announced: another process may have enqueued it. It ends those of workers that
+// are to take nothing new.
 func (q *Queue) lookAround(ctx context.Context, now time.Time) error {
 	if !q.waiters.waiting() {
 		return nil
+	}
+	draining, err := q.store.ListDraining(ctx)
+	if err != nil {
+		return err
+	}
+	if q.workers.drain(draining) {
+		q.waiters.wakeAll()
 	}
 	stats, err := q.store.Stats(ctx, now)
 	if err == nil && stats.ReadyTasks > 0 {

@@ -5,25 +5,42 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// registerEvery is how often a worker that claims again and again renews its entry.
-const registerEvery = 15 * time.Second
+const (
+	// registerEvery is how often a worker that claims again and again renews its entry.
+	registerEvery = 15 * time.Second
+	// registerIdleEvery is the same for one that waits for work and finds none, so that a queue at rest writes next to nothing: a third of the time
+	// after which a worker is taken for gone.
+	registerIdleEvery = 100 * time.Second
+)
 
 // registry remembers which workers were registered lately, so that a claim does not cost a write each time.
 type registry struct {
-	mu   sync.Mutex
-	seen map[string]registration
+	mu       sync.Mutex
+	seen     map[string]registration
+	draining []string // as the upkeep has seen it last
 }
 
 type registration struct {
 	capabilities, types string
 	at                  time.Time
 	drain               bool
+	idle                bool // its last claim has waited in vain
+}
+
+// fresh reports whether the entry need not be renewed yet.
+func (e registration) fresh(now time.Time) bool {
+	every := registerEvery
+	if e.idle {
+		every = registerIdleEvery
+	}
+	return now.Sub(e.at) < every
 }
 
 // rememberAtMost bounds the memory of the registry; beyond it entries that must be renewed anyway are forgotten.
@@ -41,7 +58,7 @@ func (r *registry) put(workerID string, e registration) {
 	defer r.mu.Unlock()
 	if len(r.seen) >= rememberAtMost {
 		for id, old := range r.seen {
-			if e.at.Sub(old.at) >= registerEvery {
+			if !old.fresh(e.at) {
 				delete(r.seen, id)
 			}
 		}
@@ -53,6 +70,31 @@ func (r *registry) forget(workerID string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.seen, workerID)
+}
+
+// waited notes whether the last claim of a worker has waited in vain.
+func (r *registry) waited(workerID string, inVain bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, ok := r.seen[workerID]; ok && e.idle != inVain {
+		e.idle = inVain
+		r.seen[workerID] = e
+	}
+}
+
+// drain notes which workers are to take nothing new, and reports whether they are others than before.
+func (r *registry) drain(ids []string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Equal(ids, r.draining) {
+		return false
+	}
+	r.draining = ids
+	for id, e := range r.seen {
+		_, e.drain = slices.BinarySearch(ids, id)
+		r.seen[id] = e
+	}
+	return true
 }
 
 // register enters the worker of a claim, unless the same was entered a moment ago.
@@ -79,7 +121,7 @@ func (q *Queue) enter(ctx context.Context, workerID string, capabilities task.JS
 		text = string(b)
 		w.Types = (*task.JSON)(&text)
 	}
-	if e, ok := q.workers.get(workerID); ok && e.capabilities == string(capabilities) && e.types == text && w.HeartbeatUTC.Sub(e.at) < registerEvery {
+	if e, ok := q.workers.get(workerID); ok && e.capabilities == string(capabilities) && e.types == text && e.fresh(w.HeartbeatUTC) {
 		w.Drain = e.drain
 		return w, nil
 	}

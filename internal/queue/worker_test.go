@@ -109,6 +109,49 @@ func TestADrainingWorkerDoesNotWait(t *testing.T) {
 	})
 }
 
+func TestAClaimThatWaitsEndsWhenItsWorkerIsToDrain(t *testing.T) {
+	eachWithSQL(t, func(r rig, sql func(string)) {
+		w := &watched{}
+		r = r.watch(w)
+		drains, works := r.wait(w, "drains"), r.wait(w, "works")
+		sql(`UPDATE workers SET drain = TRUE WHERE worker_id = 'drains'`)
+		r.upkeep(time.Second)
+		r.ok(r.ends(drains))
+		r.enqueue(task.Spec{})
+		r.gets(works)
+		r.enqueue(task.Spec{})
+		if n := len(r.claim(task.Claim{WorkerID: "drains"})); n != 0 {
+			r.Errorf("a worker that drains is given %d tasks, want 0", n)
+		}
+	})
+}
+
+// A worker that finds no work says so seldom, so that a queue at rest writes nothing for a minute and more.
+func TestTheEntryOfAWorkerThatWaitsInVainIsRenewedSeldom(t *testing.T) {
+	bubble(t, func(r rig, _ *watched) {
+		begin := r.Now()
+		seen := func() time.Duration {
+			r.Helper()
+			w, err := r.Reader().GetWorker(r.Context(), "worker-1")
+			r.ok(err)
+			return w.HeartbeatUTC.Sub(begin).Round(time.Second)
+		}
+		for waited, want := range []time.Duration{0, 0, 0, 0, 120 * time.Second} {
+			r.claim(task.Claim{Wait: task.MaxWait})
+			if got := seen(); got != want {
+				r.Errorf("after waiting %d times the worker was seen after %v, want %v", waited+1, got, want)
+			}
+		}
+		r.enqueue(task.Spec{})
+		r.claimOne()
+		time.Sleep(queue.RegisterEvery)
+		r.claim(task.Claim{})
+		if got, want := seen(), 150*time.Second+queue.RegisterEvery; got != want {
+			r.Errorf("with work the worker was seen after %v, want %v", got, want)
+		}
+	})
+}
+
 func TestClaimsRenewTheEntryOfTheirWorker(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		seen := func(want time.Duration, when string) {

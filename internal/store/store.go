@@ -126,6 +126,8 @@ type Workers interface {
 	// UpsertWorker registers a worker or renews its entry: capabilities, types and heartbeat. Drain and RegisteredAtUTC of a known
 	// worker stay. It returns the entry.
 	UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error)
+	// ListDraining returns the ids of the workers that are to take nothing new, ordered. It costs a store that nobody has changed nothing.
+	ListDraining(ctx context.Context) ([]string, error)
 	// DeleteWorker returns ErrNotFound when there is no such entry. Tasks that the worker holds are not touched.
 	DeleteWorker(ctx context.Context, workerID string) error
 }

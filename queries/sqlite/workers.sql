@@ -17,3 +17,7 @@ SELECT * FROM workers ORDER BY worker_id;
 
 -- name: DeleteWorker :execrows
 DELETE FROM workers WHERE worker_id = @worker_id;
+
+-- ListDraining returns the workers that are to take nothing new.
+-- name: ListDraining :many
+SELECT worker_id FROM workers WHERE drain ORDER BY worker_id;

@@ -44,6 +44,11 @@ func (s *Store) ListWorkers(ctx context.Context) ([]task.Worker, error) {
 	})
 }
 
+// ListDraining returns the ids of workers, ordered.
+func (s *Store) ListDraining(ctx context.Context) ([]string, error) {
+	return look(ctx, s, "list draining workers", func(ctx context.Context) ([]string, error) { return s.q.ListDraining(ctx) })
+}
+
 // DeleteWorker returns ErrNotFound when there is no such entry.
 func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
 	_, err := do(ctx, s, "delete worker", func(ctx context.Context) (int64, error) {

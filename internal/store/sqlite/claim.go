@@ -27,11 +27,20 @@ func (s *Store) ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, erro
 	if err != nil {
 		return nil, err
 	}
+	if s.atRest(ctx) {
+		return []task.Task{}, nil
+	}
 	o := op{single: c.Max == 1, claim: true}
 	return submit(ctx, s, o, func(ctx context.Context, x tx) ([]task.Task, error) {
 		p := picker{tx: x, claim: c, view: x.view(profile, c)}
 		return p.run(ctx)
 	})
+}
+
+// atRest reports whether the file is as it was when somebody last counted its tasks and found none that is ready. A claim then finds none either.
+func (s *Store) atRest(ctx context.Context) bool {
+	c, known := s.counts.peek(s.index)
+	return known && c.stats.ReadyTasks == 0 && ctx.Err() == nil && !s.closed.Load() && s.sound() == nil
 }
 
 // profileOf returns the text of all that decides over the lanes from which a claim may take.

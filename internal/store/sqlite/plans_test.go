@@ -35,6 +35,7 @@ var planAllowed = []struct {
 	{"FindTasks", []string{"SCAN v VIRTUAL TABLE INDEX 1:"}, "no tables: the lists of the filter"},
 	{"ListMatching", []string{"SCAN v VIRTUAL TABLE INDEX 1:"}, "no tables: the lists of the filter"},
 	{"ListRunningOperations", []string{"SCAN operations USING INDEX operations_running"}, "operations under way: as many as operators have started"},
+	{"ListDraining", []string{"SCAN workers"}, "the workers, while claims wait and after a change"},
 	{"ListGuards", []string{"SCAN s"}, "the schema itself, once for a connection that writes"},
 	{"ListLanes", []string{"SCAN l"}, "lanes, when another process has written"},
 	{"ListTasksByStatus", []string{"SCAN l", "USE TEMP B-TREE FOR DISTINCT"}, "the lanes, and the types that they have"},

@@ -56,3 +56,17 @@ func (c *still[T]) get(ctx context.Context, index *os.File, ask func() (T, error
 	}
 	return answer, err
 }
+
+// peek returns the answer remembered when it still holds, without asking for another.
+func (c *still[T]) peek(index *os.File) (answer T, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var now indexHeader
+	if !c.known {
+		return answer, false
+	}
+	if _, err := index.ReadAt(now[:], 0); err != nil || c.header != now {
+		return answer, false
+	}
+	return c.answer, true
+}

@@ -40,7 +40,8 @@ type Store struct {
 	event  still[*time.Time]
 	rules  still[[]task.Type]
 
-	running still[[]task.Operation]
+	running  still[[]task.Operation]
+	draining still[[]string]
 
 	triggers bool // as in Options
 }

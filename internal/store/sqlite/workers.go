@@ -36,6 +36,11 @@ func (s *Store) ListWorkers(ctx context.Context) ([]task.Worker, error) {
 	return out, s.classify(ctx, err)
 }
 
+func (s *Store) ListDraining(ctx context.Context) ([]string, error) {
+	ids, err := s.draining.get(ctx, s.index, func() ([]string, error) { return s.read.ListDraining(ctx) })
+	return ids, s.classify(ctx, err)
+}
+
 func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
 	_, err := writeOne(ctx, s, func(ctx context.Context, x tx) (int64, error) {
 		n, err := x.DeleteWorker(ctx, workerID)

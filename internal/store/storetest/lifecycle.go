@@ -31,8 +31,9 @@ func everything(st store.Store, t, queued, failed task.Task) map[string]func(ctx
 			_, err := st.ListLogs(ctx, task.LogFilter{TaskID: t.ID, Limit: 1})
 			return err
 		},
-		"GetWorker":   func(ctx context.Context) error { _, err := st.GetWorker(ctx, "w1"); return err },
-		"ListWorkers": func(ctx context.Context) error { _, err := st.ListWorkers(ctx); return err },
+		"GetWorker":    func(ctx context.Context) error { _, err := st.GetWorker(ctx, "w1"); return err },
+		"ListWorkers":  func(ctx context.Context) error { _, err := st.ListWorkers(ctx); return err },
+		"ListDraining": func(ctx context.Context) error { _, err := st.ListDraining(ctx); return err },
 		"InsertTask": func(ctx context.Context) error {
 			_, _, err := st.InsertTask(ctx, bare(queued))
 			return err
