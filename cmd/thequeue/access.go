@@ -47,6 +47,8 @@ type tasks interface {
 	Propose(ctx context.Context, s task.OperationSpec) (task.Proposal, error)
 	StartOperation(ctx context.Context, s task.OperationSpec, token string) (task.Operation, error)
 	GetOperation(ctx context.Context, id int64) (task.Operation, error)
+	ListOperations(ctx context.Context, before int64, limit int) ([]task.Operation, error)
+	CancelOperation(ctx context.Context, id int64) (task.Operation, error)
 }
 
 // with gives do the queue that the flags name. Only the flag opens a database: a variable in the environment may be the server's.
@@ -134,6 +136,10 @@ func (l local) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
 
 func (l local) GetOperation(ctx context.Context, id int64) (task.Operation, error) {
 	return l.store.GetOperation(ctx, id)
+}
+
+func (l local) ListOperations(ctx context.Context, before int64, limit int) ([]task.Operation, error) {
+	return l.store.ListOperations(ctx, before, limit)
 }
 
 func (l local) Schedules(ctx context.Context) ([]task.Schedule, error) {

@@ -66,3 +66,34 @@ func TestTasksAreChangedByAFilter(t *testing.T) {
 		r.fails(2, []string{"--dry-run changes nothing"}, q("bulk", "delete", "--all", "--dry-run", "--yes")...)
 	})
 }
+
+func TestOperationsAreListedAndCancelled(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, r *rig, where []string) {
+		q := func(args ...string) []string { return append(args, where...) }
+		if out := r.ok(q("operations", "list")...); !strings.HasPrefix(out, "ID  ACTION") || strings.Count(out, "\n") != 1 {
+			t.Errorf("got %q", out)
+		}
+		r.ok(q("enqueue", "mail")...)
+		first := parse[task.Operation](t, r.ok(q("bulk", "set-priority", "7", "--filter", "type:mail", "--yes", "-o", "json")...))
+		second := parse[task.Operation](t, r.ok(q("bulk", "cancel", "--filter", "type:mail", "--yes", "-o", "json")...))
+		list := parse[[]task.Operation](t, r.ok(q("operations", "list", "-o", "json")...))
+		if len(list) != 2 || list[0].ID != second.ID || list[1].ID != first.ID {
+			t.Errorf("got %+v", list)
+		}
+		if list := parse[[]task.Operation](t, r.ok(q("operations", "list", "-o", "json", "--limit", "1")...)); len(list) != 1 || list[0].ID != second.ID {
+			t.Errorf("got %+v", list)
+		}
+		id := fmt.Sprint(first.ID)
+		if o := parse[task.Operation](t, r.ok(q("operations", "get", id, "-o", "json")...)); o.Changed != 1 || *o.Priority != 7 {
+			t.Errorf("got %+v", o)
+		}
+		if out := r.ok(q("operations", "get", id)...); !strings.Contains(out, "set_priority") || !strings.Contains(out, "completed") {
+			t.Errorf("got %s", out)
+		}
+		r.fails(4, []string{"peration " + id}, q("operations", "cancel", id)...)
+		r.fails(3, []string{"operation 99 not found"}, q("operations", "get", "99")...)
+		r.fails(3, []string{"operation 99 not found"}, q("operations", "cancel", "99")...)
+		r.fails(2, []string{"--limit must lie between 1 and 1000"}, q("operations", "list", "--limit", "0")...)
+	})
+}

@@ -15,20 +15,21 @@ type cli struct {
 	LogLevel  string `placeholder:"LEVEL" help:"What is logged: debug, info, warn or error (PRISMQ_LOG_LEVEL)."`
 	LogFormat string `placeholder:"FORMAT" help:"How it is logged: text or json (PRISMQ_LOG_FORMAT)."`
 
-	Serve     serveCmd     `cmd:"" help:"Run the server, and workers in it."`
-	Work      workCmd      `cmd:"" help:"Run a worker for a server elsewhere."`
-	Enqueue   enqueueCmd   `cmd:"" help:"Put tasks into the queue."`
-	Get       getCmd       `cmd:"" help:"Show a task."`
-	List      listCmd      `cmd:"" help:"List tasks, newest first."`
-	Cancel    cancelCmd    `cmd:"" help:"Cancel queued or running tasks."`
-	Requeue   requeueCmd   `cmd:"" help:"Queue failed tasks again, with all their attempts."`
-	Bulk      bulkCmd      `cmd:"" help:"Change every task that a filter finds."`
-	Stats     statsCmd     `cmd:"" help:"Count the tasks."`
-	Types     typesCmd     `cmd:"" help:"Look at task types, pause them, set their rules."`
-	Schedules schedulesCmd `cmd:"" help:"Make tasks when their time comes."`
-	Migrate   migrateCmd   `cmd:"" help:"Bring the schema of a database up or down."`
-	Conf      configCmd    `cmd:"" name:"config" help:"Check the settings, or describe them."`
-	Version   versionCmd   `cmd:"" help:"Show the version of this binary."`
+	Serve      serveCmd      `cmd:"" help:"Run the server, and workers in it."`
+	Work       workCmd       `cmd:"" help:"Run a worker for a server elsewhere."`
+	Enqueue    enqueueCmd    `cmd:"" help:"Put tasks into the queue."`
+	Get        getCmd        `cmd:"" help:"Show a task."`
+	List       listCmd       `cmd:"" help:"List tasks, newest first."`
+	Cancel     cancelCmd     `cmd:"" help:"Cancel queued or running tasks."`
+	Requeue    requeueCmd    `cmd:"" help:"Queue failed tasks again, with all their attempts."`
+	Bulk       bulkCmd       `cmd:"" help:"Change every task that a filter finds."`
+	Stats      statsCmd      `cmd:"" help:"Count the tasks."`
+	Types      typesCmd      `cmd:"" help:"Look at task types, pause them, set their rules."`
+	Operations operationsCmd `cmd:"" help:"Look after what bulk commands have started."`
+	Schedules  schedulesCmd  `cmd:"" help:"Make tasks when their time comes."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the schema of a database up or down."`
+	Conf       configCmd     `cmd:"" name:"config" help:"Check the settings, or describe them."`
+	Version    versionCmd    `cmd:"" help:"Show the version of this binary."`
 }
 
 // session is one run of the binary: what was asked for, and where from and to.
