@@ -1,0 +1,56 @@
+// Package simulation runs hours of a queue in virtual time: producers, workers that fail and die, operators, schedules, limits and restarts of the server
+// on real stores, and compares everything with a model as it happens. A failure names the invariant by its number in the list of promises and the seed, with which
+// the same hours can be run again: go test ./tests/simulation -seed N.
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/store/postgres"
+	"github.com/prismq/thequeue/internal/store/sqlite"
+	"github.com/prismq/thequeue/internal/testdb"
+)
+
+var (
+	seed  = flag.Uint64("seed", 1, "seed of the simulation")
+	hours = flag.Float64("hours", 8, "hours of virtual time")
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+// engines open a store again and again at one place.
+var engines = map[string]func(t *testing.T) (open func() (store.Store, error)){
+	"sqlite": func(t *testing.T) func() (store.Store, error) {
+		path := filepath.Join(t.TempDir(), "queue.db")
+		return func() (store.Store, error) { return sqlite.Open(t.Context(), path, sqlite.Options{Migrate: true}) }
+	},
+	"postgres": func(t *testing.T) func() (store.Store, error) {
+		url := testdb.PostgresURL(t)
+		return func() (store.Store, error) { return postgres.Open(t.Context(), url, postgres.Options{MaxConns: 4}) }
+	},
+}
+
+// Eight hours with 8 workers and 20 types keep all invariants that a single thread of events can break.
+func TestEightHours(t *testing.T) {
+	t.Parallel()
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, *seed, open(t))
+			w.live(time.Duration(*hours * float64(time.Hour)))
+			w.settle()
+			w.checkHistories()
+			t.Log(w.summary())
+		})
+	}
+}
+
+func (w *world) summary() string {
+	return fmt.Sprintf("seed %d: %d tasks, %d claims, %d leases lost, %d ticks, %d operations, %d restarts, %d stale calls refused",
+		w.seed, w.counts.enqueued, w.counts.claims, w.counts.lost, w.counts.ticks, w.counts.operations, w.counts.restarts, w.counts.stale)
+}
