@@ -62,18 +62,23 @@ func (w *world) operate() {
 	for _, k := range kinds[:5] {
 		w.limit(k.name, 1+w.rng.IntN(4))
 	}
-	for i, every := range []time.Duration{20 * time.Second, 5 * time.Minute, 15 * time.Minute, time.Hour} {
-		w.schedule(&timetable{
-			name: fmt.Sprint("every-", every), every: every, misfire: []task.Misfire{task.MisfireSkip, task.MisfireOnce, task.MisfireAll, task.MisfireOnce}[i], most: 3,
-			overlap: []task.Overlap{task.OverlapSkip, task.OverlapAllow, task.OverlapCancel, task.OverlapAllow}[i],
-		})
+	for _, s := range []timetable{
+		{every: 20 * time.Second, misfire: task.MisfireSkip, overlap: task.OverlapSkip},
+		{every: 30 * time.Second, misfire: task.MisfireAll, overlap: task.OverlapCancel},
+		{every: time.Minute, misfire: task.MisfireOnce, overlap: task.OverlapAllow},
+		{every: 5 * time.Minute, misfire: task.MisfireAll, overlap: task.OverlapAllow},
+		{every: 15 * time.Minute, misfire: task.MisfireOnce, overlap: task.OverlapCancel},
+		{every: time.Hour, misfire: task.MisfireOnce, overlap: task.OverlapAllow},
+	} {
+		s.name, s.most = fmt.Sprint("every-", s.every), 3
+		w.schedule(&s)
 	}
 	for _, a := range []struct {
 		every time.Duration
 		do    func()
 	}{
-		{7 * time.Second, func() { w.enqueue(w.spec()) }},
-		{3 * time.Minute, w.burst},
+		{10 * time.Second, func() { w.enqueue(w.spec()) }},
+		{5 * time.Minute, w.burst},
 		{time.Minute, w.cancel},
 		{2 * time.Minute, w.requeue},
 		{time.Minute, w.remove},
@@ -83,7 +88,7 @@ func (w *world) operate() {
 		{20 * time.Minute, w.suspend},
 		{15 * time.Minute, w.bulk},
 		{20 * time.Minute, w.check},
-		{45 * time.Minute, func() { w.restart(w.around(time.Minute)) }},
+		{20 * time.Minute, func() { w.restart(w.around(90 * time.Second)) }},
 	} {
 		w.every(a.every, a.do)
 	}
@@ -292,7 +297,7 @@ func (w *world) schedule(s *timetable) {
 	}
 	got, created, err := w.q.PutSchedule(w.Context(), s.name, task.ScheduleSpec{
 		Cron: cron, Misfire: s.misfire, MaxMisfires: &s.most, Overlap: s.overlap,
-		Task: task.Spec{Type: "t1", Payload: task.JSON(fmt.Sprintf(`{"schedule":%q}`, s.name))},
+		Task: task.Spec{Type: "t3", Payload: task.JSON(fmt.Sprintf(`{"schedule":%q}`, s.name))},
 	})
 	w.ok(err)
 	s.next = s.from(w.clock.Now())
@@ -326,7 +331,7 @@ func (w *world) suspend() {
 
 // bulk does one thing to all tasks of a type.
 func (w *world) bulk() {
-	k := kinds[2+w.rng.IntN(len(kinds)-2)] // none of those of schedules
+	k := kinds[4+w.rng.IntN(len(kinds)-4)] // none of those of schedules
 	spec := task.OperationSpec{Action: task.Actions[w.rng.IntN(len(task.Actions))], Filter: "type:" + k.name}
 	if spec.Action == task.ActionSetPriority {
 		spec.Priority = ptr(1 + w.rng.IntN(1000))
