@@ -111,6 +111,10 @@ func TestCheckTellsJSONFromWhatIsNot(t *testing.T) {
 		{"{\"a\":\"\\u0000\"}", true, true},
 		{"{\"a\":\"\x00\"}", false, false},
 		{"\ufeff{}", false, false},
+		{`{"a":1,"a":1}`, false, false},
+		{`[{"a":1},{"a":1}]`, true, false},
+		{`{"a":"\ud800"}`, false, false},
+		{`{"a":"\ud83d\ude00"}`, true, true},
 	} {
 		if err := c.text.Check(); (err == nil) != c.value {
 			t.Errorf("Check(%.40q): %v", c.text, err)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -40,7 +38,7 @@ func (h *head) result() *task.JSON {
 		return nil
 	}
 	j := task.JSON(text)
-	if h.cut || j.Check() != nil || !jsontext.Value(j).IsValid() {
+	if h.cut || j.Check() != nil {
 		j = quote(clean(text, len(text)))
 	}
 	if h.cut || len(j) > h.max {
