@@ -270,3 +270,49 @@ func even(counts []int) (x float64) {
 	}
 	return x
 }
+
+// patience is how many draws a task of priority 1000 may wait beside two others of priority 1, one of which is replaced at each draw. It is chosen with p =
+// (1/1001)/(1/1001 + 2/2) = 1/1002 each time, so more than 20 times 1002 draws go by with a probability of e^-20 = 2e-9.
+const patience = 20_040
+
+// A task of the lowest priority is taken in the end however many urgent ones arrive, about as late as its weight says.
+func TestNothingStarvesUnderWeightedRandom(t *testing.T) {
+	t.Parallel()
+	for engine, open := range engines {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			st, err := open(t)()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { st.Close() })
+			g := &weigher{T: t, st: st, rng: rand.New(rand.NewPCG(*seed, 7)), now: start, classes: []class{{spec: prior("a", 1)}, {spec: prior("a", 1000)}}, of: map[string]int{key("a", 1): 0, key("a", 1000): 1}}
+			const tasks = 10
+			for range tasks {
+				g.enqueue(1)
+				from := len(g.u)
+				for g.classes[1].ready > 0 {
+					for g.classes[0].ready < 2 {
+						g.enqueue(0)
+					}
+					if g.draw(1); len(g.u)-from > patience {
+						t.Fatalf("a task of priority 1000 has waited %d draws", patience)
+					}
+				}
+			}
+			// The mean of 10 waits is 1002 with a standard deviation of 317.
+			if mean := len(g.u) / tasks; mean < 300 || mean > 2200 {
+				t.Errorf("tasks of priority 1000 waited %d draws on average, want about 1002", mean)
+			}
+		})
+	}
+}
+
+func (g *weigher) enqueue(class int) {
+	g.Helper()
+	t, err := g.classes[class].spec.Task(g.now, task.Limits{MaxAttempts: 100, PayloadBytes: 100})
+	g.ok(err)
+	_, _, err = g.st.InsertTask(g.Context(), t)
+	g.ok(err)
+	g.classes[class].ready++
+}
