@@ -11,6 +11,12 @@ func Rejected(err error) bool {
 	return errors.As(err, &d) && d.noRetry
 }
 
+// Snoozed reports whether err came from Snooze.
+func Snoozed(err error) bool {
+	var d *decision
+	return errors.As(err, &d) && d.release
+}
+
 // RetryIn returns the wait that err, from RetryAfter, asks for.
 func RetryIn(err error) (time.Duration, bool) {
 	var d *decision
