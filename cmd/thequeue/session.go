@@ -19,6 +19,7 @@ type cli struct {
 	Work       workCmd       `cmd:"" help:"Run a worker for a server elsewhere."`
 	Enqueue    enqueueCmd    `cmd:"" help:"Put tasks into the queue."`
 	Get        getCmd        `cmd:"" help:"Show a task."`
+	Attempts   attemptsCmd   `cmd:"" help:"List the attempts of a task, oldest first."`
 	List       listCmd       `cmd:"" help:"List tasks, newest first."`
 	Cancel     cancelCmd     `cmd:"" help:"Cancel queued or running tasks."`
 	Requeue    requeueCmd    `cmd:"" help:"Queue failed tasks again, with all their attempts."`

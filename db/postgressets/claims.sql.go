@@ -31,7 +31,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
 `
 
 type ClaimInOrderParams struct {
@@ -103,6 +103,7 @@ func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]T
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -139,7 +140,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
 `
 
 type ClaimNewestParams struct {
@@ -203,6 +204,7 @@ func (q *Queries) ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Tas
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -240,7 +242,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
 `
 
 type ClaimOldestParams struct {
@@ -306,6 +308,7 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}

@@ -254,7 +254,7 @@ func (q *Queries) KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64
 }
 
 const listExpiredLeases = `-- name: ListExpiredLeases :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_lease
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_lease
 WHERE status = 'processing' AND lease_until_utc <= ?1
 ORDER BY lease_until_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -307,6 +307,7 @@ func (q *Queries) ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesPa
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -403,7 +404,7 @@ func (q *Queries) ListLanes(ctx context.Context) ([]ListLanesRow, error) {
 }
 
 const listNewestReady = `-- name: ListNewestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id < ?2
 ORDER BY id DESC
 LIMIT CAST(?3 AS INTEGER)
@@ -457,6 +458,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -472,7 +474,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 }
 
 const listOldestReady = `-- name: ListOldestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id > ?2
 ORDER BY id
 LIMIT CAST(?3 AS INTEGER)
@@ -526,6 +528,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -541,7 +544,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 }
 
 const listPastDeadline = `-- name: ListPastDeadline :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_deadline
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_deadline
 WHERE status = 'queued' AND deadline_utc IS NOT NULL AND deadline_utc <= ?1
 ORDER BY deadline_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -593,6 +596,7 @@ func (q *Queries) ListPastDeadline(ctx context.Context, arg ListPastDeadlinePara
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}

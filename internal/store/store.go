@@ -177,7 +177,7 @@ type Schedules interface {
 // it returns that many. Any number of processes may call them at once.
 type Maintenance interface {
 	// ReapExpiredLeases takes back leases whose time was over at now. A task with attempts left is queued and due; one
-	// without is failed/exhausted. Both keep a message that names the worker. A task that was cancelled or finished meanwhile is not touched.
+	// without is failed/exhausted. Both keep a message that names the worker, and have one more Lost. A task that was cancelled or finished meanwhile is not touched.
 	ReapExpiredLeases(ctx context.Context, now time.Time, max int) ([]task.Task, error)
 	// PromoteDue makes queued tasks ready whose RunAfterUTC has come.
 	PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error)
