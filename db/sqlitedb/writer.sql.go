@@ -106,6 +106,20 @@ func (q *Queries) CompleteTask(ctx context.Context, arg CompleteTaskParams) (int
 	return result.RowsAffected()
 }
 
+const holdsTask = `-- name: HoldsTask :one
+SELECT id FROM task_queue INDEXED BY task_queue_lease
+WHERE status = 'processing' AND locked_by = CAST(?1 AS TEXT)
+LIMIT 1
+`
+
+// HoldsTask returns a task that the worker holds; no row: none. It looks at all tasks in processing.
+func (q *Queries) HoldsTask(ctx context.Context, workerID string) (int64, error) {
+	row := q.queryRow(ctx, q.holdsTaskStmt, holdsTask, workerID)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const insertAttempt = `-- name: InsertAttempt :exec
 INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -597,6 +611,49 @@ func (q *Queries) ListPastDeadline(ctx context.Context, arg ListPastDeadlinePara
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listQuarantined = `-- name: ListQuarantined :many
+SELECT id, lane_id, ready, last_worker_id, status FROM task_queue INDEXED BY task_queue_quarantine
+WHERE lost >= 2 AND finished_at_utc IS NULL
+`
+
+type ListQuarantinedRow struct {
+	ID           int64
+	LaneID       int64
+	Ready        bool
+	LastWorkerID *string
+	Status       task.Status
+}
+
+// ListQuarantined returns the live tasks that run alone: those that have lost two workers or more.
+func (q *Queries) ListQuarantined(ctx context.Context) ([]ListQuarantinedRow, error) {
+	rows, err := q.query(ctx, q.listQuarantinedStmt, listQuarantined)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListQuarantinedRow{}
+	for rows.Next() {
+		var i ListQuarantinedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Ready,
+			&i.LastWorkerID,
+			&i.Status,
 		); err != nil {
 			return nil, err
 		}

@@ -327,6 +327,32 @@ func TestASnoozedTaskComesAgainWithoutHavingUsedAnAttempt(t *testing.T) {
 	})
 }
 
+func TestATaskThatHasLostTwoWorkersRunsAlone(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		bad := r.enqueue(task.Spec{Type: "poison"}).ID
+		for range 2 {
+			r.claim(task.Claim{WorkerID: "victim", Lease: time.Second})
+			r.upkeep(time.Second)
+		}
+		fine := r.enqueue(task.Spec{}).ID
+		got := r.claim(task.Claim{Max: 10})
+		if len(got) != 1 || got[0].ID != bad || !got[0].Quarantined() || !strings.Contains(string(got[0].AppendJSON(nil)), `"lost":2,"quarantined":true`) {
+			r.Fatalf("claimed %+v, want task %d alone, and told so", got, bad)
+		}
+		if n := len(r.claim(task.Claim{Max: 10})); n != 0 {
+			r.Fatalf("%d tasks beside it", n)
+		}
+		_, err := r.Fail(r.Context(), bad, got[0].LeaseToken, task.Failure{Message: "it only failed", NoRetry: true})
+		r.ok(err)
+		if got := r.claim(task.Claim{Max: 10}); len(got) != 1 || got[0].ID != fine || got[0].Quarantined() {
+			r.Fatalf("claimed %+v, want task %d", got, fine)
+		}
+		if again, err := r.Requeue(r.Context(), bad); err != nil || !again.Quarantined() {
+			r.Fatalf("requeued: %+v, %v, want it in quarantine still", again, err)
+		}
+	})
+}
+
 func TestWorkersAreRegisteredByClaiming(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		r.claim(task.Claim{WorkerID: "w", Types: []string{"a"}, Capabilities: task.Capabilities{"gpu": true}})

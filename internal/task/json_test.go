@@ -189,6 +189,10 @@ func TestAppendJSONSaysWhatTheStandardEncoderSays(t *testing.T) {
 		if err := json.Unmarshal(got, &b); err != nil {
 			t.Fatalf("%s: %v", got, err)
 		}
+		if quarantined := b["quarantined"]; quarantined != tk.Quarantined() {
+			t.Fatalf("quarantined: %v", quarantined)
+		}
+		delete(b, "quarantined") // it follows from the others
 		diff(t, "fields", a, b)
 		again, err := json.Marshal(tk)
 		if err != nil || !json.Valid(again) {

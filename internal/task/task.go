@@ -101,6 +101,12 @@ type Task struct {
 	Lost                 int             `json:"lost"` // workers lost with it in their hands: leases that ran out, ever
 }
 
+// QuarantineAfter is the number of lost workers from which on a task runs alone.
+const QuarantineAfter = 2
+
+// Quarantined reports whether the task is live and runs alone: nothing else is given to the worker that holds it.
+func (t Task) Quarantined() bool { return t.Lost >= QuarantineAfter && !t.Status.Ended() }
+
 // Attempt is one ended attempt of a task, or the one that runs now (then FinishedAtUTC and Outcome are nil).
 type Attempt struct {
 	TaskID        int64           `json:"-"`
