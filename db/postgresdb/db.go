@@ -42,6 +42,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
 	}
+	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
+		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
+	}
 	if q.countListenersStmt, err = db.PrepareContext(ctx, countListeners); err != nil {
 		return nil, fmt.Errorf("error preparing query CountListeners: %w", err)
 	}
@@ -141,11 +144,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
+	if q.listBacklogStmt, err = db.PrepareContext(ctx, listBacklog); err != nil {
+		return nil, fmt.Errorf("error preparing query ListBacklog: %w", err)
+	}
 	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
 	}
 	if q.listDueSchedulesStmt, err = db.PrepareContext(ctx, listDueSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDueSchedules: %w", err)
+	}
+	if q.listFinishesStmt, err = db.PrepareContext(ctx, listFinishes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFinishes: %w", err)
+	}
+	if q.listHeldStmt, err = db.PrepareContext(ctx, listHeld); err != nil {
+		return nil, fmt.Errorf("error preparing query ListHeld: %w", err)
 	}
 	if q.listLiveTicksStmt, err = db.PrepareContext(ctx, listLiveTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLiveTicks: %w", err)
@@ -332,6 +344,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
 		}
 	}
+	if q.countAheadStmt != nil {
+		if cerr := q.countAheadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
+		}
+	}
 	if q.countListenersStmt != nil {
 		if cerr := q.countListenersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countListenersStmt: %w", cerr)
@@ -497,6 +514,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
+	if q.listBacklogStmt != nil {
+		if cerr := q.listBacklogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listBacklogStmt: %w", cerr)
+		}
+	}
 	if q.listDrainingStmt != nil {
 		if cerr := q.listDrainingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDrainingStmt: %w", cerr)
@@ -505,6 +527,16 @@ func (q *Queries) Close() error {
 	if q.listDueSchedulesStmt != nil {
 		if cerr := q.listDueSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDueSchedulesStmt: %w", cerr)
+		}
+	}
+	if q.listFinishesStmt != nil {
+		if cerr := q.listFinishesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFinishesStmt: %w", cerr)
+		}
+	}
+	if q.listHeldStmt != nil {
+		if cerr := q.listHeldStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listHeldStmt: %w", cerr)
 		}
 	}
 	if q.listLiveTicksStmt != nil {
@@ -802,6 +834,7 @@ type Queries struct {
 	cancelTaskStmt            *sql.Stmt
 	cancelTasksStmt           *sql.Stmt
 	completeTaskStmt          *sql.Stmt
+	countAheadStmt            *sql.Stmt
 	countListenersStmt        *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
@@ -835,8 +868,11 @@ type Queries struct {
 	insertTickStmt            *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listBacklogStmt           *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
+	listFinishesStmt          *sql.Stmt
+	listHeldStmt              *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
 	listMatchingStmt          *sql.Stmt
@@ -899,6 +935,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTaskStmt:            q.cancelTaskStmt,
 		cancelTasksStmt:           q.cancelTasksStmt,
 		completeTaskStmt:          q.completeTaskStmt,
+		countAheadStmt:            q.countAheadStmt,
 		countListenersStmt:        q.countListenersStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
@@ -932,8 +969,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertTickStmt:            q.insertTickStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listBacklogStmt:           q.listBacklogStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
+		listFinishesStmt:          q.listFinishesStmt,
+		listHeldStmt:              q.listHeldStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,
 		listMatchingStmt:          q.listMatchingStmt,

@@ -18,6 +18,8 @@ type Querier interface {
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
+	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
+	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
@@ -67,10 +69,16 @@ type Querier interface {
 	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListBacklog returns the lanes with queued tasks.
+	ListBacklog(ctx context.Context) ([]ListBacklogRow, error)
 	// ListDraining returns the workers that are to take nothing new.
 	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
 	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
+	// ListFinishes returns when the newest completed tasks of a type have ended. The order leaves no other way than the index of completed tasks by type.
+	ListFinishes(ctx context.Context, arg ListFinishesParams) ([]*time.Time, error)
+	// ListHeld returns tasks of a type in processing, those whose leases end first.
+	ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.

@@ -42,6 +42,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
 	}
+	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
+		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
+	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
@@ -138,6 +141,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
+	if q.listBacklogStmt, err = db.PrepareContext(ctx, listBacklog); err != nil {
+		return nil, fmt.Errorf("error preparing query ListBacklog: %w", err)
+	}
 	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
 	}
@@ -147,8 +153,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listExpiredLeasesStmt, err = db.PrepareContext(ctx, listExpiredLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query ListExpiredLeases: %w", err)
 	}
+	if q.listFinishesStmt, err = db.PrepareContext(ctx, listFinishes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFinishes: %w", err)
+	}
 	if q.listGuardsStmt, err = db.PrepareContext(ctx, listGuards); err != nil {
 		return nil, fmt.Errorf("error preparing query ListGuards: %w", err)
+	}
+	if q.listHeldStmt, err = db.PrepareContext(ctx, listHeld); err != nil {
+		return nil, fmt.Errorf("error preparing query ListHeld: %w", err)
 	}
 	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
@@ -329,6 +341,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
 		}
 	}
+	if q.countAheadStmt != nil {
+		if cerr := q.countAheadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
+		}
+	}
 	if q.countTasksStmt != nil {
 		if cerr := q.countTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
@@ -489,6 +506,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
+	if q.listBacklogStmt != nil {
+		if cerr := q.listBacklogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listBacklogStmt: %w", cerr)
+		}
+	}
 	if q.listDrainingStmt != nil {
 		if cerr := q.listDrainingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDrainingStmt: %w", cerr)
@@ -504,9 +526,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listExpiredLeasesStmt: %w", cerr)
 		}
 	}
+	if q.listFinishesStmt != nil {
+		if cerr := q.listFinishesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFinishesStmt: %w", cerr)
+		}
+	}
 	if q.listGuardsStmt != nil {
 		if cerr := q.listGuardsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listGuardsStmt: %w", cerr)
+		}
+	}
+	if q.listHeldStmt != nil {
+		if cerr := q.listHeldStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listHeldStmt: %w", cerr)
 		}
 	}
 	if q.listLanesStmt != nil {
@@ -794,6 +826,7 @@ type Queries struct {
 	cancelTaskStmt            *sql.Stmt
 	claimTaskStmt             *sql.Stmt
 	completeTaskStmt          *sql.Stmt
+	countAheadStmt            *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
@@ -826,10 +859,13 @@ type Queries struct {
 	keepAnswerStmt            *sql.Stmt
 	keepAttemptStmt           *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listBacklogStmt           *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
 	listExpiredLeasesStmt     *sql.Stmt
+	listFinishesStmt          *sql.Stmt
 	listGuardsStmt            *sql.Stmt
+	listHeldStmt              *sql.Stmt
 	listLanesStmt             *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
@@ -890,6 +926,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTaskStmt:            q.cancelTaskStmt,
 		claimTaskStmt:             q.claimTaskStmt,
 		completeTaskStmt:          q.completeTaskStmt,
+		countAheadStmt:            q.countAheadStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
@@ -922,10 +959,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		keepAnswerStmt:            q.keepAnswerStmt,
 		keepAttemptStmt:           q.keepAttemptStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listBacklogStmt:           q.listBacklogStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
 		listExpiredLeasesStmt:     q.listExpiredLeasesStmt,
+		listFinishesStmt:          q.listFinishesStmt,
 		listGuardsStmt:            q.listGuardsStmt,
+		listHeldStmt:              q.listHeldStmt,
 		listLanesStmt:             q.listLanesStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,

@@ -19,6 +19,8 @@ type Querier interface {
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	ClaimTask(ctx context.Context, arg ClaimTaskParams) (int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
+	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
+	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
@@ -66,12 +68,16 @@ type Querier interface {
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListBacklog returns the lanes with queued tasks.
+	ListBacklog(ctx context.Context) ([]ListBacklogRow, error)
 	// ListDraining returns the workers that are to take nothing new.
 	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
 	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
 	// ListExpiredLeases returns tasks whose lease ended not later than @now, the earliest first.
 	ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesParams) ([]Task, error)
+	// ListFinishes returns when the newest completed tasks of a type have ended. The order leaves no other way than the index of completed tasks by type.
+	ListFinishes(ctx context.Context, arg ListFinishesParams) ([]*time.Time, error)
 	// What only the one writer of SQLite does: it keeps the counters and the history itself, reads a task before it changes it, and so needs no
 	// RETURNING, which costs more than the change (measured: 36 against 15 microseconds).
 	// OR FAIL says that nothing is to be undone when a CHECK refuses the one row, which comes before any change: else SQLite keeps a copy of each page
@@ -79,6 +85,8 @@ type Querier interface {
 	// ListGuards returns the statements that put the triggers which refuse what must not happen to a task on a connection of their own. There they
 	// undo the whole transaction, for which SQLite has to keep nothing.
 	ListGuards(ctx context.Context) ([]interface{}, error)
+	// ListHeld returns tasks of a type in processing, those whose leases end first.
+	ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldRow, error)
 	// ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.

@@ -13,7 +13,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -188,6 +188,27 @@ func batch(r *rig) {
 	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[]}`)
 	r.step("POST", "/api/queue/enqueue/batch", `{}`)
 	r.step("GET", "/api/queue/stats", "")
+}
+
+func explaining(r *rig) {
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","compatibility":{"gpu":true,"memory":{"min":8}}}`)
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("GET", "/api/queue/stranded", "")
+	r.step("POST", "/api/queue/workers/w1/heartbeat", `{"capabilities":{"memory":4},"types":["email"]}`)
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("GET", "/api/queue/stranded", "")
+	r.step("POST", "/api/queue/workers/w1/heartbeat", `{"capabilities":{"gpu":true,"memory":16}}`)
+	r.step("POST", "/api/queue/types/email/pause", "")
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("POST", "/api/queue/types/email/resume", "")
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("GET", "/api/queue/stranded", "")
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"],"capabilities":{"gpu":true,"memory":16}}`)
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}"}`)
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("GET", "/api/queue/tasks/999/explain", "")
+	r.step("GET", "/api/queue/tasks/x/explain", "")
 }
 
 func workers(r *rig) {

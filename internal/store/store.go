@@ -30,6 +30,7 @@ type Store interface {
 // Reader looks and changes nothing.
 type Reader interface {
 	Finder
+	Explainer
 	ScheduleReader
 	// GetTask returns ErrNotFound when no task has this id.
 	GetTask(ctx context.Context, id int64) (task.Task, error)
@@ -59,6 +60,18 @@ type Finder interface {
 	GetOperation(ctx context.Context, id int64) (task.Operation, error)
 	// ListOperations returns up to max operations with ids below before, 0 for all, newest first.
 	ListOperations(ctx context.Context, before int64, max int) ([]task.Operation, error)
+}
+
+// Explainer looks at what decides whether a task is given to a worker.
+type Explainer interface {
+	// ListBacklog returns every lane with a queued task, ordered by priority and id.
+	ListBacklog(ctx context.Context) ([]task.Backlog, error)
+	// CountAhead counts the ready tasks of a lane with ids below id, but no more than max.
+	CountAhead(ctx context.Context, laneID, id int64, max int) (int64, error)
+	// ListHeld returns up to max tasks of a type in processing, those whose leases end first.
+	ListHeld(ctx context.Context, taskType string, max int) ([]task.Holding, error)
+	// ListFinishes returns when the newest max completed tasks of a type have ended, by id and newest first.
+	ListFinishes(ctx context.Context, taskType string, max int) ([]time.Time, error)
 }
 
 // Enqueuer brings tasks in and decides over them from outside.

@@ -33,6 +33,10 @@ func everything(st store.Store, t, queued, failed task.Task) map[string]func(ctx
 		},
 		"GetWorker":    func(ctx context.Context) error { _, err := st.GetWorker(ctx, "w1"); return err },
 		"ListWorkers":  func(ctx context.Context) error { _, err := st.ListWorkers(ctx); return err },
+		"ListBacklog":  func(ctx context.Context) error { _, err := st.ListBacklog(ctx); return err },
+		"CountAhead":   func(ctx context.Context) error { _, err := st.CountAhead(ctx, 1, 1, 1); return err },
+		"ListHeld":     func(ctx context.Context) error { _, err := st.ListHeld(ctx, "test", 1); return err },
+		"ListFinishes": func(ctx context.Context) error { _, err := st.ListFinishes(ctx, "test", 1); return err },
 		"ListDraining": func(ctx context.Context) error { _, err := st.ListDraining(ctx); return err },
 		"InsertTask": func(ctx context.Context) error {
 			_, _, err := st.InsertTask(ctx, bare(queued))
