@@ -63,6 +63,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteTasksStmt, err = db.PrepareContext(ctx, deleteTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTasks: %w", err)
 	}
+	if q.deleteUniqueStmt, err = db.PrepareContext(ctx, deleteUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteUnique: %w", err)
+	}
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
 	}
@@ -138,6 +141,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertTickStmt, err = db.PrepareContext(ctx, insertTick); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTick: %w", err)
 	}
+	if q.insertUniqueStmt, err = db.PrepareContext(ctx, insertUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertUnique: %w", err)
+	}
 	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
 	}
@@ -204,6 +210,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listTypesStmt, err = db.PrepareContext(ctx, listTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypes: %w", err)
 	}
+	if q.listUniqueStmt, err = db.PrepareContext(ctx, listUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUnique: %w", err)
+	}
 	if q.listWorkerStatusStmt, err = db.PrepareContext(ctx, listWorkerStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkerStatus: %w", err)
 	}
@@ -218,6 +227,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.lockTasksStmt, err = db.PrepareContext(ctx, lockTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query LockTasks: %w", err)
+	}
+	if q.lockUniqueStmt, err = db.PrepareContext(ctx, lockUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query LockUnique: %w", err)
 	}
 	if q.newestTaskAtStmt, err = db.PrepareContext(ctx, newestTaskAt); err != nil {
 		return nil, fmt.Errorf("error preparing query NewestTaskAt: %w", err)
@@ -379,6 +391,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteTasksStmt: %w", cerr)
 		}
 	}
+	if q.deleteUniqueStmt != nil {
+		if cerr := q.deleteUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteUniqueStmt: %w", cerr)
+		}
+	}
 	if q.deleteWorkerStmt != nil {
 		if cerr := q.deleteWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
@@ -504,6 +521,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertTickStmt: %w", cerr)
 		}
 	}
+	if q.insertUniqueStmt != nil {
+		if cerr := q.insertUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertUniqueStmt: %w", cerr)
+		}
+	}
 	if q.keepAnswerStmt != nil {
 		if cerr := q.keepAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing keepAnswerStmt: %w", cerr)
@@ -614,6 +636,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listTypesStmt: %w", cerr)
 		}
 	}
+	if q.listUniqueStmt != nil {
+		if cerr := q.listUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUniqueStmt: %w", cerr)
+		}
+	}
 	if q.listWorkerStatusStmt != nil {
 		if cerr := q.listWorkerStatusStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listWorkerStatusStmt: %w", cerr)
@@ -637,6 +664,11 @@ func (q *Queries) Close() error {
 	if q.lockTasksStmt != nil {
 		if cerr := q.lockTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lockTasksStmt: %w", cerr)
+		}
+	}
+	if q.lockUniqueStmt != nil {
+		if cerr := q.lockUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockUniqueStmt: %w", cerr)
 		}
 	}
 	if q.newestTaskAtStmt != nil {
@@ -841,6 +873,7 @@ type Queries struct {
 	deleteScheduleStmt        *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
 	deleteTasksStmt           *sql.Stmt
+	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
 	describeSessionStmt       *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
@@ -866,6 +899,7 @@ type Queries struct {
 	insertScheduleStmt        *sql.Stmt
 	insertTaskStmt            *sql.Stmt
 	insertTickStmt            *sql.Stmt
+	insertUniqueStmt          *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listBacklogStmt           *sql.Stmt
@@ -888,11 +922,13 @@ type Queries struct {
 	listTasksByTypeStmt       *sql.Stmt
 	listTypeSummaryStmt       *sql.Stmt
 	listTypesStmt             *sql.Stmt
+	listUniqueStmt            *sql.Stmt
 	listWorkerStatusStmt      *sql.Stmt
 	listWorkersStmt           *sql.Stmt
 	listenStmt                *sql.Stmt
 	lockScheduleStmt          *sql.Stmt
 	lockTasksStmt             *sql.Stmt
+	lockUniqueStmt            *sql.Stmt
 	newestTaskAtStmt          *sql.Stmt
 	nextDeadlineStmt          *sql.Stmt
 	nextLeaseEndStmt          *sql.Stmt
@@ -942,6 +978,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteScheduleStmt:        q.deleteScheduleStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
 		deleteTasksStmt:           q.deleteTasksStmt,
+		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		describeSessionStmt:       q.describeSessionStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
@@ -967,6 +1004,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertScheduleStmt:        q.insertScheduleStmt,
 		insertTaskStmt:            q.insertTaskStmt,
 		insertTickStmt:            q.insertTickStmt,
+		insertUniqueStmt:          q.insertUniqueStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
@@ -989,11 +1027,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listTasksByTypeStmt:       q.listTasksByTypeStmt,
 		listTypeSummaryStmt:       q.listTypeSummaryStmt,
 		listTypesStmt:             q.listTypesStmt,
+		listUniqueStmt:            q.listUniqueStmt,
 		listWorkerStatusStmt:      q.listWorkerStatusStmt,
 		listWorkersStmt:           q.listWorkersStmt,
 		listenStmt:                q.listenStmt,
 		lockScheduleStmt:          q.lockScheduleStmt,
 		lockTasksStmt:             q.lockTasksStmt,
+		lockUniqueStmt:            q.lockUniqueStmt,
 		newestTaskAtStmt:          q.newestTaskAtStmt,
 		nextDeadlineStmt:          q.nextDeadlineStmt,
 		nextLeaseEndStmt:          q.nextLeaseEndStmt,

@@ -57,6 +57,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
 	}
+	if q.deleteUniqueStmt, err = db.PrepareContext(ctx, deleteUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteUnique: %w", err)
+	}
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
 	}
@@ -131,6 +134,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertTickStmt, err = db.PrepareContext(ctx, insertTick); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTick: %w", err)
+	}
+	if q.insertUniqueStmt, err = db.PrepareContext(ctx, insertUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertUnique: %w", err)
 	}
 	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
@@ -212,6 +218,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listTypesStmt, err = db.PrepareContext(ctx, listTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypes: %w", err)
+	}
+	if q.listUniqueStmt, err = db.PrepareContext(ctx, listUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUnique: %w", err)
 	}
 	if q.listWorkerStatusStmt, err = db.PrepareContext(ctx, listWorkerStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkerStatus: %w", err)
@@ -366,6 +375,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteTaskStmt: %w", cerr)
 		}
 	}
+	if q.deleteUniqueStmt != nil {
+		if cerr := q.deleteUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteUniqueStmt: %w", cerr)
+		}
+	}
 	if q.deleteWorkerStmt != nil {
 		if cerr := q.deleteWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
@@ -489,6 +503,11 @@ func (q *Queries) Close() error {
 	if q.insertTickStmt != nil {
 		if cerr := q.insertTickStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertTickStmt: %w", cerr)
+		}
+	}
+	if q.insertUniqueStmt != nil {
+		if cerr := q.insertUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertUniqueStmt: %w", cerr)
 		}
 	}
 	if q.keepAnswerStmt != nil {
@@ -624,6 +643,11 @@ func (q *Queries) Close() error {
 	if q.listTypesStmt != nil {
 		if cerr := q.listTypesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listTypesStmt: %w", cerr)
+		}
+	}
+	if q.listUniqueStmt != nil {
+		if cerr := q.listUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUniqueStmt: %w", cerr)
 		}
 	}
 	if q.listWorkerStatusStmt != nil {
@@ -831,6 +855,7 @@ type Queries struct {
 	countTypesStmt            *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
+	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endTicksStmt              *sql.Stmt
@@ -856,6 +881,7 @@ type Queries struct {
 	insertScheduleStmt        *sql.Stmt
 	insertTaskStmt            *sql.Stmt
 	insertTickStmt            *sql.Stmt
+	insertUniqueStmt          *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	keepAttemptStmt           *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
@@ -883,6 +909,7 @@ type Queries struct {
 	listTasksByStatusStmt     *sql.Stmt
 	listTypeSummaryStmt       *sql.Stmt
 	listTypesStmt             *sql.Stmt
+	listUniqueStmt            *sql.Stmt
 	listWorkerStatusStmt      *sql.Stmt
 	listWorkersStmt           *sql.Stmt
 	lockScheduleStmt          *sql.Stmt
@@ -931,6 +958,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countTypesStmt:            q.countTypesStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
+		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endTicksStmt:              q.endTicksStmt,
@@ -956,6 +984,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertScheduleStmt:        q.insertScheduleStmt,
 		insertTaskStmt:            q.insertTaskStmt,
 		insertTickStmt:            q.insertTickStmt,
+		insertUniqueStmt:          q.insertUniqueStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		keepAttemptStmt:           q.keepAttemptStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
@@ -983,6 +1012,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listTasksByStatusStmt:     q.listTasksByStatusStmt,
 		listTypeSummaryStmt:       q.listTypeSummaryStmt,
 		listTypesStmt:             q.listTypesStmt,
+		listUniqueStmt:            q.listUniqueStmt,
 		listWorkerStatusStmt:      q.listWorkerStatusStmt,
 		listWorkersStmt:           q.listWorkersStmt,
 		lockScheduleStmt:          q.lockScheduleStmt,

@@ -142,6 +142,12 @@ type Task struct {
 	UpdatedAtUTC         time.Time
 }
 
+type TaskUniqueKey struct {
+	Type      string
+	UniqueKey string
+	TaskID    int64
+}
+
 type Type struct {
 	Type            string
 	Paused          bool

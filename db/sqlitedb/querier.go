@@ -26,6 +26,7 @@ type Querier interface {
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
+	DeleteUnique(ctx context.Context, arg DeleteUniqueParams) error
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
@@ -63,6 +64,7 @@ type Querier interface {
 	// InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
 	InsertTask(ctx context.Context, arg InsertTaskParams) error
 	InsertTick(ctx context.Context, arg InsertTickParams) error
+	InsertUnique(ctx context.Context, arg InsertUniqueParams) error
 	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// KeepAttempt writes the attempt that is about to end into the history. No row: this is not its live lease.
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
@@ -115,6 +117,8 @@ type Querier interface {
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
 	// ListTypes returns the rules of one type, of all types for an empty name.
 	ListTypes(ctx context.Context, type_ string) ([]Type, error)
+	// ListUnique returns the tasks that were enqueued under a unique key, newest first.
+	ListUnique(ctx context.Context, arg ListUniqueParams) ([]ListUniqueRow, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	// LockSchedule returns no row when the schedule is not of this version any more; else nobody changes it before the end of the transaction.

@@ -82,6 +82,9 @@ type Enqueuer interface {
 	// InsertTasks is InsertTask for many, all or nothing, answered in the order given with ids growing in it. A key that comes twice
 	// in one batch is created once. All tasks must have the same CreatedAtUTC.
 	InsertTasks(ctx context.Context, ts []task.Task) (stored []task.Task, created []bool, err error)
+	// InsertUnique is InsertTasks for tasks of which some are to be the only ones under a key: us has an entry for each, nil for one that has no such key. A
+	// task that is in its way, stored before or earlier in ts, comes back in its place, unchanged, with created false. Its idempotency key is looked at first.
+	InsertUnique(ctx context.Context, ts []task.Task, us []*task.Unique) (stored []task.Task, created []bool, err error)
 	// CancelTask ends a queued or processing task as failed/cancelled and takes its lease away. An ended task is returned
 	// unchanged with changed false. ErrNotFound without the task.
 	CancelTask(ctx context.Context, id int64, now time.Time) (t task.Task, changed bool, err error)
