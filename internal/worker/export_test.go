@@ -19,3 +19,12 @@ func RetryIn(err error) (time.Duration, bool) {
 	}
 	return *d.after, true
 }
+
+// Released reports whether err came from Release.
+func Released(err error) bool {
+	var d *decision
+	return errors.As(err, &d) && d.release
+}
+
+// Public reports whether an address is one of the public Internet.
+var Public = public
