@@ -33,6 +33,8 @@ type tasks interface {
 	Cancel(ctx context.Context, id int64) (now task.Status, changed bool, err error)
 	Requeue(ctx context.Context, id int64) (task.Task, error)
 	Stats(ctx context.Context) (task.Stats, error)
+	Explain(ctx context.Context, id int64) (task.Explanation, error)
+	Stranded(ctx context.Context) ([]task.Stranded, error)
 	Types(ctx context.Context) ([]task.TypeStatus, error)
 	Type(ctx context.Context, name string) (task.TypeStatus, error)
 	PutType(ctx context.Context, name string, r task.TypeRules) (task.TypeStatus, error)

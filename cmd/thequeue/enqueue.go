@@ -21,6 +21,10 @@ type enqueueCmd struct {
 	Deadline string   `placeholder:"TIME" help:"Not after this time."`
 	Timeout  *float64 `placeholder:"SECONDS" help:"The longest that one attempt may take."`
 
+	UniqueKey    *string  `placeholder:"KEY" help:"While a task of this type with this key is queued or running, none is made."`
+	UniqueScope  *string  `placeholder:"SCOPE" help:"How long the unique key holds: queued, live (until the task has ended; default) or period."`
+	UniquePeriod *float64 `placeholder:"SECONDS" help:"With the scope period: so long from the enqueue."`
+
 	MaxAttempts   *int   `placeholder:"N" help:"How often it is tried, 1 to 100 (default 5)."`
 	Compatibility string `placeholder:"JSON" help:"What a worker must offer, a JSON object; @FILE reads it from a file."`
 	RetryPolicy   string `placeholder:"JSON" help:"initial_seconds, multiplier, max_seconds and jitter, those that shall differ; @FILE reads them from a file."`
@@ -70,14 +74,25 @@ func (c *enqueueCmd) one(ctx context.Context, s *session, q tasks) error {
 	case r.Created:
 		_, err = fmt.Fprintf(s.stdout, "%d: Task enqueued successfully\n", r.TaskID)
 	default:
-		_, err = fmt.Fprintf(s.stdout, "%d: Task already exists (idempotency key match)\n", r.TaskID)
+		_, err = fmt.Fprintf(s.stdout, "%d: Task already exists (%s key match)\n", r.TaskID, c.matched())
 	}
 	return err
 }
 
+// matched names the keys that may have found a task.
+func (c *enqueueCmd) matched() string {
+	switch {
+	case c.UniqueKey == nil:
+		return "idempotency"
+	case c.Key == nil:
+		return "unique"
+	}
+	return "idempotency or unique"
+}
+
 // spec is the task that the flags describe; what is wrong with its values the queue says.
 func (c *enqueueCmd) spec(stdin io.Reader) (task.Spec, error) {
-	s := task.Spec{Type: c.Type + c.TypeFlag, Priority: c.Priority, MaxAttempts: c.MaxAttempts, IdempotencyKey: c.Key, TimeoutSeconds: c.Timeout}
+	s := task.Spec{Type: c.Type + c.TypeFlag, Priority: c.Priority, MaxAttempts: c.MaxAttempts, IdempotencyKey: c.Key, TimeoutSeconds: c.Timeout, UniqueKey: c.UniqueKey, UniqueScope: (*task.UniqueScope)(c.UniqueScope), UniquePeriodSeconds: c.UniquePeriod}
 	var bad task.InvalidError
 	document := func(flag, value string) task.JSON {
 		text, err := readValue(value, stdin)

@@ -42,6 +42,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
 	}
+	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
+		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
+	}
 	if q.countListenersStmt, err = db.PrepareContext(ctx, countListeners); err != nil {
 		return nil, fmt.Errorf("error preparing query CountListeners: %w", err)
 	}
@@ -59,6 +62,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteTasksStmt, err = db.PrepareContext(ctx, deleteTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTasks: %w", err)
+	}
+	if q.deleteUniqueStmt, err = db.PrepareContext(ctx, deleteUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteUnique: %w", err)
 	}
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
@@ -135,17 +141,29 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertTickStmt, err = db.PrepareContext(ctx, insertTick); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTick: %w", err)
 	}
+	if q.insertUniqueStmt, err = db.PrepareContext(ctx, insertUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertUnique: %w", err)
+	}
 	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
+	if q.listBacklogStmt, err = db.PrepareContext(ctx, listBacklog); err != nil {
+		return nil, fmt.Errorf("error preparing query ListBacklog: %w", err)
+	}
 	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
 	}
 	if q.listDueSchedulesStmt, err = db.PrepareContext(ctx, listDueSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDueSchedules: %w", err)
+	}
+	if q.listFinishesStmt, err = db.PrepareContext(ctx, listFinishes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFinishes: %w", err)
+	}
+	if q.listHeldStmt, err = db.PrepareContext(ctx, listHeld); err != nil {
+		return nil, fmt.Errorf("error preparing query ListHeld: %w", err)
 	}
 	if q.listLiveTicksStmt, err = db.PrepareContext(ctx, listLiveTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLiveTicks: %w", err)
@@ -192,6 +210,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listTypesStmt, err = db.PrepareContext(ctx, listTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypes: %w", err)
 	}
+	if q.listUniqueStmt, err = db.PrepareContext(ctx, listUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUnique: %w", err)
+	}
 	if q.listWorkerStatusStmt, err = db.PrepareContext(ctx, listWorkerStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkerStatus: %w", err)
 	}
@@ -206,6 +227,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.lockTasksStmt, err = db.PrepareContext(ctx, lockTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query LockTasks: %w", err)
+	}
+	if q.lockUniqueStmt, err = db.PrepareContext(ctx, lockUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query LockUnique: %w", err)
 	}
 	if q.newestTaskAtStmt, err = db.PrepareContext(ctx, newestTaskAt); err != nil {
 		return nil, fmt.Errorf("error preparing query NewestTaskAt: %w", err)
@@ -332,6 +356,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
 		}
 	}
+	if q.countAheadStmt != nil {
+		if cerr := q.countAheadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
+		}
+	}
 	if q.countListenersStmt != nil {
 		if cerr := q.countListenersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countListenersStmt: %w", cerr)
@@ -360,6 +389,11 @@ func (q *Queries) Close() error {
 	if q.deleteTasksStmt != nil {
 		if cerr := q.deleteTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTasksStmt: %w", cerr)
+		}
+	}
+	if q.deleteUniqueStmt != nil {
+		if cerr := q.deleteUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteUniqueStmt: %w", cerr)
 		}
 	}
 	if q.deleteWorkerStmt != nil {
@@ -487,6 +521,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertTickStmt: %w", cerr)
 		}
 	}
+	if q.insertUniqueStmt != nil {
+		if cerr := q.insertUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertUniqueStmt: %w", cerr)
+		}
+	}
 	if q.keepAnswerStmt != nil {
 		if cerr := q.keepAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing keepAnswerStmt: %w", cerr)
@@ -497,6 +536,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
 		}
 	}
+	if q.listBacklogStmt != nil {
+		if cerr := q.listBacklogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listBacklogStmt: %w", cerr)
+		}
+	}
 	if q.listDrainingStmt != nil {
 		if cerr := q.listDrainingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDrainingStmt: %w", cerr)
@@ -505,6 +549,16 @@ func (q *Queries) Close() error {
 	if q.listDueSchedulesStmt != nil {
 		if cerr := q.listDueSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDueSchedulesStmt: %w", cerr)
+		}
+	}
+	if q.listFinishesStmt != nil {
+		if cerr := q.listFinishesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFinishesStmt: %w", cerr)
+		}
+	}
+	if q.listHeldStmt != nil {
+		if cerr := q.listHeldStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listHeldStmt: %w", cerr)
 		}
 	}
 	if q.listLiveTicksStmt != nil {
@@ -582,6 +636,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listTypesStmt: %w", cerr)
 		}
 	}
+	if q.listUniqueStmt != nil {
+		if cerr := q.listUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUniqueStmt: %w", cerr)
+		}
+	}
 	if q.listWorkerStatusStmt != nil {
 		if cerr := q.listWorkerStatusStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listWorkerStatusStmt: %w", cerr)
@@ -605,6 +664,11 @@ func (q *Queries) Close() error {
 	if q.lockTasksStmt != nil {
 		if cerr := q.lockTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lockTasksStmt: %w", cerr)
+		}
+	}
+	if q.lockUniqueStmt != nil {
+		if cerr := q.lockUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockUniqueStmt: %w", cerr)
 		}
 	}
 	if q.newestTaskAtStmt != nil {
@@ -802,12 +866,14 @@ type Queries struct {
 	cancelTaskStmt            *sql.Stmt
 	cancelTasksStmt           *sql.Stmt
 	completeTaskStmt          *sql.Stmt
+	countAheadStmt            *sql.Stmt
 	countListenersStmt        *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
 	deleteTasksStmt           *sql.Stmt
+	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
 	describeSessionStmt       *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
@@ -833,10 +899,14 @@ type Queries struct {
 	insertScheduleStmt        *sql.Stmt
 	insertTaskStmt            *sql.Stmt
 	insertTickStmt            *sql.Stmt
+	insertUniqueStmt          *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listBacklogStmt           *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
+	listFinishesStmt          *sql.Stmt
+	listHeldStmt              *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
 	listMatchingStmt          *sql.Stmt
@@ -852,11 +922,13 @@ type Queries struct {
 	listTasksByTypeStmt       *sql.Stmt
 	listTypeSummaryStmt       *sql.Stmt
 	listTypesStmt             *sql.Stmt
+	listUniqueStmt            *sql.Stmt
 	listWorkerStatusStmt      *sql.Stmt
 	listWorkersStmt           *sql.Stmt
 	listenStmt                *sql.Stmt
 	lockScheduleStmt          *sql.Stmt
 	lockTasksStmt             *sql.Stmt
+	lockUniqueStmt            *sql.Stmt
 	newestTaskAtStmt          *sql.Stmt
 	nextDeadlineStmt          *sql.Stmt
 	nextLeaseEndStmt          *sql.Stmt
@@ -899,12 +971,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTaskStmt:            q.cancelTaskStmt,
 		cancelTasksStmt:           q.cancelTasksStmt,
 		completeTaskStmt:          q.completeTaskStmt,
+		countAheadStmt:            q.countAheadStmt,
 		countListenersStmt:        q.countListenersStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
 		deleteTasksStmt:           q.deleteTasksStmt,
+		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		describeSessionStmt:       q.describeSessionStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
@@ -930,10 +1004,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertScheduleStmt:        q.insertScheduleStmt,
 		insertTaskStmt:            q.insertTaskStmt,
 		insertTickStmt:            q.insertTickStmt,
+		insertUniqueStmt:          q.insertUniqueStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listBacklogStmt:           q.listBacklogStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
+		listFinishesStmt:          q.listFinishesStmt,
+		listHeldStmt:              q.listHeldStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,
 		listMatchingStmt:          q.listMatchingStmt,
@@ -949,11 +1027,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listTasksByTypeStmt:       q.listTasksByTypeStmt,
 		listTypeSummaryStmt:       q.listTypeSummaryStmt,
 		listTypesStmt:             q.listTypesStmt,
+		listUniqueStmt:            q.listUniqueStmt,
 		listWorkerStatusStmt:      q.listWorkerStatusStmt,
 		listWorkersStmt:           q.listWorkersStmt,
 		listenStmt:                q.listenStmt,
 		lockScheduleStmt:          q.lockScheduleStmt,
 		lockTasksStmt:             q.lockTasksStmt,
+		lockUniqueStmt:            q.lockUniqueStmt,
 		newestTaskAtStmt:          q.newestTaskAtStmt,
 		nextDeadlineStmt:          q.nextDeadlineStmt,
 		nextLeaseEndStmt:          q.nextLeaseEndStmt,

@@ -38,3 +38,13 @@ func (q *Queries) ListTaskWriters(ctx context.Context) ([]string, error) {
 	}
 	return items, nil
 }
+
+const lockUnique = `-- name: LockUnique :exec
+SELECT pg_advisory_xact_lock(hashtextextended(CAST($1 AS text), 7161))
+`
+
+// LockUnique has enqueues under one unique key go one after the other, until the end of the transaction.
+func (q *Queries) LockUnique(ctx context.Context, name string) error {
+	_, err := q.exec(ctx, q.lockUniqueStmt, lockUnique, name)
+	return err
+}

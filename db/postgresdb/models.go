@@ -143,6 +143,12 @@ type Task struct {
 	Lost                 int
 }
 
+type TaskUniqueKey struct {
+	Type      string
+	UniqueKey string
+	TaskID    int64
+}
+
 type Type struct {
 	Type            string
 	Paused          bool

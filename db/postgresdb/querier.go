@@ -18,6 +18,8 @@ type Querier interface {
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
+	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
+	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
@@ -26,6 +28,7 @@ type Querier interface {
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteTasks(ctx context.Context, ids string) ([]int64, error)
+	DeleteUnique(ctx context.Context, arg DeleteUniqueParams) error
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
@@ -64,13 +67,20 @@ type Querier interface {
 	// InsertTask returns no row when a task with this key exists.
 	InsertTask(ctx context.Context, arg InsertTaskParams) (int64, error)
 	InsertTick(ctx context.Context, arg InsertTickParams) error
+	InsertUnique(ctx context.Context, arg InsertUniqueParams) error
 	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListBacklog returns the lanes with queued tasks.
+	ListBacklog(ctx context.Context) ([]ListBacklogRow, error)
 	// ListDraining returns the workers that are to take nothing new.
 	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
 	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
+	// ListFinishes returns when the newest completed tasks of a type have ended. The order leaves no other way than the index of completed tasks by type.
+	ListFinishes(ctx context.Context, arg ListFinishesParams) ([]*time.Time, error)
+	// ListHeld returns tasks of a type in processing, those whose leases end first.
+	ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
@@ -96,6 +106,8 @@ type Querier interface {
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
 	// ListTypes returns the rules of one type, of all types for an empty name.
 	ListTypes(ctx context.Context, type_ string) ([]Type, error)
+	// ListUnique returns the tasks that were enqueued under a unique key, newest first.
+	ListUnique(ctx context.Context, arg ListUniqueParams) ([]ListUniqueRow, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	Listen(ctx context.Context) error
@@ -104,6 +116,8 @@ type Querier interface {
 	// The steps of operations, a set of tasks at once. The rows are locked by LockTasks first, and what is asked of them is looked at again.
 	// LockTasks returns what a filter may ask about. Claims skip rows that are locked.
 	LockTasks(ctx context.Context, ids string) ([]LockTasksRow, error)
+	// LockUnique has enqueues under one unique key go one after the other, until the end of the transaction.
+	LockUnique(ctx context.Context, name string) error
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)

@@ -42,6 +42,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
 	}
+	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
+		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
+	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
@@ -53,6 +56,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
+	}
+	if q.deleteUniqueStmt, err = db.PrepareContext(ctx, deleteUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteUnique: %w", err)
 	}
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
@@ -132,6 +138,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertTickStmt, err = db.PrepareContext(ctx, insertTick); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertTick: %w", err)
 	}
+	if q.insertUniqueStmt, err = db.PrepareContext(ctx, insertUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertUnique: %w", err)
+	}
 	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
 	}
@@ -140,6 +149,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
+	}
+	if q.listBacklogStmt, err = db.PrepareContext(ctx, listBacklog); err != nil {
+		return nil, fmt.Errorf("error preparing query ListBacklog: %w", err)
 	}
 	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
@@ -150,8 +162,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listExpiredLeasesStmt, err = db.PrepareContext(ctx, listExpiredLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query ListExpiredLeases: %w", err)
 	}
+	if q.listFinishesStmt, err = db.PrepareContext(ctx, listFinishes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFinishes: %w", err)
+	}
 	if q.listGuardsStmt, err = db.PrepareContext(ctx, listGuards); err != nil {
 		return nil, fmt.Errorf("error preparing query ListGuards: %w", err)
+	}
+	if q.listHeldStmt, err = db.PrepareContext(ctx, listHeld); err != nil {
+		return nil, fmt.Errorf("error preparing query ListHeld: %w", err)
 	}
 	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
@@ -206,6 +224,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listTypesStmt, err = db.PrepareContext(ctx, listTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTypes: %w", err)
+	}
+	if q.listUniqueStmt, err = db.PrepareContext(ctx, listUnique); err != nil {
+		return nil, fmt.Errorf("error preparing query ListUnique: %w", err)
 	}
 	if q.listWorkerStatusStmt, err = db.PrepareContext(ctx, listWorkerStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query ListWorkerStatus: %w", err)
@@ -335,6 +356,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
 		}
 	}
+	if q.countAheadStmt != nil {
+		if cerr := q.countAheadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
+		}
+	}
 	if q.countTasksStmt != nil {
 		if cerr := q.countTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
@@ -353,6 +379,11 @@ func (q *Queries) Close() error {
 	if q.deleteTaskStmt != nil {
 		if cerr := q.deleteTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTaskStmt: %w", cerr)
+		}
+	}
+	if q.deleteUniqueStmt != nil {
+		if cerr := q.deleteUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteUniqueStmt: %w", cerr)
 		}
 	}
 	if q.deleteWorkerStmt != nil {
@@ -485,6 +516,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertTickStmt: %w", cerr)
 		}
 	}
+	if q.insertUniqueStmt != nil {
+		if cerr := q.insertUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertUniqueStmt: %w", cerr)
+		}
+	}
 	if q.keepAnswerStmt != nil {
 		if cerr := q.keepAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing keepAnswerStmt: %w", cerr)
@@ -498,6 +534,11 @@ func (q *Queries) Close() error {
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.listBacklogStmt != nil {
+		if cerr := q.listBacklogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listBacklogStmt: %w", cerr)
 		}
 	}
 	if q.listDrainingStmt != nil {
@@ -515,9 +556,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listExpiredLeasesStmt: %w", cerr)
 		}
 	}
+	if q.listFinishesStmt != nil {
+		if cerr := q.listFinishesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFinishesStmt: %w", cerr)
+		}
+	}
 	if q.listGuardsStmt != nil {
 		if cerr := q.listGuardsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listGuardsStmt: %w", cerr)
+		}
+	}
+	if q.listHeldStmt != nil {
+		if cerr := q.listHeldStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listHeldStmt: %w", cerr)
 		}
 	}
 	if q.listLanesStmt != nil {
@@ -608,6 +659,11 @@ func (q *Queries) Close() error {
 	if q.listTypesStmt != nil {
 		if cerr := q.listTypesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listTypesStmt: %w", cerr)
+		}
+	}
+	if q.listUniqueStmt != nil {
+		if cerr := q.listUniqueStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listUniqueStmt: %w", cerr)
 		}
 	}
 	if q.listWorkerStatusStmt != nil {
@@ -810,10 +866,12 @@ type Queries struct {
 	cancelTaskStmt            *sql.Stmt
 	claimTaskStmt             *sql.Stmt
 	completeTaskStmt          *sql.Stmt
+	countAheadStmt            *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
+	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endTicksStmt              *sql.Stmt
@@ -840,13 +898,17 @@ type Queries struct {
 	insertScheduleStmt        *sql.Stmt
 	insertTaskStmt            *sql.Stmt
 	insertTickStmt            *sql.Stmt
+	insertUniqueStmt          *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	keepAttemptStmt           *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listBacklogStmt           *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
 	listExpiredLeasesStmt     *sql.Stmt
+	listFinishesStmt          *sql.Stmt
 	listGuardsStmt            *sql.Stmt
+	listHeldStmt              *sql.Stmt
 	listLanesStmt             *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
@@ -865,6 +927,7 @@ type Queries struct {
 	listTasksByStatusStmt     *sql.Stmt
 	listTypeSummaryStmt       *sql.Stmt
 	listTypesStmt             *sql.Stmt
+	listUniqueStmt            *sql.Stmt
 	listWorkerStatusStmt      *sql.Stmt
 	listWorkersStmt           *sql.Stmt
 	lockScheduleStmt          *sql.Stmt
@@ -908,10 +971,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTaskStmt:            q.cancelTaskStmt,
 		claimTaskStmt:             q.claimTaskStmt,
 		completeTaskStmt:          q.completeTaskStmt,
+		countAheadStmt:            q.countAheadStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
+		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endTicksStmt:              q.endTicksStmt,
@@ -938,13 +1003,17 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertScheduleStmt:        q.insertScheduleStmt,
 		insertTaskStmt:            q.insertTaskStmt,
 		insertTickStmt:            q.insertTickStmt,
+		insertUniqueStmt:          q.insertUniqueStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		keepAttemptStmt:           q.keepAttemptStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listBacklogStmt:           q.listBacklogStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
 		listExpiredLeasesStmt:     q.listExpiredLeasesStmt,
+		listFinishesStmt:          q.listFinishesStmt,
 		listGuardsStmt:            q.listGuardsStmt,
+		listHeldStmt:              q.listHeldStmt,
 		listLanesStmt:             q.listLanesStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,
@@ -963,6 +1032,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listTasksByStatusStmt:     q.listTasksByStatusStmt,
 		listTypeSummaryStmt:       q.listTypeSummaryStmt,
 		listTypesStmt:             q.listTypesStmt,
+		listUniqueStmt:            q.listUniqueStmt,
 		listWorkerStatusStmt:      q.listWorkerStatusStmt,
 		listWorkersStmt:           q.listWorkersStmt,
 		lockScheduleStmt:          q.lockScheduleStmt,

@@ -132,16 +132,17 @@ var (
 		"operation": regexp.MustCompile(`"id":(\d+),"action"`),
 		"confirm":   regexp.MustCompile(`"confirm_token":"([^"]+)"`),
 	}
-	times  = regexp.MustCompile(`"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)
-	tokens = regexp.MustCompile(`("lease_token": "|"confirm_token": ")(?:\d+\.)?[0-9a-f]{32}"`)
-	ages   = regexp.MustCompile(`("oldest_queued_age_seconds": |"duration_seconds": )[\d.e-]+`)
-	taskID = regexp.MustCompile(`("task_id": |/tasks/|[Tt]ask |cursor=|X-Next-Cursor: |"done_id": |"upper_id": )([1-9]\d*)`)
-	logID  = regexp.MustCompile(`("log_id": )\d+`)
+	times    = regexp.MustCompile(`"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)
+	tokens   = regexp.MustCompile(`("lease_token": "|"confirm_token": ")(?:\d+\.)?[0-9a-f]{32}"`)
+	ages     = regexp.MustCompile(`("oldest_queued_age_seconds": |"duration_seconds": )[\d.e-]+`)
+	taskID   = regexp.MustCompile(`("task_id": |/tasks/|[Tt]ask |cursor=|X-Next-Cursor: |"done_id": |"upper_id": )([1-9]\d*)`)
+	instants = regexp.MustCompile(` \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`) // in sentences
+	logID    = regexp.MustCompile(`("log_id": )\d+`)
 )
 
 // normal hides what differs from run to run and from engine to engine: times, tokens and the numbers that ids begin with.
 func (r *rig) normal(s string) string {
-	s = times.ReplaceAllString(s, `"<time>"`)
+	s = instants.ReplaceAllString(times.ReplaceAllString(s, `"<time>"`), " <time>")
 	s = tokens.ReplaceAllString(s, `$1<token>"`)
 	s = ages.ReplaceAllString(s, `$1"<age>"`)
 	s = logID.ReplaceAllString(s, `$1"<log id>"`)

@@ -29,6 +29,8 @@ func (s *server) routes(e *echo.Echo) {
 	q.POST("/tasks/:task_id/requeue", s.requeue) //
 	q.DELETE("/tasks/:task_id", s.deleteTask)    //
 	q.GET("/tasks/:task_id/attempts", s.listAttempts)
+	q.GET("/tasks/:task_id/explain", s.explain)
+	q.GET("/stranded", s.listStranded)
 	q.GET("/tasks/:task_id/logs", s.listLogs)
 
 	q.POST(claimPath, s.claim)

@@ -13,7 +13,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -188,6 +188,43 @@ func batch(r *rig) {
 	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[]}`)
 	r.step("POST", "/api/queue/enqueue/batch", `{}`)
 	r.step("GET", "/api/queue/stats", "")
+}
+
+func unique(r *rig) {
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","unique_key":"ada"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","unique_key":"ada"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","unique_key":"ada","idempotency_key":"order-1"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"sms","unique_key":"ada","idempotency_key":"order-1"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"sms","unique_key":"ada","idempotency_key":"order-1"}`)
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"email","unique_key":"ada","unique_scope":"queued"},{"type":"email","unique_key":"bob","unique_scope":"period","unique_period_seconds":60},{"type":"email","unique_key":"bob"},{"type":"email"}]}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","strategy":"fifo"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","unique_key":"ada","unique_scope":"queued"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","unique_key":"","unique_scope":"ever"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","unique_scope":"live","unique_period_seconds":1}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","unique_key":"x","unique_scope":"period"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","unique_key":"x","unique_period_seconds":5}`)
+	r.step("PUT", "/api/queue/schedules/nightly", `{"cron":"30 2 * * *","task":{"type":"email","unique_key":"x"}}`)
+}
+
+func explaining(r *rig) {
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","compatibility":{"gpu":true,"memory":{"min":8}}}`)
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("GET", "/api/queue/stranded", "")
+	r.step("POST", "/api/queue/workers/w1/heartbeat", `{"capabilities":{"memory":4},"types":["email"]}`)
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("GET", "/api/queue/stranded", "")
+	r.step("POST", "/api/queue/workers/w1/heartbeat", `{"capabilities":{"gpu":true,"memory":16}}`)
+	r.step("POST", "/api/queue/types/email/pause", "")
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("POST", "/api/queue/types/email/resume", "")
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("GET", "/api/queue/stranded", "")
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["email"],"capabilities":{"gpu":true,"memory":16}}`)
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}"}`)
+	r.step("GET", "/api/queue/tasks/{id}/explain", "")
+	r.step("GET", "/api/queue/tasks/999/explain", "")
+	r.step("GET", "/api/queue/tasks/x/explain", "")
 }
 
 func workers(r *rig) {

@@ -32,20 +32,25 @@ func (s *server) enqueue(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return writeOne(s, c, http.StatusCreated, enqueued{t, created})
+	byKey := spec.IdempotencyKey != nil && t.IdempotencyKey != nil && *spec.IdempotencyKey == *t.IdempotencyKey
+	return writeOne(s, c, http.StatusCreated, enqueued{t, created, byKey})
 }
 
 // enqueued is the answer to an enqueue.
 type enqueued struct {
 	task    task.Task
 	created bool
+	byKey   bool // where created is false: found by its idempotency key, not its unique key
 }
 
 // AppendJSON appends the answer to an enqueue. A status and the message are words that need no escape.
 func (e enqueued) AppendJSON(b []byte) []byte {
 	message := "Task enqueued successfully"
-	if !e.created {
+	switch {
+	case !e.created && e.byKey:
 		message = "Task already exists (idempotency key match)"
+	case !e.created:
+		message = "Task already exists (unique key match)"
 	}
 	b = strconv.AppendInt(append(b, `{"task_id":`...), e.task.ID, 10)
 	b = append(append(b, `,"status":"`...), e.task.Status...)
@@ -58,7 +63,7 @@ type receipt struct {
 	TaskID       int64       `json:"task_id"`
 	Status       task.Status `json:"status"`
 	CreatedAtUTC time.Time   `json:"created_at_utc"`
-	Created      bool        `json:"created"` // false: the idempotency key was known, this is the task that has it
+	Created      bool        `json:"created"` // false: a key was known, this is the task that it found
 }
 
 func (s *server) enqueueBatch(c echo.Context) error {

@@ -3,12 +3,15 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/prismq/thequeue/internal/client"
+	"github.com/prismq/thequeue/internal/clock"
 	"github.com/prismq/thequeue/internal/config"
 	"github.com/prismq/thequeue/internal/task"
 	"github.com/prismq/thequeue/internal/worker"
@@ -60,14 +63,35 @@ func handlersOf(cfg config.Config) (map[string]worker.Handler, error) {
 		handlers[name] = h
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Handlers.HTTP)) {
-		h := cfg.Handlers.HTTP[name]
-		call, err := worker.HTTP(worker.HTTPCall{Type: name, URL: h.URL, Headers: maps.Clone(h.Headers), Timeout: h.Timeout(), MaxOutputBytes: result})
-		if err != nil {
-			bad.Add("handlers.http."+name+".url", "%s", err)
+		call, err := httpHandler(name, cfg.Handlers.HTTP[name], result)
+		if invalid, ok := errors.AsType[*task.InvalidError](err); ok {
+			bad.Fields = append(bad.Fields, invalid.Within("handlers.http."+name).Fields...)
 		}
 		handlers[name] = call
 	}
 	return handlers, bad.OrNil()
+}
+
+// httpHandler returns the handler of one type, or an InvalidError.
+func httpHandler(name string, h config.HTTP, maxOutput int) (worker.Handler, error) {
+	var bad task.InvalidError
+	networks, err := h.Networks()
+	if err != nil {
+		bad.Add("allow_networks", "%s", err)
+	}
+	secrets := make([][]byte, len(h.Secrets))
+	for i, text := range h.Secrets {
+		if secrets[i], err = worker.ParseSecret(text); err != nil {
+			bad.Add(fmt.Sprintf("secrets[%d]", i), "%s", err)
+		}
+	}
+	call, err := worker.HTTP(worker.HTTPCall{
+		Type: name, URL: h.URL, Headers: maps.Clone(h.Headers), Timeout: h.Timeout(), MaxOutputBytes: maxOutput, AllowNetworks: networks, Secrets: secrets, Now: clock.Wall,
+	})
+	if err != nil {
+		bad.Add("url", "%s", err)
+	}
+	return call, bad.OrNil()
 }
 
 // graceOf returns the grace as the worker takes it: none is negative there, since zero stands for the default.

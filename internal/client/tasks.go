@@ -143,6 +143,18 @@ func (c *Client) Attempts(ctx context.Context, id int64) (as []task.Attempt, err
 	return as, err
 }
 
+// Explain tells why a task does not run, in the order in which the causes must be dealt with, or what has become of it.
+func (c *Client) Explain(ctx context.Context, id int64) (e task.Explanation, err error) {
+	_, err = c.do(ctx, call{method: http.MethodGet, path: taskPath(id, "/explain"), twice: true}, &e)
+	return e, err
+}
+
+// Stranded returns what no live worker may take, and why, by priority.
+func (c *Client) Stranded(ctx context.Context) (lanes []task.Stranded, err error) {
+	_, err = c.do(ctx, call{method: http.MethodGet, path: "/api/queue/stranded", twice: true}, &lanes)
+	return lanes, err
+}
+
 // Logs returns up to f.Limit lines (0: 100, at most 1,000) of the log of a task, oldest first.
 func (c *Client) Logs(ctx context.Context, f task.LogFilter) (ls []task.Log, err error) {
 	q := query("after", number(f.After), "level", string(f.Level), "limit", number(int64(f.Limit)))

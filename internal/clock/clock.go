@@ -17,6 +17,9 @@ type System struct {
 // It goes on from there at the speed of time: leases end and tasks fall due also where the wall was set back.
 func NewSystem(notBefore time.Time) *System { return newSystem(time.Now(), notBefore) }
 
+// Wall is the time of the machine, for what others compare with theirs: it follows every step of the wall clock.
+func Wall() time.Time { return time.Now() }
+
 func newSystem(base, notBefore time.Time) *System {
 	s := &System{base: base}
 	if !notBefore.IsZero() {

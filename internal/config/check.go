@@ -165,7 +165,34 @@ func (h HTTP) check(field string, bad *task.InvalidError) {
 			bad.Add(field+".headers."+name, "must be one line without control characters")
 		}
 	}
+	if _, err := h.Networks(); err != nil {
+		bad.Add(field+".allow_networks", "%s", err)
+	}
+	for i, secret := range h.Secrets {
+		if !webhookSecret.MatchString(secret) {
+			bad.Add(fmt.Sprintf("%s.secrets[%d]", field, i), "must be whsec_ and 24 to 64 bytes in base64, as `printf whsec_; openssl rand -base64 32` makes one")
+		}
+	}
 	between(h.TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
+}
+
+// webhookSecret is the form of a secret of Standard Webhooks. The handler looks at its length in bytes.
+var webhookSecret = regexp.MustCompile(`^whsec_[A-Za-z0-9+/]{32,86}={0,2}$`)
+
+// Networks reads allow_networks: networks in CIDR notation, or single addresses.
+func (h HTTP) Networks() ([]netip.Prefix, error) {
+	out := make([]netip.Prefix, len(h.AllowNetworks))
+	for i, text := range h.AllowNetworks {
+		p, err := netip.ParsePrefix(text)
+		if a, addrErr := netip.ParseAddr(text); addrErr == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network like 10.0.0.0/8, nor an address", text)
+		}
+		out[i] = p.Masked()
+	}
+	return out, nil
 }
 
 // connectionString knows the other form in which libpq is told where a database is, or a URL whose slashes are missing. As a path it would show its

@@ -56,6 +56,8 @@ type Exec struct {
 type HTTP struct {
 	URL            string            `conf:"url"`
 	Headers        map[string]string `conf:"headers"`         // sent with every request
+	AllowNetworks  []string          `conf:"allow_networks"`  // to which the name in the URL may lead, beside the public Internet
+	Secrets        []string          `conf:"secrets"`         // with which requests are signed
 	TimeoutSeconds float64           `conf:"timeout_seconds"` // 0: the handler's default
 }
 

@@ -15,7 +15,7 @@ const MaxBatch = 1000
 const MaxAttempts = 100
 
 // Enqueue stores a new task, with at most maxAttempts allowed. When the idempotency key is known the task that has it comes back
-// unchanged, with created false. Errors: *task.InvalidError and those of the store.
+// unchanged, with created false; so does one that its unique key finds in its way. Errors: *task.InvalidError and those of the store.
 func (q *Queue) Enqueue(ctx context.Context, s task.Spec, maxAttempts int) (t task.Task, created bool, err error) {
 	k, err := q.freshRules(ctx)
 	if err != nil {
@@ -25,7 +25,11 @@ func (q *Queue) Enqueue(ctx context.Context, s task.Spec, maxAttempts int) (t ta
 	if err != nil {
 		return task.Task{}, false, err
 	}
-	t, created, err = q.store.InsertTask(ctx, t)
+	if u := s.Unique(); u != nil {
+		t, created, err = q.insertUnique(ctx, t, u)
+	} else {
+		t, created, err = q.store.InsertTask(ctx, t)
+	}
 	if err != nil {
 		return task.Task{}, false, fmt.Errorf("enqueue: %w", err)
 	}
@@ -33,6 +37,27 @@ func (q *Queue) Enqueue(ctx context.Context, s task.Spec, maxAttempts int) (t ta
 		q.queued(t)
 	}
 	return t, created, nil
+}
+
+func (q *Queue) insertUnique(ctx context.Context, t task.Task, u *task.Unique) (task.Task, bool, error) {
+	stored, created, err := q.store.InsertUnique(ctx, []task.Task{t}, []*task.Unique{u})
+	if err != nil {
+		return task.Task{}, false, err
+	}
+	return stored[0], created[0], nil
+}
+
+// insertBatch stores the tasks of specs.
+func (q *Queue) insertBatch(ctx context.Context, specs []task.Spec, ts []task.Task) ([]task.Task, []bool, error) {
+	us, some := make([]*task.Unique, len(specs)), false
+	for i, s := range specs {
+		us[i] = s.Unique()
+		some = some || us[i] != nil
+	}
+	if !some {
+		return q.store.InsertTasks(ctx, ts)
+	}
+	return q.store.InsertUnique(ctx, ts, us)
 }
 
 // EnqueueBatch stores 1 to MaxBatch tasks, all or nothing, and answers in the order given. The fields of an *task.InvalidError name
@@ -49,7 +74,7 @@ func (q *Queue) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]task.Tas
 	if err != nil {
 		return nil, nil, err
 	}
-	stored, created, err := q.store.InsertTasks(ctx, ts)
+	stored, created, err := q.insertBatch(ctx, specs, ts)
 	if err != nil {
 		return nil, nil, fmt.Errorf("enqueue batch: %w", err)
 	}

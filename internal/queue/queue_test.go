@@ -335,6 +335,7 @@ func TestATaskThatHasLostTwoWorkersRunsAlone(t *testing.T) {
 			r.upkeep(time.Second)
 		}
 		fine := r.enqueue(task.Spec{}).ID
+		r.wantWhy(bad, []string{"quarantined"}, "lost 2 workers")
 		got := r.claim(task.Claim{Max: 10})
 		if len(got) != 1 || got[0].ID != bad || !got[0].Quarantined() || !strings.Contains(string(got[0].AppendJSON(nil)), `"lost":2,"quarantined":true`) {
 			r.Fatalf("claimed %+v, want task %d alone, and told so", got, bad)

@@ -85,7 +85,10 @@ func checkTask(t task.Spec, make func(task.Spec) (task.Task, error), bad *task.I
 	if t.IdempotencyKey != nil {
 		bad.Add("task.idempotency_key", "must be left out: with one key there would be one task; a tick never makes two")
 	}
-	t.RunAfterUTC, t.DeadlineUTC, t.IdempotencyKey = nil, nil, nil
+	if t.UniqueKey != nil {
+		bad.Add("task.unique_key", "must be left out: overlap says what a tick does while a task of an earlier one has not ended")
+	}
+	t.RunAfterUTC, t.DeadlineUTC, t.IdempotencyKey, t.UniqueKey = nil, nil, nil, nil
 	_, err := make(t)
 	if wrong, ok := errors.AsType[*task.InvalidError](err); ok {
 		bad.Fields = append(bad.Fields, wrong.Within("task").Fields...)

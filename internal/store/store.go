@@ -30,6 +30,7 @@ type Store interface {
 // Reader looks and changes nothing.
 type Reader interface {
 	Finder
+	Explainer
 	ScheduleReader
 	// GetTask returns ErrNotFound when no task has this id.
 	GetTask(ctx context.Context, id int64) (task.Task, error)
@@ -61,6 +62,18 @@ type Finder interface {
 	ListOperations(ctx context.Context, before int64, max int) ([]task.Operation, error)
 }
 
+// Explainer looks at what decides whether a task is given to a worker.
+type Explainer interface {
+	// ListBacklog returns every lane with a queued task, ordered by priority and id.
+	ListBacklog(ctx context.Context) ([]task.Backlog, error)
+	// CountAhead counts the ready tasks of a lane with ids below id, but no more than max.
+	CountAhead(ctx context.Context, laneID, id int64, max int) (int64, error)
+	// ListHeld returns up to max tasks of a type in processing, those whose leases end first.
+	ListHeld(ctx context.Context, taskType string, max int) ([]task.Holding, error)
+	// ListFinishes returns when the newest max completed tasks of a type have ended, by id and newest first.
+	ListFinishes(ctx context.Context, taskType string, max int) ([]time.Time, error)
+}
+
 // Enqueuer brings tasks in and decides over them from outside.
 type Enqueuer interface {
 	// InsertTask stores a new queued task, as task.Spec.Task makes it, and returns it with its id and created true. When
@@ -69,6 +82,9 @@ type Enqueuer interface {
 	// InsertTasks is InsertTask for many, all or nothing, answered in the order given with ids growing in it. A key that comes twice
 	// in one batch is created once. All tasks must have the same CreatedAtUTC.
 	InsertTasks(ctx context.Context, ts []task.Task) (stored []task.Task, created []bool, err error)
+	// InsertUnique is InsertTasks for tasks of which some are to be the only ones under a key: us has an entry for each, nil for one that has no such key. A
+	// task that is in its way, stored before or earlier in ts, comes back in its place, unchanged, with created false. Its idempotency key is looked at first.
+	InsertUnique(ctx context.Context, ts []task.Task, us []*task.Unique) (stored []task.Task, created []bool, err error)
 	// CancelTask ends a queued or processing task as failed/cancelled and takes its lease away. An ended task is returned
 	// unchanged with changed false. ErrNotFound without the task.
 	CancelTask(ctx context.Context, id int64, now time.Time) (t task.Task, changed bool, err error)

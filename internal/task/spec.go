@@ -26,6 +26,10 @@ type Spec struct {
 	DeadlineUTC    *Time    `json:"deadline_utc,omitempty"`
 	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
 	RetryPolicy    *JSON    `json:"retry_policy,omitempty"` // a Backoff
+
+	UniqueKey           *string      `json:"unique_key,omitempty"`
+	UniqueScope         *UniqueScope `json:"unique_scope,omitempty"`          // nil: UniqueLive
+	UniquePeriodSeconds *float64     `json:"unique_period_seconds,omitempty"` // with UniquePeriod
 }
 
 // Limits bounds what a producer may ask for, and says what holds where it does not say.
@@ -66,6 +70,7 @@ func (s Spec) Task(now time.Time, limits Limits) (Task, error) {
 		}
 		t.IdempotencyKey = s.IdempotencyKey
 	}
+	s.checkUnique(&bad)
 	return t, bad.OrNil()
 }
 

@@ -116,7 +116,7 @@ func TestExecSnoozes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := shell(t, worker.ExecCommand{}, test.script).Handle(t.Context(), attempt("{}"))
-			if err == nil || err.Error() != test.want || worker.Snoozed(err) != strings.HasPrefix(test.want, "snoozed") {
+			if err == nil || err.Error() != test.want || worker.Released(err) != strings.HasPrefix(test.want, "snoozed") {
 				t.Errorf("%v, want %s", err, test.want)
 			}
 		})

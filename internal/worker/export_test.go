@@ -11,12 +11,6 @@ func Rejected(err error) bool {
 	return errors.As(err, &d) && d.noRetry
 }
 
-// Snoozed reports whether err came from Snooze.
-func Snoozed(err error) bool {
-	var d *decision
-	return errors.As(err, &d) && d.release
-}
-
 // RetryIn returns the wait that err, from RetryAfter, asks for.
 func RetryIn(err error) (time.Duration, bool) {
 	var d *decision
@@ -25,3 +19,12 @@ func RetryIn(err error) (time.Duration, bool) {
 	}
 	return *d.after, true
 }
+
+// Released reports whether err came from Snooze.
+func Released(err error) bool {
+	var d *decision
+	return errors.As(err, &d) && d.release
+}
+
+// Public reports whether an address is one of the public Internet.
+var Public = public

@@ -3,9 +3,11 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -27,6 +29,10 @@ type HTTPCall struct {
 	Headers map[string]string // beside our own, which win
 	Timeout time.Duration     // 0: DefaultHTTPTimeout
 
+	AllowNetworks []netip.Prefix   // to which the name in URL may lead beside the public Internet
+	Secrets       [][]byte         // with which requests are signed, as ParseSecret reads them; none: they are not
+	Now           func() time.Time // of the signature; nil without Secrets
+
 	MaxOutputBytes int // of the answer that becomes the result; 0: DefaultMaxOutputBytes
 }
 
@@ -39,7 +45,8 @@ type call struct {
 // URL. The headers X-Thequeue-Task-Id, -Fence and -Attempt tell which attempt it is; Idempotency-Key is "ID-FENCE", one for each
 // attempt. A 2xx answer completes the task with its body as the result: as it is when it is JSON, else as a JSON string, none
 // when it is empty, at most c.MaxOutputBytes of it. Any other answer fails the attempt with the status and the first 2 KiB of the body; a
-// redirect is not followed. The Retry-After of a 429 or 503 sets the time of the next attempt, at most a day ahead.
+// redirect is not followed, and no proxy is used. A name that leads to an address which is neither public nor in c.AllowNetworks is not called, and the attempt fails. With c.Secrets
+// requests are signed after Standard Webhooks. A 429 or 503 with a Retry-After hands the task back for that long, at most a day, without counting the attempt: it is the server that has no time.
 func HTTP(c HTTPCall) (Handler, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
@@ -51,6 +58,8 @@ func HTTP(c HTTPCall) (Handler, error) {
 	c.Timeout = cmp.Or(c.Timeout, DefaultHTTPTimeout)
 	c.MaxOutputBytes = cmp.Or(c.MaxOutputBytes, DefaultMaxOutputBytes)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil // one of the environment would make the connections, whose addresses nobody would look at
+	transport.DialContext = reach{host: u.Hostname(), allowed: c.AllowNetworks}.dialer().DialContext
 	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // all go to one host
 	asIs := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &call{HTTPCall: c, client: &http.Client{Transport: transport, CheckRedirect: asIs}}, nil
@@ -66,6 +75,9 @@ func (c *call) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 	}
 	c.setHeaders(req.Header, a)
 	resp, err := c.client.Do(req)
+	if forbidden, ok := errors.AsType[*forbiddenError](err); ok {
+		return nil, forbidden
+	}
 	if err != nil {
 		return nil, explain(ctx, err)
 	}
@@ -77,11 +89,10 @@ func (c *call) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 	if resp.StatusCode/100 == 2 {
 		return body.result(), nil
 	}
-	err = withText(fmt.Errorf("HTTP status %s", resp.Status), body.kept)
 	if d, ok := retryAfter(resp); ok {
-		err = RetryAfter(d, err)
+		return nil, Snooze(d)
 	}
-	return nil, err
+	return nil, withText(fmt.Errorf("HTTP status %s", resp.Status), body.kept)
 }
 
 func (c *call) setHeaders(h http.Header, a *Attempt) {
@@ -94,6 +105,9 @@ func (c *call) setHeaders(h http.Header, a *Attempt) {
 	h.Set("X-Thequeue-Task-Id", id)
 	h.Set("X-Thequeue-Fence", fence)
 	h.Set("X-Thequeue-Attempt", strconv.Itoa(a.Attempts))
+	if len(c.Secrets) > 0 {
+		sign(h, c.Secrets, a.ID, c.Now(), string(a.Payload))
+	}
 }
 
 // retryAfter returns the wait that a 429 or 503 asks for: in seconds, or as a date, which is measured against the server's own Date.

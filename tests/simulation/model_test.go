@@ -15,6 +15,8 @@ type record struct {
 	task.Task                       // as the queue has shown it last
 	past      []task.AttemptOutcome // of every attempt that has ended
 	schedule  string                // that has made it; empty: none
+	unique    string                // type and unique key; empty: none
+	noted     bool                  // it is looked at when another is to be made under the key
 }
 
 // ready reports whether a claim may take the task.

@@ -115,6 +115,12 @@ func (w *world) spec() task.Spec {
 	if w.chance(0.1) {
 		s.IdempotencyKey = ptr(fmt.Sprint("key-", w.rng.IntN(200)))
 	}
+	if w.chance(0.2) {
+		s.UniqueKey, s.UniqueScope = ptr(fmt.Sprint("one-", w.rng.IntN(3))), ptr([]task.UniqueScope{task.UniqueQueued, task.UniqueLive, task.UniquePeriod}[w.rng.IntN(3)])
+		if *s.UniqueScope == task.UniquePeriod {
+			s.UniquePeriodSeconds = ptr(float64(1 + w.rng.IntN(600)))
+		}
+	}
 	return s
 }
 
@@ -145,6 +151,9 @@ func (w *world) enqueued(s task.Spec, t task.Task, created bool) {
 	if s.IdempotencyKey != nil {
 		known = w.byKey[*s.IdempotencyKey]
 	}
+	if known == 0 {
+		known = w.inTheWay(s)
+	}
 	switch {
 	case created != (known == 0) || !created && t.ID != known:
 		w.broken("I4", "task %d, created %v, for a key of task %d", t.ID, created, known)
@@ -154,10 +163,31 @@ func (w *world) enqueued(s task.Spec, t task.Task, created bool) {
 		w.broken("I1", "task %+v of %+v", visible(t), s)
 	}
 	w.counts.enqueued++
-	w.put(&record{}, t)
+	r := &record{}
+	if s.UniqueKey != nil {
+		r.unique, r.noted = s.Type+" "+*s.UniqueKey, true
+		for _, o := range w.tasks {
+			o.noted = o.noted && (o.unique != r.unique || !o.Status.Ended())
+		}
+	}
+	w.put(r, t)
 	if s.IdempotencyKey != nil {
 		w.byKey[*s.IdempotencyKey] = t.ID
 	}
+}
+
+// inTheWay returns the task for whose sake none is made under the unique key of s; 0: there is none.
+func (w *world) inTheWay(s task.Spec) (id int64) {
+	if s.UniqueKey == nil {
+		return 0
+	}
+	u := s.Unique()
+	for _, r := range w.tasks {
+		if r.noted && r.unique == s.Type+" "+u.Key && u.Holds(r.Status, r.CreatedAtUTC, w.clock.Now()) {
+			id = max(id, r.ID)
+		}
+	}
+	return id
 }
 
 // pick returns one of the tasks that satisfy a condition; nil when there is none.

@@ -31,8 +31,16 @@ func everything(st store.Store, t, queued, failed task.Task) map[string]func(ctx
 			_, err := st.ListLogs(ctx, task.LogFilter{TaskID: t.ID, Limit: 1})
 			return err
 		},
-		"GetWorker":    func(ctx context.Context) error { _, err := st.GetWorker(ctx, "w1"); return err },
-		"ListWorkers":  func(ctx context.Context) error { _, err := st.ListWorkers(ctx); return err },
+		"GetWorker":   func(ctx context.Context) error { _, err := st.GetWorker(ctx, "w1"); return err },
+		"ListWorkers": func(ctx context.Context) error { _, err := st.ListWorkers(ctx); return err },
+		"InsertUnique": func(ctx context.Context) error {
+			_, _, err := st.InsertUnique(ctx, []task.Task{bare(queued)}, []*task.Unique{{Key: "u", Scope: task.UniqueLive}})
+			return err
+		},
+		"ListBacklog":  func(ctx context.Context) error { _, err := st.ListBacklog(ctx); return err },
+		"CountAhead":   func(ctx context.Context) error { _, err := st.CountAhead(ctx, 1, 1, 1); return err },
+		"ListHeld":     func(ctx context.Context) error { _, err := st.ListHeld(ctx, "test", 1); return err },
+		"ListFinishes": func(ctx context.Context) error { _, err := st.ListFinishes(ctx, "test", 1); return err },
 		"ListDraining": func(ctx context.Context) error { _, err := st.ListDraining(ctx); return err },
 		"InsertTask": func(ctx context.Context) error {
 			_, _, err := st.InsertTask(ctx, bare(queued))

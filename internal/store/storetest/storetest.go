@@ -22,6 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Enqueue", enqueueBehaviours},
 		{"Batch", batchBehaviours},
 		{"Idempotency", idempotencyBehaviours},
+		{"UniqueKeys", uniqueBehaviours},
 		{"Answers", answerBehaviours},
 		{"RoundTrip", roundTripBehaviours},
 		{"States", stateBehaviours},

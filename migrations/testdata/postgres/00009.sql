@@ -24,3 +24,4 @@ INSERT INTO schedules (name, cron, timezone, task, misfire, max_misfires, overla
     ('nightly', '30 2 * * *', 'Europe/Berlin', '{"type":"mail"}', 'once', 10, 'skip', 1.5, false, '2026-02-01 01:30:00Z', '2026-01-31 01:30:00Z', 1, NULL, 1769823000123456, '2026-01-31 01:30:00.123456Z', '2026-01-31 08:00:00.123456Z'),
     ('resting', '@hourly', 'UTC', '{"type":"mail","payload":{"n": 1.50}}', 'all', 3, 'cancel', 0.0, true, NULL, NULL, NULL, 'it was missed', 7, '2026-01-31 01:30:00.123456Z', '2026-01-31 08:00:00.123456Z');
 INSERT INTO schedule_ticks (schedule, tick_utc, task_id, live) VALUES ('nightly', '2026-01-31 01:30:00Z', 1, true), ('gone', '2026-01-31 01:30:00Z', 4, false);
+INSERT INTO task_unique_keys (type, unique_key, task_id) VALUES ('mail', 'order-17', 1), ('mail', 'order-17', 4), ('render', 'order-17', 5);

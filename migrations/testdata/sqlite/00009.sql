@@ -24,3 +24,4 @@ INSERT INTO schedules (name, cron, timezone, task, misfire, max_misfires, overla
     ('nightly', '30 2 * * *', 'Europe/Berlin', '{"type":"mail"}', 'once', 10, 'skip', 1.5, 0, 1769909400000000, 1769823000000000, 1, NULL, 1769823000123456, 1769823000123456, 1769846400123456),
     ('resting', '@hourly', 'UTC', '{"type":"mail","payload":{"n": 1.50}}', 'all', 3, 'cancel', 0.0, 1, NULL, NULL, NULL, 'it was missed', 7, 1769823000123456, 1769846400123456);
 INSERT INTO schedule_ticks (schedule, tick_utc, task_id, live) VALUES ('nightly', 1769823000000000, 1, 1), ('gone', 1769823000000000, 4, 0);
+INSERT INTO task_unique_keys (type, unique_key, task_id) VALUES ('mail', 'order-17', 1), ('mail', 'order-17', 4), ('render', 'order-17', 5);

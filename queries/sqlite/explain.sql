@@ -1,0 +1,27 @@
+-- ListBacklog returns the lanes with queued tasks.
+-- name: ListBacklog :many
+SELECT l.id, l.type, l.compatibility, l.priority, c.ready, c.scheduled
+FROM lane_counts AS c CROSS JOIN lanes AS l ON l.id = c.lane_id
+WHERE c.ready > 0 OR c.scheduled > 0;
+
+-- ListHeld returns tasks of a type in processing, those whose leases end first.
+-- name: ListHeld :many
+SELECT id, locked_by, lease_until_utc FROM task_queue INDEXED BY task_queue_lease
+WHERE status = 'processing' AND type = @type
+ORDER BY lease_until_utc
+LIMIT CAST(@max AS INTEGER);
+
+-- CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
+-- name: CountAhead :one
+SELECT count(*) FROM (
+    SELECT 1 FROM task_queue AS t INDEXED BY task_queue_ready
+    WHERE t.ready = 1 AND t.lane_id = @lane_id AND t.id < @id
+    LIMIT CAST(@max AS INTEGER)
+) AS ahead;
+
+-- ListFinishes returns when the newest completed tasks of a type have ended. The order leaves no other way than the index of completed tasks by type.
+-- name: ListFinishes :many
+SELECT finished_at_utc FROM task_queue INDEXED BY task_queue_completed
+WHERE status = 'completed' AND type >= @type AND type <= @type
+ORDER BY type DESC, id DESC
+LIMIT CAST(@max AS INTEGER);

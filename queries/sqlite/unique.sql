@@ -1,0 +1,12 @@
+-- ListUnique returns the tasks that were enqueued under a unique key, newest first.
+-- name: ListUnique :many
+SELECT t.id, t.status, t.created_at_utc
+FROM task_unique_keys AS u CROSS JOIN task_queue AS t ON t.id = u.task_id
+WHERE u.type = @type AND u.unique_key = @unique_key
+ORDER BY u.task_id DESC;
+
+-- name: InsertUnique :exec
+INSERT INTO task_unique_keys (type, unique_key, task_id) VALUES (@type, @unique_key, @task_id);
+
+-- name: DeleteUnique :exec
+DELETE FROM task_unique_keys WHERE type = @type AND unique_key = @unique_key AND task_id = @task_id;
