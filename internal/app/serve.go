@@ -71,7 +71,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	if err != nil {
 		return err
 	}
-	if err := setSchedules(ctx, q, cfg); err != nil {
+	if err := set(ctx, q, cfg); err != nil {
 		return err
 	}
 	var stopping atomic.Bool
@@ -112,8 +112,17 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	return group.Wait()
 }
 
-// setSchedules sets the schedules of the configuration. Others, and what is paused, stay as they are.
-func setSchedules(ctx context.Context, q *queue.Queue, cfg config.Config) error {
+// set sets the rules of types and the schedules of the configuration. Others, and what is paused, stay as they are.
+func set(ctx context.Context, q *queue.Queue, cfg config.Config) error {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Types)) {
+		_, err := q.PutType(ctx, name, cfg.Types[name])
+		if wrong, ok := errors.AsType[*task.InvalidError](err); ok {
+			return wrong.Within("types." + name)
+		}
+		if err != nil {
+			return fmt.Errorf("types.%s: %w", name, err)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Schedules)) {
 		_, _, err := q.PutSchedule(ctx, name, cfg.Schedules[name])
 		if wrong, ok := errors.AsType[*task.InvalidError](err); ok {
