@@ -44,7 +44,9 @@ func (c *serveCmd) Run(ctx context.Context, s *session) error {
 	if cfg.WorkerID == "" {
 		cfg.WorkerID = processID()
 	}
-	err = app.Serve(ctx, cfg, s.process(cfg, func(addr string) { s.greet(addr, cfg.Database) }))
+	o := s.process(cfg, func(addr string) { s.greet(addr, cfg.Database) })
+	o.Reloads = s.reloads(ctx, o.Log, c.flags, "database")
+	err = app.Serve(ctx, cfg, o)
 	if addressInUse(err) {
 		return fmt.Errorf("%s is in use: stop what listens there, or choose another address with --addr", cfg.Addr)
 	}

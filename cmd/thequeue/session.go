@@ -2,8 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/prismq/thequeue/internal/app"
 	"github.com/prismq/thequeue/internal/config"
@@ -42,6 +46,7 @@ type session struct {
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	level          slog.LevelVar // of the log
 }
 
 // settings returns the configuration with the given flags on top; need is that of config.Source.
@@ -72,13 +77,45 @@ func (s *session) process(c config.Config, ready func(addr string)) app.Options 
 	return app.Options{Log: s.logger(c), Ready: ready, Hurry: s.hurry, Version: thisBuild().Version}
 }
 
+// setLevel has the log follow the settings, which have been checked.
+func (s *session) setLevel(c config.Config) {
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.LogLevel)) == nil {
+		s.level.Set(level)
+	}
+}
+
+// reloads reads the settings again at each SIGHUP. What is wrong with them is logged, and nothing changes.
+func (s *session) reloads(ctx context.Context, log *slog.Logger, flags func(*config.Config), need ...string) <-chan config.Config {
+	hangups, out := make(chan os.Signal, 1), make(chan config.Config)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+			}
+			cfg, err := s.settings(flags, need...)
+			if err != nil {
+				log.Error("the new configuration is not in force", "error", err)
+				continue
+			}
+			s.setLevel(cfg)
+			select {
+			case out <- cfg:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return out
+}
+
 // logger writes to the error output, as the settings say.
 func (s *session) logger(c config.Config) *slog.Logger {
-	var o slog.HandlerOptions
-	var level slog.Level
-	if level.UnmarshalText([]byte(c.LogLevel)) == nil { // the settings have been checked
-		o.Level = level
-	}
+	s.setLevel(c)
+	o := slog.HandlerOptions{Level: &s.level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(s.stderr, &o))
 	}

@@ -29,5 +29,7 @@ func (c *workCmd) Run(ctx context.Context, s *session) error {
 	if cfg.Workers == 0 {
 		return usage("workers: must be at least 1 here: a worker that runs no task has nothing to do")
 	}
-	return app.Work(ctx, cfg, s.process(cfg, nil))
+	o := s.process(cfg, nil)
+	o.Reloads = s.reloads(ctx, o.Log, c.flags, "worker_id")
+	return app.Work(ctx, cfg, o)
 }

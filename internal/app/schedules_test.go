@@ -51,6 +51,37 @@ func TestSchedulesOfTheConfigurationAreSetAtTheStart(t *testing.T) {
 	})
 }
 
+// The rules of types are set as PUT does: all of them, but for a pause that the configuration does not speak of.
+func TestTypesOfTheConfigurationAreSetAtTheStart(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, st store.Store) {
+		cfg := config.Default(func(string) string { return "" })
+		cfg.Workers = 0
+		cfg.Types = map[string]task.TypeRules{"mail": {MaxConcurrency: new(3), MaxAttempts: new(7)}, "sms": {Paused: new(true)}}
+		serving(t, st, cfg, func(c *client.Client) {
+			if _, err := c.PauseType(t.Context(), "mail"); err != nil {
+				t.Error(err)
+			}
+			if _, err := c.PutType(t.Context(), "other", task.TypeRules{MaxConcurrency: new(1)}); err != nil {
+				t.Error(err)
+			}
+		})
+		cfg.Types = map[string]task.TypeRules{"mail": {MaxConcurrency: new(4)}}
+		serving(t, st, cfg, func(c *client.Client) {
+			all, err := c.Types(t.Context())
+			if err != nil || len(all) != 3 {
+				t.Fatalf("error %v, types %+v", err, all)
+			}
+			if mail := all[0]; *mail.MaxConcurrency != 4 || mail.MaxAttempts != nil || !mail.Paused {
+				t.Errorf("mail: %+v", mail)
+			}
+			if all[1].Type.Type != "other" || *all[1].MaxConcurrency != 1 || !all[2].Paused {
+				t.Errorf("others: %+v", all[1:])
+			}
+		})
+	})
+}
+
 // serving runs a server over the store while do talks to it.
 func serving(t *testing.T, st store.Store, cfg config.Config, do func(c *client.Client)) {
 	t.Helper()

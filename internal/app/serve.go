@@ -25,10 +25,11 @@ import (
 
 // Options of a process that runs until it is told to stop.
 type Options struct {
-	Log     *slog.Logger      // required
-	Ready   func(addr string) // called once requests are answered, with the address; nil: not called
-	Hurry   <-chan struct{}   // closed: a stop under way waits no longer for running tasks; nil: it always waits
-	Version string            // shown by the API
+	Log     *slog.Logger         // required
+	Ready   func(addr string)    // called once requests are answered, with the address; nil: not called
+	Hurry   <-chan struct{}      // closed: a stop under way waits no longer for running tasks; nil: it always waits
+	Version string               // shown by the API
+	Reloads <-chan config.Config // configurations to put in force; nil: none come
 }
 
 const (
@@ -71,7 +72,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	if err != nil {
 		return err
 	}
-	if err := setSchedules(ctx, q, cfg); err != nil {
+	if err := set(ctx, q, cfg); err != nil {
 		return err
 	}
 	var stopping atomic.Bool
@@ -96,10 +97,18 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	})
 	group.Go(func() error {
 		defer stop()
-		if pool != nil {
-			if err := pool.Run(failed); err != nil {
-				return err
+		again := newPools(cfg, o, func(cfg config.Config) (*worker.Worker, error) {
+			pool, err := newPool(q, cfg, o)
+			if err == nil {
+				err = set(running, q, cfg)
 			}
+			if err == nil {
+				q.SetBackoff(cfg.Retry)
+			}
+			return pool, err
+		})
+		if err := again.run(failed, pool); err != nil {
+			return err
 		}
 		<-failed.Done()
 		shutDown(server, &open, o.Log)
@@ -112,8 +121,17 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	return group.Wait()
 }
 
-// setSchedules sets the schedules of the configuration. Others, and what is paused, stay as they are.
-func setSchedules(ctx context.Context, q *queue.Queue, cfg config.Config) error {
+// set sets the rules of types and the schedules of the configuration. Others, and what is paused, stay as they are.
+func set(ctx context.Context, q *queue.Queue, cfg config.Config) error {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Types)) {
+		_, err := q.PutType(ctx, name, cfg.Types[name])
+		if wrong, ok := errors.AsType[*task.InvalidError](err); ok {
+			return wrong.Within("types." + name)
+		}
+		if err != nil {
+			return fmt.Errorf("types.%s: %w", name, err)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Schedules)) {
 		_, _, err := q.PutSchedule(ctx, name, cfg.Schedules[name])
 		if wrong, ok := errors.AsType[*task.InvalidError](err); ok {

@@ -29,7 +29,7 @@ func Work(ctx context.Context, cfg config.Config, o Options) error {
 		return err
 	}
 	o.Log.Info("working", "server", config.Redact(cfg.Server), "worker_id", cfg.WorkerID, "tasks_at_a_time", cfg.Workers)
-	return w.Run(ctx)
+	return newPools(cfg, o, func(cfg config.Config) (*worker.Worker, error) { return newWorker(c, cfg, o) }).run(ctx, w)
 }
 
 func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, error) {

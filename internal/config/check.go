@@ -42,6 +42,12 @@ func (c Config) check(need []string, bad *task.InvalidError) {
 			bad.Add("retry."+name, "%s", err)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Types)) {
+		checkType(name, "types."+name, bad)
+		if wrong, ok := errors.AsType[*task.InvalidError](queue.CheckRules(c.Types[name])); ok {
+			bad.Fields = append(bad.Fields, wrong.Within("types."+name).Fields...)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Schedules)) {
 		c.checkSchedule(name, bad)
 	}

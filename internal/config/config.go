@@ -31,6 +31,7 @@ type Config struct {
 	MaxPayloadBytes      int                          `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task
 	MaxBodyBytes         int                          `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
 	Retry                map[string]task.Backoff      `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
+	Types                map[string]task.TypeRules    `conf:"types"`                                                      // the rules of task types, by name; set when the server starts
 	Schedules            map[string]task.ScheduleSpec `conf:"schedules"`                                                  // by name; set when the server starts
 	IdempotencySeconds   float64                      `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
 	LogLevel             string                       `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`

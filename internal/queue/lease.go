@@ -147,7 +147,7 @@ func (q *Queue) judge(ctx context.Context, id int64, f task.Failure, now time.Ti
 }
 
 func (q *Queue) delay(ctx context.Context, t task.Task) time.Duration {
-	policy, ok := q.o.Backoff[t.Type]
+	policy, ok := (*q.backoff.Load())[t.Type]
 	if !ok {
 		policy = task.DefaultBackoff
 	}

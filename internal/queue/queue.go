@@ -44,6 +44,7 @@ type Queue struct {
 	workers  registry
 	rules    rules
 	upkeep   alarm
+	backoff  atomic.Pointer[map[string]task.Backoff] // that of the options, or what SetBackoff has set
 	// purgeFrom is when the upkeep looks for expired answers again. Only the upkeep uses it.
 	purgeFrom time.Time
 
@@ -79,12 +80,17 @@ func New(st store.Store, o Options) *Queue {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Queue{
+	q := &Queue{
 		store: st, o: o, drained: make(chan struct{}), upkeep: alarm{ring: make(chan struct{}, 1)},
 		operations: alarm{ring: make(chan struct{}, 1)}, runner: systemSecret(),
 		watchers: watchers{byTask: make(map[int64]map[chan struct{}]struct{})}, workers: registry{seen: make(map[string]registration)},
 	}
+	q.SetBackoff(o.Backoff)
+	return q
 }
+
+// SetBackoff replaces the retry policies by task type. Retries that wait already are not touched.
+func (q *Queue) SetBackoff(policies map[string]task.Backoff) { q.backoff.Store(&policies) }
 
 func systemSecret() string {
 	var b [16]byte

@@ -26,13 +26,14 @@ func (q *Queue) Type(ctx context.Context, name string) (t task.TypeStatus, err e
 // PutType sets all rules of a type, which need not be known. What r does not say is not limited any more, but that a nil r.Paused leaves it paused or
 // not as it is. Once it has returned, no claim gives what the rules forbid. Errors: *task.InvalidError, those of the store.
 func (q *Queue) PutType(ctx context.Context, name string, r task.TypeRules) (task.TypeStatus, error) {
-	if err := checkRules(r); err != nil {
+	if err := CheckRules(r); err != nil {
 		return task.TypeStatus{}, err
 	}
 	return q.ruled(ctx, "set", name, func(name string) (task.Type, error) { return q.store.PutType(ctx, name, r, q.Now()) })
 }
 
-func checkRules(r task.TypeRules) error {
+// CheckRules returns a *task.InvalidError with every rule that is wrong.
+func CheckRules(r task.TypeRules) error {
 	var bad task.InvalidError
 	if err, ok := errors.AsType[*task.InvalidError](r.Check()); ok {
 		bad = *err

@@ -58,6 +58,9 @@ type Worker struct {
 	claim   task.Claim
 	log     *slog.Logger
 	failing atomic.Bool // the last claim returned an error
+
+	draining sync.Once
+	drained  chan struct{} // closed by Drain
 }
 
 // New returns a worker that has not started yet, or a *task.InvalidError with every option that is wrong.
@@ -88,8 +91,11 @@ func New(src task.Source, o Options) (*Worker, error) {
 		return nil, fmt.Errorf("worker: %w", &bad)
 	}
 	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler)).With("worker_id", o.ID)
-	return &Worker{src: src, o: o, claim: c, log: log}, nil
+	return &Worker{src: src, o: o, claim: c, log: log, drained: make(chan struct{})}, nil
 }
+
+// Drain ends the claiming for good. Run returns when the attempts under way have ended, however long they take.
+func (w *Worker) Drain() { w.draining.Do(func() { close(w.drained) }) }
 
 // Run claims and runs tasks until ctx ends or the source says that the worker is to drain, and returns nil after the last handler has
 // returned. When ctx ends, nothing more is claimed and running attempts get the grace to finish; then their contexts end with
@@ -106,11 +112,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() { slots.Wait(); close(ended) }()
 
-	select {
-	case <-ended:
-		w.log.Info("worker drained")
-		return nil
-	case <-ctx.Done():
+	for told := w.drained; ; told = nil {
+		select {
+		case <-told:
+			drain()
+			continue
+		case <-ended:
+			w.log.Info("worker drained")
+			return nil
+		case <-ctx.Done():
+		}
+		break
 	}
 	w.log.Info("worker stopping", "grace", w.o.Grace)
 	select {
