@@ -71,6 +71,13 @@ func TestALimitHoldsOverAllNodes(t *testing.T) {
 	storetest.CheckLimit(t, nodes[0], nodes[1])
 }
 
+// The slots of one worker may ask different nodes; none gives it a task beside one in quarantine.
+func TestQuarantineHoldsOverAllNodes(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	storetest.CheckQuarantine(t, nodes[0], nodes[1])
+}
+
 // A claim on another node that goes on while a type is paused takes nothing from the answer of the pause on.
 func TestAPauseHoldsOnEveryNode(t *testing.T) {
 	t.Parallel()

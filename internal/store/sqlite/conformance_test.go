@@ -36,8 +36,18 @@ func open(t *testing.T, o sqlite.Options) *sqlite.Store {
 
 func TestALimitHoldsOverTwoProcesses(t *testing.T) {
 	t.Parallel()
+	storetest.CheckLimit(t, openTwice(t)...)
+}
+
+func TestQuarantineHoldsOverTwoProcesses(t *testing.T) {
+	t.Parallel()
+	storetest.CheckQuarantine(t, openTwice(t)...)
+}
+
+// openTwice returns two stores on one new file.
+func openTwice(t *testing.T) (stores []store.Store) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "queue.db")
-	var stores []store.Store
 	for range 2 {
 		st, err := sqlite.Open(t.Context(), path, sqlite.Options{Migrate: true})
 		if err != nil {
@@ -46,5 +56,5 @@ func TestALimitHoldsOverTwoProcesses(t *testing.T) {
 		t.Cleanup(func() { st.Close() })
 		stores = append(stores, st)
 	}
-	storetest.CheckLimit(t, stores...)
+	return stores
 }

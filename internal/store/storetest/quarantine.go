@@ -3,8 +3,10 @@ package storetest
 import (
 	"fmt"
 	"sync"
+	"testing"
 	"time"
 
+	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -18,7 +20,14 @@ var quarantineBehaviours = []behaviour{
 	{"WaitsForTheTimeOfItsTask", waitsForTime},
 	{"EndsWithItsTask", endsQuarantine},
 	{"OutlastsAChangeOfPriority", movesQuarantined},
-	{"HoldsForManyClaimers", holdsForMany},
+	{"HoldsForManyClaimers", func(r *rig) { r.holdsForMany(r.st) }},
+}
+
+// CheckQuarantine reports unless quarantine holds for workers that claim from all these stores, which are of one database.
+func CheckQuarantine(t *testing.T, stores ...store.Store) {
+	t.Helper()
+	r := &rig{T: t, st: stores[0]}
+	r.holdsForMany(stores...)
 }
 
 // poison stores a task with which two workers are lost. It is ready, and the time is at(4).
@@ -173,7 +182,8 @@ func movesQuarantined(r *rig) {
 }
 
 // holdsForMany lets the slots of several workers claim and finish at once, and looks at what each holds.
-func holdsForMany(r *rig) {
+func (r *rig) holdsForMany(stores ...store.Store) {
+	r.Helper()
 	poisoned := make(map[int64]bool)
 	for i := range 3 {
 		poisoned[r.poison(task.Spec{Type: fmt.Sprint("poison", i)}).ID] = true
@@ -197,10 +207,10 @@ func holdsForMany(r *rig) {
 	}
 	var all sync.WaitGroup
 	for i := range 6 {
-		worker := fmt.Sprint("w", i%2)
+		worker, st := fmt.Sprint("w", i%2), stores[i/2%len(stores)]
 		all.Go(func() {
 			for empty := 0; empty < 5000; empty++ {
-				ts, err := r.st.ClaimTasks(r.Context(), r.ask(task.Claim{WorkerID: worker, Now: at(4), Secret: scramble(uint64(i*10_000 + empty))}))
+				ts, err := st.ClaimTasks(r.Context(), r.ask(task.Claim{WorkerID: worker, Now: at(4), Secret: scramble(uint64(i*10_000 + empty))}))
 				if err != nil {
 					r.Errorf("claim: %v", err)
 					return
@@ -211,7 +221,7 @@ func holdsForMany(r *rig) {
 					mu.Lock()
 					delete(holds[worker], t.ID) // before it is over: then the worker may have the next
 					mu.Unlock()
-					if _, err := r.st.CompleteTask(r.Context(), t.ID, token(t), nil, at(5)); err != nil {
+					if _, err := st.CompleteTask(r.Context(), t.ID, token(t), nil, at(5)); err != nil {
 						r.Errorf("complete: %v", err)
 					}
 				}
