@@ -71,6 +71,31 @@ func TestALimitHoldsOverAllNodes(t *testing.T) {
 	storetest.CheckLimit(t, nodes[0], nodes[1])
 }
 
+// Another claim of the same worker is taking the task in quarantine: this one waits for it, and then takes nothing beside it.
+func TestClaimsOfOneWorkerWaitForEachOtherInQuarantine(t *testing.T) {
+	t.Parallel()
+	st, other := open(t, "")
+	insert(t, st, 3, 1)
+	exec(t, other, "UPDATE task_queue SET lost = 2 WHERE id = (SELECT min(id) FROM task_queue)")
+	exec(t, other, "BEGIN")
+	exec(t, other, "SELECT pg_advisory_xact_lock(hashtextextended('quarantine', 0) # hashtextextended('w', 0))")
+	exec(t, other, `UPDATE task_queue SET status = 'processing', ready = false, attempts = 1, fence = 1, lease_secret = 's', locked_by = 'w', last_worker_id = 'w',
+		lease_until_utc = now(), reserved_at_utc = now() WHERE lost = 2`)
+	claimed := make(chan int, 1)
+	go func() {
+		ts, err := st.ClaimTasks(t.Context(), claim(st, task.FIFO, 3))
+		if err != nil {
+			t.Errorf("claim: %v", err)
+		}
+		claimed <- len(ts)
+	}()
+	awaitBlocked(t, st, 1)
+	exec(t, other, "COMMIT")
+	if n := <-claimed; n != 0 {
+		t.Errorf("%d tasks beside the one in quarantine", n)
+	}
+}
+
 // The slots of one worker may ask different nodes; none gives it a task beside one in quarantine.
 func TestQuarantineHoldsOverAllNodes(t *testing.T) {
 	t.Parallel()
