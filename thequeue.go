@@ -5,6 +5,7 @@ package thequeue
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/prismq/thequeue/internal/app"
 	"github.com/prismq/thequeue/internal/queue"
@@ -67,3 +68,9 @@ func (q *Queue) NewWorker(o WorkerOptions) (*worker.Worker, error) { return work
 
 // Reject marks an error of a handler as final: the task is not tried again.
 func Reject(err error) error { return worker.Reject(err) }
+
+// RetryAfter marks an error of a handler as one after which the task waits for d before its next attempt, if it has one left.
+func RetryAfter(d time.Duration, err error) error { return worker.RetryAfter(d, err) }
+
+// Snooze is an error with which a handler hands its task back to come again after d. The attempt does not count.
+func Snooze(d time.Duration) error { return worker.Snooze(d) }

@@ -86,7 +86,9 @@ WITH relations AS (
     WHERE c.relnamespace = 'public'::regnamespace AND c.relname NOT LIKE 'goose%')
 SELECT format('relation %s %s %s', relname, relkind, reloptions) FROM relations
 UNION ALL
-SELECT format('column %s.%s %s %s not null %s identity %s default %s', r.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+SELECT format('column %s.%s %s %s not null %s identity %s default %s', r.relname,
+              row_number() OVER (PARTITION BY r.oid ORDER BY a.attnum), a.attname, -- the numbers of columns that were dropped are not used again
+              format_type(a.atttypid, a.atttypmod), a.attnotnull,
               a.attidentity, pg_get_expr(d.adbin, d.adrelid))
 FROM pg_attribute AS a JOIN relations AS r ON r.oid = a.attrelid LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped

@@ -28,6 +28,7 @@ type access struct {
 type tasks interface {
 	EnqueueBatch(ctx context.Context, specs []task.Spec) ([]client.Receipt, error)
 	Get(ctx context.Context, id int64) (task.Task, error)
+	Attempts(ctx context.Context, id int64) ([]task.Attempt, error)
 	List(ctx context.Context, f task.Filter) ([]task.Task, error)
 	Cancel(ctx context.Context, id int64) (now task.Status, changed bool, err error)
 	Requeue(ctx context.Context, id int64) (task.Task, error)
@@ -104,6 +105,10 @@ type local struct {
 }
 
 func (l local) Get(ctx context.Context, id int64) (task.Task, error) { return l.store.GetTask(ctx, id) }
+
+func (l local) Attempts(ctx context.Context, id int64) ([]task.Attempt, error) {
+	return l.store.ListAttempts(ctx, id)
+}
 
 func (l local) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]client.Receipt, error) {
 	stored, created, err := l.Queue.EnqueueBatch(ctx, specs)

@@ -50,10 +50,10 @@ func (s *session) printRows(rows [][]string) error {
 }
 
 func (s *session) printTasks(ts []task.Task) error {
-	rows := [][]string{{"ID", "TYPE", "STATUS", "PRIORITY", "ATTEMPTS", "CREATED", "WORKER"}}
+	rows := [][]string{{"ID", "TYPE", "STATUS", "PRIORITY", "ATTEMPTS", "LOST", "CREATED", "WORKER"}}
 	for _, t := range ts {
 		rows = append(rows, []string{
-			fmt.Sprint(t.ID), t.Type, state(t), fmt.Sprint(t.Priority), fmt.Sprintf("%d/%d", t.Attempts, t.MaxAttempts), when(t.CreatedAtUTC), text(t.LockedBy),
+			fmt.Sprint(t.ID), t.Type, state(t), fmt.Sprint(t.Priority), fmt.Sprintf("%d/%d", t.Attempts, t.MaxAttempts), fmt.Sprint(t.Lost), when(t.CreatedAtUTC), text(t.LockedBy),
 		})
 	}
 	return s.printRows(rows)
@@ -70,6 +70,9 @@ func (s *session) printTask(t task.Task) error {
 		if value != "" && value != "-" {
 			rows = append(rows, []string{name, value})
 		}
+	}
+	if t.Lost > 0 {
+		set("workers lost", fmt.Sprint(t.Lost))
 	}
 	set("deadline", instant(t.DeadlineUTC))
 	set("key", text(t.IdempotencyKey))

@@ -23,6 +23,7 @@ type cli struct {
 	Work       workCmd       `cmd:"" help:"Run a worker for a server elsewhere."`
 	Enqueue    enqueueCmd    `cmd:"" help:"Put tasks into the queue."`
 	Get        getCmd        `cmd:"" help:"Show a task."`
+	Attempts   attemptsCmd   `cmd:"" help:"List the attempts of a task, oldest first."`
 	Explain    explainCmd    `cmd:"" help:"Tell why a task does not run, or what has become of it."`
 	Stranded   strandedCmd   `cmd:"" help:"List tasks that no live worker may take."`
 	List       listCmd       `cmd:"" help:"List tasks, newest first."`

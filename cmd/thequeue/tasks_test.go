@@ -2,10 +2,14 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prismq/thequeue/internal/app"
 	"github.com/prismq/thequeue/internal/client"
+	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -57,6 +61,10 @@ func TestATaskCanBeEnqueuedShownListedCancelledAndRequeued(t *testing.T) {
 			t.Errorf("got %s", out)
 		}
 
+		if as := parse[[]task.Attempt](t, r.ok(q("attempts", "1", "-o", "json")...)); as == nil || len(as) != 0 {
+			t.Errorf("got %v", as)
+		}
+
 		list := parse[[]task.Task](t, r.ok(q("list", "-o", "json")...))
 		if len(list) != 3 || list[0].ID != 3 || list[2].ID != 1 {
 			t.Errorf("got %v", list)
@@ -91,6 +99,58 @@ func TestATaskCanBeEnqueuedShownListedCancelledAndRequeued(t *testing.T) {
 			t.Errorf("got %s", out)
 		}
 	})
+}
+
+func TestTheAttemptsOfATaskAreShownWithWhatTheyTook(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	db := r.path("queue.db")
+	r.ok("migrate", "up", "--database", db)
+	r.ok("enqueue", "mail", "--max-attempts", "9", "--database", db)
+	if out := r.ok("attempts", "1", "--database", db); out != "ATTEMPT  WORKER  STARTED  TOOK  OUTCOME  ERROR\n" {
+		t.Errorf("before the first: %q", out)
+	}
+	// As if the first worker had died and the second had failed after a second and a half.
+	st, err := app.OpenStore(t.Context(), db, false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, end := range []func(l task.Task, now time.Time) error{
+		func(l task.Task, now time.Time) error {
+			_, err := st.ReapExpiredLeases(t.Context(), *l.LeaseUntilUTC, 9)
+			return err
+		},
+		func(l task.Task, now time.Time) error {
+			at := now.Add(1500 * time.Millisecond)
+			tok := task.Token{Fence: l.Fence, Secret: *l.LeaseSecret}
+			_, err := st.FailTask(t.Context(), l.ID, tok, store.Verdict{Message: "no luck", RetryAt: &at}, at)
+			return err
+		},
+	} {
+		now := st.Clock().Now().Add(time.Duration(i) * time.Hour)
+		got, err := st.ClaimTasks(t.Context(), task.Claim{WorkerID: "w", Max: 1, Lease: time.Minute, Secret: "5ec7e7", Now: now})
+		if err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		if err := end(got[0], now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	lines := strings.Split(r.ok("attempts", "1", "--database", db), "\n")
+	if len(lines) != 4 || !strings.Contains(lines[1], "  1m0s  lost     Lease expired: worker w") || !strings.HasSuffix(lines[2], "  1.5s  failed   no luck") {
+		t.Errorf("got %q", lines)
+	}
+	if out := r.ok("get", "1", "--database", db); !strings.Contains(out, "\nworkers lost   1\n") {
+		t.Errorf("got %s", out)
+	}
+	if out := r.ok("attempts", "1", "--database", db, "-o", "json"); !strings.Contains(out, `"duration_seconds":60}`) || !strings.Contains(out, `"duration_seconds":1.5}`) {
+		t.Errorf("got %s", out)
+	}
+	r.fails(3, []string{"task 9 not found"}, "attempts", "9", "--database", db)
 }
 
 func TestWrongIDsAndStatesHaveTheirExitCodes(t *testing.T) {

@@ -18,7 +18,7 @@ UPDATE task_queue SET
     progress = CASE WHEN CAST($3 AS bigint) < 0 THEN progress ELSE CAST($3 AS bigint) END,
     progress_message = CASE WHEN CAST($4 AS text) = '' THEN progress_message ELSE CAST($4 AS text) END
 WHERE id = $5 AND (status = 'processing' AND fence = $6 AND lease_secret = CAST($7 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type ExtendLeaseParams struct {
@@ -75,6 +75,7 @@ func (q *Queries) ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task,
 		&i.IdempotencyKey,
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
+		&i.Lost,
 	)
 	return i, err
 }
@@ -84,7 +85,7 @@ UPDATE task_queue SET
     updated_at_utc = $1, finished_at_utc = $1, status = 'failed', outcome = $2, attempt_outcome = $3,
     error_message = CAST($4 AS text), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id = $5 AND (status = 'processing' AND fence = $6 AND lease_secret = CAST($7 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type FailTaskParams struct {
@@ -140,6 +141,7 @@ func (q *Queries) FailTask(ctx context.Context, arg FailTaskParams) (Task, error
 		&i.IdempotencyKey,
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
+		&i.Lost,
 	)
 	return i, err
 }
@@ -167,7 +169,7 @@ UPDATE task_queue SET
     updated_at_utc = $1, status = 'queued', run_after_utc = $2, ready = $3, attempts = attempts - 1, attempt_outcome = 'released',
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL, processing_started_utc = NULL
 WHERE id = $4 AND (status = 'processing' AND fence = $5 AND lease_secret = CAST($6 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type ReleaseTaskParams struct {
@@ -221,6 +223,7 @@ func (q *Queries) ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task,
 		&i.IdempotencyKey,
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
+		&i.Lost,
 	)
 	return i, err
 }
@@ -230,7 +233,7 @@ UPDATE task_queue SET
     updated_at_utc = $1, status = 'queued', run_after_utc = $2, ready = $3, attempt_outcome = 'failed',
     error_message = CAST($4 AS text), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL, processing_started_utc = NULL
 WHERE id = $5 AND (status = 'processing' AND fence = $6 AND lease_secret = CAST($7 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type RetryTaskParams struct {
@@ -286,6 +289,7 @@ func (q *Queries) RetryTask(ctx context.Context, arg RetryTaskParams) (Task, err
 		&i.IdempotencyKey,
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
+		&i.Lost,
 	)
 	return i, err
 }
@@ -294,7 +298,7 @@ const startTask = `-- name: StartTask :one
 
 UPDATE task_queue SET updated_at_utc = $1, processing_started_utc = $1
 WHERE id = $2 AND (status = 'processing' AND fence = $3 AND lease_secret = CAST($4 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type StartTaskParams struct {
@@ -347,6 +351,7 @@ func (q *Queries) StartTask(ctx context.Context, arg StartTaskParams) (Task, err
 		&i.IdempotencyKey,
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
+		&i.Lost,
 	)
 	return i, err
 }

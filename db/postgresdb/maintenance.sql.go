@@ -17,7 +17,7 @@ UPDATE task_queue SET
 WHERE id IN (SELECT d.id FROM task_queue AS d
              WHERE d.status = 'queued' AND d.deadline_utc IS NOT NULL AND d.deadline_utc <= $1
              ORDER BY d.deadline_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type ExpireTasksParams struct {
@@ -66,6 +66,7 @@ func (q *Queries) ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Tas
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -82,13 +83,13 @@ func (q *Queries) ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Tas
 
 const failExpiredLeases = `-- name: FailExpiredLeases :many
 UPDATE task_queue SET
-    updated_at_utc = $1, finished_at_utc = $1, status = 'failed', outcome = 'exhausted', attempt_outcome = 'lost',
+    updated_at_utc = $1, finished_at_utc = $1, status = 'failed', outcome = 'exhausted', attempt_outcome = 'lost', lost = lost + 1,
     error_message = 'Lease expired: worker ' || locked_by || ' did not report in time (attempt ' || attempts || ' of ' || max_attempts || ')',
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id IN (SELECT e.id FROM task_queue AS e
              WHERE e.status = 'processing' AND e.lease_until_utc <= $1 AND e.attempts >= e.max_attempts
              ORDER BY e.lease_until_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type FailExpiredLeasesParams struct {
@@ -138,6 +139,7 @@ func (q *Queries) FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesPa
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -190,7 +192,7 @@ UPDATE task_queue SET updated_at_utc = $1, ready = true
 WHERE id IN (SELECT d.id FROM task_queue AS d
              WHERE d.status = 'queued' AND NOT d.ready AND d.run_after_utc <= $1
              ORDER BY d.run_after_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type PromoteDueParams struct {
@@ -239,6 +241,7 @@ func (q *Queries) PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task,
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -267,13 +270,13 @@ func (q *Queries) ReadClock(ctx context.Context) (int64, error) {
 
 const requeueExpiredLeases = `-- name: RequeueExpiredLeases :many
 UPDATE task_queue SET
-    updated_at_utc = $1, status = 'queued', run_after_utc = $1, ready = true, attempt_outcome = 'lost',
+    updated_at_utc = $1, status = 'queued', run_after_utc = $1, ready = true, attempt_outcome = 'lost', lost = lost + 1,
     error_message = 'Lease expired: worker ' || locked_by || ' did not report in time (attempt ' || attempts || ' of ' || max_attempts || ')',
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL, processing_started_utc = NULL
 WHERE id IN (SELECT e.id FROM task_queue AS e
              WHERE e.status = 'processing' AND e.lease_until_utc <= $1 AND e.attempts < e.max_attempts
              ORDER BY e.lease_until_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
 `
 
 type RequeueExpiredLeasesParams struct {
@@ -323,6 +326,7 @@ func (q *Queries) RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLe
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}

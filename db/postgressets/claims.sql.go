@@ -16,7 +16,7 @@ WITH picked AS MATERIALIZED (
     SELECT h.id
     FROM (SELECT unnest(CAST($2 AS bigint[])) AS id, unnest(CAST($3 AS bigint[])) AS n) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT l.n FOR UPDATE SKIP LOCKED) AS h
     WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
     LIMIT CAST($5 AS bigint)
@@ -31,7 +31,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
 `
 
 type ClaimInOrderParams struct {
@@ -103,6 +103,7 @@ func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]T
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -119,7 +120,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM (SELECT unnest(CAST($2 AS bigint[])) AS id) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
                         ORDER BY r.lane_id DESC, r.id DESC LIMIT CAST($3 AS bigint)) AS h
     WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
     ORDER BY h.id DESC
@@ -139,7 +140,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
 `
 
 type ClaimNewestParams struct {
@@ -203,6 +204,7 @@ func (q *Queries) ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Tas
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -220,7 +222,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM (SELECT unnest(CAST($2 AS bigint[])) AS id) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT CAST($3 AS bigint)) AS h
     WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
     ORDER BY h.id
@@ -240,7 +242,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
 `
 
 type ClaimOldestParams struct {
@@ -306,6 +308,86 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimQuarantined = `-- name: ClaimQuarantined :many
+UPDATE task_queue AS t SET
+    updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST($2 AS text),
+    locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text), lease_until_utc = CAST($4 AS timestamptz),
+    reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz), attempt_outcome = NULL, progress = NULL, progress_message = NULL
+WHERE t.id = (SELECT q.id FROM task_queue AS q WHERE q.id = CAST($5 AS bigint) AND q.ready IS TRUE FOR UPDATE SKIP LOCKED)
+  AND (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($6 AS bigint)
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
+`
+
+type ClaimQuarantinedParams struct {
+	Now        time.Time
+	Secret     string
+	WorkerID   string
+	LeaseUntil time.Time
+	ID         int64
+	Version    int64
+}
+
+func (q *Queries) ClaimQuarantined(ctx context.Context, arg ClaimQuarantinedParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimQuarantined,
+		arg.Now,
+		arg.Secret,
+		arg.WorkerID,
+		arg.LeaseUntil,
+		arg.ID,
+		arg.Version,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Type,
+			&i.Priority,
+			&i.Payload,
+			&i.Compatibility,
+			&i.Status,
+			&i.Outcome,
+			&i.Attempts,
+			&i.MaxAttempts,
+			&i.RunAfterUTC,
+			&i.DeadlineUTC,
+			&i.TimeoutSeconds,
+			&i.RetryPolicy,
+			&i.Ready,
+			&i.Fence,
+			&i.LeaseSecret,
+			&i.LockedBy,
+			&i.LastWorkerID,
+			&i.LeaseUntilUTC,
+			&i.ReservedAtUTC,
+			&i.ProcessingStartedUTC,
+			&i.AttemptOutcome,
+			&i.FinishedAtUTC,
+			&i.ErrorMessage,
+			&i.Result,
+			&i.Progress,
+			&i.ProgressMessage,
+			&i.IdempotencyKey,
+			&i.CreatedAtUTC,
+			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -359,6 +441,8 @@ UNION ALL
 SELECT 0, 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
 UNION ALL
 SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one
+UNION ALL
+(SELECT -1, 0, '', 0, 0 FROM task_queue AS q WHERE q.lost >= 2 AND q.finished_at_utc IS NULL ORDER BY q.lost LIMIT 1)
 `
 
 type CountReadyRow struct {
@@ -394,6 +478,18 @@ func (q *Queries) CountReady(ctx context.Context) ([]CountReadyRow, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const holdsTask = `-- name: HoldsTask :one
+SELECT EXISTS (SELECT 1 FROM task_queue AS p WHERE p.status = 'processing' AND p.locked_by = CAST($1 AS text))
+`
+
+// HoldsTask reports whether the worker holds any task. It looks at all tasks in processing.
+func (q *Queries) HoldsTask(ctx context.Context, workerID string) (bool, error) {
+	row := q.db.QueryRow(ctx, holdsTask, workerID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
 const listLanes = `-- name: ListLanes :many
@@ -438,6 +534,8 @@ UNION ALL
 SELECT 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
 UNION ALL
 SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one
+UNION ALL
+(SELECT -1, '', 0, 0 FROM task_queue AS q WHERE q.lost >= 2 AND q.finished_at_utc IS NULL ORDER BY q.lost LIMIT 1)
 `
 
 type ListLanesWithWorkRow struct {
@@ -448,7 +546,7 @@ type ListLanesWithWorkRow struct {
 }
 
 // ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index. Further rows have the types that are
-// closed to claims or limited, with how many tasks of each may be held, and one has the version of these rules.
+// closed to claims or limited, with how many tasks of each may be held, one has the version of these rules, and one with the lane -1 says that there are tasks in quarantine.
 func (q *Queries) ListLanesWithWork(ctx context.Context) ([]ListLanesWithWorkRow, error) {
 	rows, err := q.db.Query(ctx, listLanesWithWork)
 	if err != nil {
@@ -463,6 +561,47 @@ func (q *Queries) ListLanesWithWork(ctx context.Context) ([]ListLanesWithWorkRow
 			&i.Type,
 			&i.Most,
 			&i.Version,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listQuarantined = `-- name: ListQuarantined :many
+SELECT q.id, q.lane_id, CAST(q.ready AND q.run_after_utc <= CAST($1 AS timestamptz) AND (q.deadline_utc IS NULL OR q.deadline_utc > CAST($1 AS timestamptz)) AS boolean) AS due,
+       CAST(coalesce(q.locked_by, '') AS text) AS worker_id
+FROM task_queue AS q
+WHERE q.lost >= 2 AND q.finished_at_utc IS NULL
+ORDER BY q.lost, q.id
+`
+
+type ListQuarantinedRow struct {
+	ID       int64
+	LaneID   int64
+	Due      bool
+	WorkerID string
+}
+
+// ListQuarantined returns the live tasks that have lost two workers or more, the first ones.
+func (q *Queries) ListQuarantined(ctx context.Context, now time.Time) ([]ListQuarantinedRow, error) {
+	rows, err := q.db.Query(ctx, listQuarantined, now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListQuarantinedRow{}
+	for rows.Next() {
+		var i ListQuarantinedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Due,
+			&i.WorkerID,
 		); err != nil {
 			return nil, err
 		}
@@ -506,4 +645,16 @@ func (q *Queries) LockLimits(ctx context.Context, types []string) ([]LockLimitsR
 		return nil, err
 	}
 	return items, nil
+}
+
+const lockWorker = `-- name: LockWorker :exec
+
+SELECT pg_advisory_xact_lock(hashtextextended('quarantine', 0) # hashtextextended(CAST($1 AS text), 0))
+`
+
+// The next four are for tasks in quarantine, which the claims above leave alone. They run in one transaction, which keeps other claims of the worker that
+// do the same waiting: so what a worker is seen to hold does not grow meanwhile.
+func (q *Queries) LockWorker(ctx context.Context, workerID string) error {
+	_, err := q.db.Exec(ctx, lockWorker, workerID)
+	return err
 }

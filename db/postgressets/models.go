@@ -49,4 +49,5 @@ type Task struct {
 	IdempotencyKey       *string
 	CreatedAtUTC         time.Time
 	UpdatedAtUTC         time.Time
+	Lost                 int
 }

@@ -114,6 +114,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.holdsLeaseStmt, err = db.PrepareContext(ctx, holdsLease); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldsLease: %w", err)
 	}
+	if q.holdsTaskStmt, err = db.PrepareContext(ctx, holdsTask); err != nil {
+		return nil, fmt.Errorf("error preparing query HoldsTask: %w", err)
+	}
 	if q.insertAttemptStmt, err = db.PrepareContext(ctx, insertAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAttempt: %w", err)
 	}
@@ -191,6 +194,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listPastDeadlineStmt, err = db.PrepareContext(ctx, listPastDeadline); err != nil {
 		return nil, fmt.Errorf("error preparing query ListPastDeadline: %w", err)
+	}
+	if q.listQuarantinedStmt, err = db.PrepareContext(ctx, listQuarantined); err != nil {
+		return nil, fmt.Errorf("error preparing query ListQuarantined: %w", err)
 	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
@@ -470,6 +476,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing holdsLeaseStmt: %w", cerr)
 		}
 	}
+	if q.holdsTaskStmt != nil {
+		if cerr := q.holdsTaskStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing holdsTaskStmt: %w", cerr)
+		}
+	}
 	if q.insertAttemptStmt != nil {
 		if cerr := q.insertAttemptStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertAttemptStmt: %w", cerr)
@@ -598,6 +609,11 @@ func (q *Queries) Close() error {
 	if q.listPastDeadlineStmt != nil {
 		if cerr := q.listPastDeadlineStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listPastDeadlineStmt: %w", cerr)
+		}
+	}
+	if q.listQuarantinedStmt != nil {
+		if cerr := q.listQuarantinedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listQuarantinedStmt: %w", cerr)
 		}
 	}
 	if q.listRecentFailuresStmt != nil {
@@ -874,6 +890,7 @@ type Queries struct {
 	getTickStmt               *sql.Stmt
 	getWorkerStmt             *sql.Stmt
 	holdsLeaseStmt            *sql.Stmt
+	holdsTaskStmt             *sql.Stmt
 	insertAttemptStmt         *sql.Stmt
 	insertKeyedTaskStmt       *sql.Stmt
 	insertLaneStmt            *sql.Stmt
@@ -900,6 +917,7 @@ type Queries struct {
 	listOldestReadyStmt       *sql.Stmt
 	listOperationsStmt        *sql.Stmt
 	listPastDeadlineStmt      *sql.Stmt
+	listQuarantinedStmt       *sql.Stmt
 	listRecentFailuresStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
 	listSchedulesStmt         *sql.Stmt
@@ -977,6 +995,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getTickStmt:               q.getTickStmt,
 		getWorkerStmt:             q.getWorkerStmt,
 		holdsLeaseStmt:            q.holdsLeaseStmt,
+		holdsTaskStmt:             q.holdsTaskStmt,
 		insertAttemptStmt:         q.insertAttemptStmt,
 		insertKeyedTaskStmt:       q.insertKeyedTaskStmt,
 		insertLaneStmt:            q.insertLaneStmt,
@@ -1003,6 +1022,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listOldestReadyStmt:       q.listOldestReadyStmt,
 		listOperationsStmt:        q.listOperationsStmt,
 		listPastDeadlineStmt:      q.listPastDeadlineStmt,
+		listQuarantinedStmt:       q.listQuarantinedStmt,
 		listRecentFailuresStmt:    q.listRecentFailuresStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
 		listSchedulesStmt:         q.listSchedulesStmt,

@@ -140,6 +140,7 @@ type Task struct {
 	IdempotencyKey       *string
 	CreatedAtUTC         time.Time
 	UpdatedAtUTC         time.Time
+	Lost                 int
 }
 
 type TaskUniqueKey struct {

@@ -53,6 +53,8 @@ type Querier interface {
 	GetTick(ctx context.Context, arg GetTickParams) (int64, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
+	// HoldsTask returns a task that the worker holds; no row: none. It looks at all tasks in processing.
+	HoldsTask(ctx context.Context, workerID string) (int64, error)
 	// InsertAttempt writes an attempt that has ended already.
 	InsertAttempt(ctx context.Context, arg InsertAttemptParams) error
 	// InsertKeyedTask changes nothing when a task with this key exists.
@@ -103,6 +105,8 @@ type Querier interface {
 	ListOldestReady(ctx context.Context, arg ListOldestReadyParams) ([]Task, error)
 	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListPastDeadline(ctx context.Context, arg ListPastDeadlineParams) ([]Task, error)
+	// ListQuarantined returns the live tasks that run alone: those that have lost two workers or more.
+	ListQuarantined(ctx context.Context) ([]ListQuarantinedRow, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
 	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)

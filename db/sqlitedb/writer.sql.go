@@ -106,6 +106,20 @@ func (q *Queries) CompleteTask(ctx context.Context, arg CompleteTaskParams) (int
 	return result.RowsAffected()
 }
 
+const holdsTask = `-- name: HoldsTask :one
+SELECT id FROM task_queue INDEXED BY task_queue_lease
+WHERE status = 'processing' AND locked_by = CAST(?1 AS TEXT)
+LIMIT 1
+`
+
+// HoldsTask returns a task that the worker holds; no row: none. It looks at all tasks in processing.
+func (q *Queries) HoldsTask(ctx context.Context, workerID string) (int64, error) {
+	row := q.queryRow(ctx, q.holdsTaskStmt, holdsTask, workerID)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const insertAttempt = `-- name: InsertAttempt :exec
 INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -254,7 +268,7 @@ func (q *Queries) KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64
 }
 
 const listExpiredLeases = `-- name: ListExpiredLeases :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_lease
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_lease
 WHERE status = 'processing' AND lease_until_utc <= ?1
 ORDER BY lease_until_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -307,6 +321,7 @@ func (q *Queries) ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesPa
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -403,7 +418,7 @@ func (q *Queries) ListLanes(ctx context.Context) ([]ListLanesRow, error) {
 }
 
 const listNewestReady = `-- name: ListNewestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id < ?2
 ORDER BY id DESC
 LIMIT CAST(?3 AS INTEGER)
@@ -457,6 +472,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -472,7 +488,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 }
 
 const listOldestReady = `-- name: ListOldestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id > ?2
 ORDER BY id
 LIMIT CAST(?3 AS INTEGER)
@@ -526,6 +542,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
 		); err != nil {
 			return nil, err
 		}
@@ -541,7 +558,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 }
 
 const listPastDeadline = `-- name: ListPastDeadline :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc FROM task_queue INDEXED BY task_queue_deadline
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_deadline
 WHERE status = 'queued' AND deadline_utc IS NOT NULL AND deadline_utc <= ?1
 ORDER BY deadline_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -593,6 +610,50 @@ func (q *Queries) ListPastDeadline(ctx context.Context, arg ListPastDeadlinePara
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
+			&i.Lost,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listQuarantined = `-- name: ListQuarantined :many
+SELECT id, lane_id, ready, last_worker_id, status FROM task_queue INDEXED BY task_queue_quarantine
+WHERE lost >= 2 AND finished_at_utc IS NULL
+`
+
+type ListQuarantinedRow struct {
+	ID           int64
+	LaneID       int64
+	Ready        bool
+	LastWorkerID *string
+	Status       task.Status
+}
+
+// ListQuarantined returns the live tasks that run alone: those that have lost two workers or more.
+func (q *Queries) ListQuarantined(ctx context.Context) ([]ListQuarantinedRow, error) {
+	rows, err := q.query(ctx, q.listQuarantinedStmt, listQuarantined)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListQuarantinedRow{}
+	for rows.Next() {
+		var i ListQuarantinedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Ready,
+			&i.LastWorkerID,
+			&i.Status,
 		); err != nil {
 			return nil, err
 		}

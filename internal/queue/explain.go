@@ -112,7 +112,11 @@ func (q *Queue) whyQueued(ctx context.Context, t task.Task) ([]task.Reason, erro
 	}
 	add(full)
 	add(s.nobody(lane))
-	if !t.RunAfterUTC.After(s.now) {
+	switch {
+	case t.RunAfterUTC.After(s.now):
+	case t.Quarantined():
+		add(apart(t))
+	default:
 		queue, err := q.place(ctx, s, t, lane, len(out) > 0)
 		if err != nil {
 			return nil, err
@@ -120,6 +124,14 @@ func (q *Queue) whyQueued(ctx context.Context, t task.Task) ([]task.Reason, erro
 		add(queue)
 	}
 	return out, nil
+}
+
+// apart says that the task comes next, but only to a worker that holds nothing.
+func apart(t task.Task) *task.Reason {
+	return &task.Reason{
+		Code: "quarantined", Message: fmt.Sprintf("It has lost %d workers and runs alone: it comes next for a worker that holds nothing else.", t.Lost),
+		Details: details(map[string]any{"lost": t.Lost}),
+	}
 }
 
 // scene is what decides over all tasks at one time.

@@ -166,13 +166,20 @@ func (q *Queue) delay(ctx context.Context, t task.Task) time.Duration {
 	return policy.Delay(t.Attempts, q.random())
 }
 
-// Release hands the task back, due after the duration; the attempt does not count.
+// Release hands the task back, due after the duration; the attempt does not count. With a duration it is snoozed, and its log says so.
 func (q *Queue) Release(ctx context.Context, id int64, token string, after time.Duration) (task.Task, error) {
 	if after < 0 || after > task.MaxTimeout {
 		return task.Task{}, task.Invalid("run_after_seconds", "must lie between 0 and %.0f", task.MaxTimeout.Seconds())
 	}
 	t, err := q.held(ctx, "release", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
-		return q.store.ReleaseTask(ctx, id, tok, now.Add(after).Truncate(time.Microsecond), now)
+		due := now.Add(after).Truncate(time.Microsecond)
+		if after > 0 {
+			l := task.Log{TaskID: id, AtUTC: now, Level: task.Info, Message: "Snoozed: due again at " + due.Format(time.RFC3339)}
+			if _, err := q.store.AppendLog(ctx, tok, l); err != nil {
+				return task.Task{}, err
+			}
+		}
+		return q.store.ReleaseTask(ctx, id, tok, due, now)
 	})
 	return q.handedIn(ctx, t, err)
 }

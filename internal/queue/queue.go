@@ -135,7 +135,9 @@ func (q *Queue) queued(tasks ...task.Task) {
 		if t.Status != task.Queued {
 			continue
 		}
-		if t.Ready {
+		if t.Ready && t.Quarantined() {
+			q.waiters.wakeType(t.Type) // whoever is free takes it
+		} else if t.Ready {
 			q.waiters.wake(t)
 		} else {
 			q.upkeep.at(t.RunAfterUTC)

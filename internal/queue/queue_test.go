@@ -287,6 +287,73 @@ func TestOverlongAndBrokenInputIsRefused(t *testing.T) {
 	})
 }
 
+func TestASnoozedTaskComesAgainWithoutHavingUsedAnAttempt(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		id := r.enqueue(task.Spec{MaxAttempts: ptr(1)}).ID
+		for range 3 {
+			l := r.claimOne()
+			got, err := r.Release(r.Context(), id, l.LeaseToken, time.Minute)
+			r.ok(err)
+			if want := r.clock.Now().Add(time.Minute); got.Status != task.Queued || got.Attempts != 0 || !got.RunAfterUTC.Equal(want) {
+				r.Fatalf("%s after %d attempts, due at %v, want queued, 0, %v", got.Status, got.Attempts, got.RunAfterUTC, want)
+			}
+			if n := len(r.claim(task.Claim{})); n != 0 {
+				r.Fatal("claimed before its time")
+			}
+			r.upkeep(time.Minute)
+		}
+		l := r.claimOne()
+		_, err := r.Release(r.Context(), id, l.LeaseToken, 0)
+		r.ok(err)
+		if _, err := r.Release(r.Context(), id, l.LeaseToken, time.Minute); !errors.Is(err, task.ErrLeaseLost) {
+			r.Errorf("a stale snooze: %v", err)
+		}
+
+		logs, err := r.Reader().ListLogs(r.Context(), task.LogFilter{TaskID: id, Limit: 10})
+		r.ok(err)
+		if len(logs) != 3 || logs[0].Message != "Snoozed: due again at 2026-01-31T08:01:00Z" || logs[0].Level != task.Info {
+			r.Errorf("the log of three snoozes and one release: %+v", logs)
+		}
+		attempts, err := r.Reader().ListAttempts(r.Context(), id)
+		r.ok(err)
+		for _, a := range attempts {
+			if *a.Outcome != task.AttemptReleased || a.Attempt != 1 {
+				r.Errorf("attempt %+v, want number 1, released", a)
+			}
+		}
+		if len(attempts) != 4 {
+			r.Errorf("%d attempts in the history, want 4", len(attempts))
+		}
+	})
+}
+
+func TestATaskThatHasLostTwoWorkersRunsAlone(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		bad := r.enqueue(task.Spec{Type: "poison"}).ID
+		for range 2 {
+			r.claim(task.Claim{WorkerID: "victim", Lease: time.Second})
+			r.upkeep(time.Second)
+		}
+		fine := r.enqueue(task.Spec{}).ID
+		r.wantWhy(bad, []string{"quarantined"}, "lost 2 workers")
+		got := r.claim(task.Claim{Max: 10})
+		if len(got) != 1 || got[0].ID != bad || !got[0].Quarantined() || !strings.Contains(string(got[0].AppendJSON(nil)), `"lost":2,"quarantined":true`) {
+			r.Fatalf("claimed %+v, want task %d alone, and told so", got, bad)
+		}
+		if n := len(r.claim(task.Claim{Max: 10})); n != 0 {
+			r.Fatalf("%d tasks beside it", n)
+		}
+		_, err := r.Fail(r.Context(), bad, got[0].LeaseToken, task.Failure{Message: "it only failed", NoRetry: true})
+		r.ok(err)
+		if got := r.claim(task.Claim{Max: 10}); len(got) != 1 || got[0].ID != fine || got[0].Quarantined() {
+			r.Fatalf("claimed %+v, want task %d", got, fine)
+		}
+		if again, err := r.Requeue(r.Context(), bad); err != nil || !again.Quarantined() {
+			r.Fatalf("requeued: %+v, %v, want it in quarantine still", again, err)
+		}
+	})
+}
+
 func TestWorkersAreRegisteredByClaiming(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		r.claim(task.Claim{WorkerID: "w", Types: []string{"a"}, Capabilities: task.Capabilities{"gpu": true}})

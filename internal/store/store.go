@@ -102,6 +102,9 @@ type Leases interface {
 	// ClaimTasks moves up to c.Max ready tasks from queued to processing and returns them in the order of c.Strategy; the order of
 	// weighted_random is that of id. Each has one attempt more and a new Fence, greater than any it had, and is held until c.Now +
 	// c.Lease. Of a type with a limit no more are held than that. A task that is due after c.Now, past its deadline, of another or a paused type, or with requirements that c does not meet is left. Empty when there is none.
+	//
+	// A task in quarantine (task.Quarantined) comes before all others, and alone: to a worker that holds nothing, which then gets nothing more until it has
+	// ended. Of the workers that hold something, one that may take it stands by: it gets nothing more, so that it will hold nothing.
 	ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, error)
 	// HeldTask is GetTask for the holder of a lease: it never waits behind lists.
 	HeldTask(ctx context.Context, id int64) (task.Task, error)
@@ -193,7 +196,7 @@ type Schedules interface {
 // it returns that many. Any number of processes may call them at once.
 type Maintenance interface {
 	// ReapExpiredLeases takes back leases whose time was over at now. A task with attempts left is queued and due; one
-	// without is failed/exhausted. Both keep a message that names the worker. A task that was cancelled or finished meanwhile is not touched.
+	// without is failed/exhausted. Both keep a message that names the worker, and have one more Lost. A task that was cancelled or finished meanwhile is not touched.
 	ReapExpiredLeases(ctx context.Context, now time.Time, max int) ([]task.Task, error)
 	// PromoteDue makes queued tasks ready whose RunAfterUTC has come.
 	PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error)

@@ -166,6 +166,7 @@ func drawTask(t *rapid.T) task.Task {
 		Result:   rapid.Ptr(value.Filter(func(j task.JSON) bool { return j != "null" }), true).Draw(t, "result"),
 		Progress: rapid.Ptr(number, true).Draw(t, "progress"), ProgressMessage: rapid.Ptr(text, true).Draw(t, "message"),
 		IdempotencyKey: rapid.Ptr(text, true).Draw(t, "key"), CreatedAtUTC: instant.Draw(t, "created"), UpdatedAtUTC: instant.Draw(t, "updated"),
+		Lost: number.Draw(t, "lost"),
 	}
 }
 
@@ -188,6 +189,10 @@ func TestAppendJSONSaysWhatTheStandardEncoderSays(t *testing.T) {
 		if err := json.Unmarshal(got, &b); err != nil {
 			t.Fatalf("%s: %v", got, err)
 		}
+		if quarantined := b["quarantined"]; quarantined != tk.Quarantined() {
+			t.Fatalf("quarantined: %v", quarantined)
+		}
+		delete(b, "quarantined") // it follows from the others
 		diff(t, "fields", a, b)
 		again, err := json.Marshal(tk)
 		if err != nil || !json.Valid(again) {

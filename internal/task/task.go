@@ -1,6 +1,9 @@
 package task
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Status says where a task is in its life. See CanBecome for the ways between them.
 type Status string
@@ -95,7 +98,14 @@ type Task struct {
 	IdempotencyKey       *string         `json:"idempotency_key"` // unique among all tasks while set
 	CreatedAtUTC         time.Time       `json:"created_at_utc"`
 	UpdatedAtUTC         time.Time       `json:"updated_at_utc"`
+	Lost                 int             `json:"lost"` // workers lost with it in their hands: leases that ran out, ever
 }
+
+// QuarantineAfter is the number of lost workers from which on a task runs alone.
+const QuarantineAfter = 2
+
+// Quarantined reports whether the task is live and runs alone: nothing else is given to the worker that holds it.
+func (t Task) Quarantined() bool { return t.Lost >= QuarantineAfter && !t.Status.Ended() }
 
 // Attempt is one ended attempt of a task, or the one that runs now (then FinishedAtUTC and Outcome are nil).
 type Attempt struct {
@@ -107,6 +117,27 @@ type Attempt struct {
 	FinishedAtUTC *time.Time      `json:"finished_at_utc"`
 	Outcome       *AttemptOutcome `json:"outcome"`
 	ErrorMessage  *string         `json:"error_message"`
+}
+
+// Duration returns how long the attempt took; false while it runs.
+func (a Attempt) Duration() (d time.Duration, ended bool) {
+	if a.FinishedAtUTC == nil {
+		return 0, false
+	}
+	return a.FinishedAtUTC.Sub(a.StartedAtUTC), true
+}
+
+// MarshalJSON adds duration_seconds, null while the attempt runs.
+func (a Attempt) MarshalJSON() ([]byte, error) {
+	type fields Attempt
+	out := struct {
+		fields
+		DurationSeconds *float64 `json:"duration_seconds"`
+	}{fields: fields(a)}
+	if d, ended := a.Duration(); ended {
+		out.DurationSeconds = new(d.Seconds())
+	}
+	return json.Marshal(out)
 }
 
 // OwnAttempt returns the attempt that the task itself tells of: the one that runs, or the one that completed it. The others are in

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/prismq/thequeue/internal/task"
 )
 
 // Why the context of a handler ended before the handler did: context.Cause returns one of these, wrapped or not, or task.ErrLeaseLost.
@@ -33,9 +35,11 @@ func Reject(err error) error { return &decision{error: err, noRetry: true} }
 // RetryAfter returns err, which must not be nil, as one after which the task waits for d before its next attempt, if it has one left.
 func RetryAfter(d time.Duration, err error) error { return &decision{error: err, after: &d} }
 
-// Release returns an error that hands the task back: the attempt does not count, and the task is due again after d.
-func Release(d time.Duration) error {
-	return &decision{error: errors.New("handed back"), release: true, after: &d}
+// Snooze returns an error that hands the task back to come again: the attempt does not count, and the task is due again after d, from 0 to
+// task.MaxTimeout; what lies outside is moved there.
+func Snooze(d time.Duration) error {
+	d = min(max(d, 0), task.MaxTimeout)
+	return &decision{error: fmt.Errorf("snoozed for %v", d), release: true, after: &d}
 }
 
 // timedOut is the cause of a context that ends after limit.

@@ -28,6 +28,12 @@ const DefaultKillAfter = 2 * time.Second
 // shutdownKillAfter is the most a command gets between the two when the worker stops: it has had the grace before.
 const shutdownKillAfter = 500 * time.Millisecond
 
+// SnoozeStatus is the exit status with which a command hands its task back to come again later: EX_TEMPFAIL of sysexits.h.
+const SnoozeStatus = 75
+
+// DefaultSnooze is how long that is when the command does not say.
+const DefaultSnooze = time.Minute
+
 // ExecCommand is a command that runs the tasks of one type.
 //
 // The payload of the task comes on standard input, as JSON. An argument may also take a value from it: {{payload.KEY}} stands for the
@@ -57,7 +63,8 @@ var (
 )
 
 // Exec returns the handler that runs c. The command succeeds with exit status 0; its standard output is the result, as it is when it
-// is JSON, else as a JSON string, and none when it is empty. Any other end fails the attempt with the status and the last 2 KiB of
+// is JSON, else as a JSON string, and none when it is empty. With exit status SnoozeStatus the task is handed back: the attempt does not count, and it
+// is due again after the seconds that standard output holds, DefaultSnooze when that is no number. Any other end fails the attempt with the status and the last 2 KiB of
 // standard error. What it writes there goes into the log of the task too, while it runs. The command runs in a process group of its own, which gets SIGTERM and then SIGKILL when the context of
 // the attempt ends; what it leaves running in the group is killed when it exits. (On Windows it is a job object, and ends at once.)
 //
@@ -114,8 +121,28 @@ func (c *command) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 		return stdout.result(), nil
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case exitStatus(err) == SnoozeStatus:
+		err = Snooze(snoozeOf(stdout.kept))
 	}
 	return nil, withText(err, stderr.kept)
+}
+
+// exitStatus returns the status with which a command ended by itself; -1 when it did not.
+func exitStatus(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// snoozeOf reads the seconds that a command wants to wait from its output.
+func snoozeOf(output []byte) time.Duration {
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(output)), 64)
+	if err != nil || !(seconds >= 0) {
+		return DefaultSnooze
+	}
+	return time.Duration(min(seconds, task.MaxTimeout.Seconds()) * float64(time.Second))
 }
 
 // run starts cmd in a group of its own, waits for it, and leaves nothing of the group behind.

@@ -101,6 +101,28 @@ func TestExecFails(t *testing.T) {
 	}
 }
 
+func TestExecSnoozes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ script, want string }{
+		"Seconds":        {"echo ' 90 '; exit 75", "snoozed for 1m30s"},
+		"Fraction":       {"echo 0.25; echo closed >&2; exit 75", "snoozed for 250ms: closed"},
+		"Silent":         {"exit 75", "snoozed for 1m0s"},
+		"NoNumber":       {"echo later; exit 75", "snoozed for 1m0s"},
+		"Negative":       {"echo -5; exit 75", "snoozed for 1m0s"},
+		"NotANumber":     {"echo NaN; exit 75", "snoozed for 1m0s"},
+		"Endless":        {"echo Inf; exit 75", "snoozed for 720h0m0s"},
+		"OfAnotherShell": {"echo 5; sh -c 'exit 75'; exit 1", "exit status 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := shell(t, worker.ExecCommand{}, test.script).Handle(t.Context(), attempt("{}"))
+			if err == nil || err.Error() != test.want || worker.Released(err) != strings.HasPrefix(test.want, "snoozed") {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
 func TestExecRejectsTasksWithoutTheValuesItNeeds(t *testing.T) {
 	t.Parallel()
 	h := shell(t, worker.ExecCommand{}, "touch ran", "{{payload.a}}", "{{payload.b.c}}")

@@ -20,7 +20,7 @@ func RetryIn(err error) (time.Duration, bool) {
 	return *d.after, true
 }
 
-// Released reports whether err came from Release.
+// Released reports whether err came from Snooze.
 func Released(err error) bool {
 	var d *decision
 	return errors.As(err, &d) && d.release

@@ -90,7 +90,7 @@ func (c *call) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 		return body.result(), nil
 	}
 	if d, ok := retryAfter(resp); ok {
-		return nil, Release(d)
+		return nil, Snooze(d)
 	}
 	return nil, withText(fmt.Errorf("HTTP status %s", resp.Status), body.kept)
 }

@@ -76,9 +76,9 @@ func TestHTTPAnswers(t *testing.T) {
 		"NotFound":       {status: 404, body: "no such hook", err: "HTTP status 404 Not Found: no such hook"},
 		"LongError":      {status: 500, body: long, err: "HTTP status 500 Internal Server Error: " + long[:2048]},
 		"Redirect":       {status: 302, headers: map[string]string{"Location": "/elsewhere"}, err: "HTTP status 302 Found"},
-		"Seconds":        {status: 429, headers: map[string]string{"Retry-After": "90"}, err: "handed back", retry: "1m30s"},
-		"Date":           {status: 503, headers: map[string]string{"Date": "Fri, 31 Dec 1999 23:59:00 GMT", "Retry-After": "Sat, 01 Jan 2000 00:00:00 GMT"}, err: "handed back", retry: "1m0s"},
-		"Century":        {status: 503, headers: map[string]string{"Retry-After": "2000000000"}, err: "handed back", retry: "24h0m0s"},
+		"Seconds":        {status: 429, headers: map[string]string{"Retry-After": "90"}, err: "snoozed for 1m30s", retry: "1m30s"},
+		"Date":           {status: 503, headers: map[string]string{"Date": "Fri, 31 Dec 1999 23:59:00 GMT", "Retry-After": "Sat, 01 Jan 2000 00:00:00 GMT"}, err: "snoozed for 1m0s", retry: "1m0s"},
+		"Century":        {status: 503, headers: map[string]string{"Retry-After": "2000000000"}, err: "snoozed for 24h0m0s", retry: "24h0m0s"},
 		"Nonsense":       {status: 503, headers: map[string]string{"Retry-After": "soon"}, err: "HTTP status 503 Service Unavailable"},
 		"OtherRetryText": {status: 500, headers: map[string]string{"Retry-After": "90"}, err: "HTTP status 500 Internal Server Error"},
 	} {

@@ -24,7 +24,7 @@ const (
 // Handler does the work of one type of task. It is called by several goroutines at once.
 type Handler interface {
 	// Handle runs one attempt and returns its result, nil for none. It must return soon after ctx has ended; context.Cause(ctx) says
-	// why it did. An error fails the attempt, and the policy of the task decides over the next; Reject, RetryAfter and Release
+	// why it did. An error fails the attempt, and the policy of the task decides over the next; Reject, RetryAfter and Snooze
 	// decide here. A panic is an error.
 	Handle(ctx context.Context, a *Attempt) (*task.JSON, error)
 }

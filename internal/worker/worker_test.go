@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -92,7 +93,10 @@ func TestHowAnAttemptEnds(t *testing.T) {
 		"LongError":          {fails(errors.New(strings.Repeat("é", 5000))), "0s fail 1: " + strings.Repeat("é", 4096)},
 		"Reject":             {fails(worker.Reject(errors.New("no such file"))), "0s fail 1 for good: no such file"},
 		"RetryAfter":         {fails(worker.RetryAfter(time.Minute, errors.New("later"))), "0s fail 1 until 1m0s later: later"},
-		"Release":            {fails(worker.Release(time.Second)), "0s release 1 for 1s"},
+		"Snooze":             {fails(worker.Snooze(time.Second)), "0s release 1 for 1s"},
+		"SnoozeWrapped":      {fails(fmt.Errorf("closed: %w", worker.Snooze(time.Hour))), "0s release 1 for 1h0m0s"},
+		"SnoozeForNoTime":    {fails(worker.Snooze(-time.Second)), "0s release 1 for 0s"},
+		"SnoozeTooLong":      {fails(worker.Snooze(1000 * time.Hour)), "0s release 1 for 720h0m0s"},
 		"Panic":              {func(context.Context, *worker.Attempt) (*task.JSON, error) { panic("oh") }, "0s fail 1: panic: oh"},
 		"HandlersOwnTimeout": {fails(context.DeadlineExceeded), "0s fail 1: context deadline exceeded"},
 	} {

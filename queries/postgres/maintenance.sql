@@ -1,7 +1,7 @@
 -- RequeueExpiredLeases takes back leases that ended not later than @now from tasks with attempts left.
 -- name: RequeueExpiredLeases :many
 UPDATE task_queue SET
-    updated_at_utc = @now, status = 'queued', run_after_utc = @now, ready = true, attempt_outcome = 'lost',
+    updated_at_utc = @now, status = 'queued', run_after_utc = @now, ready = true, attempt_outcome = 'lost', lost = lost + 1,
     error_message = 'Lease expired: worker ' || locked_by || ' did not report in time (attempt ' || attempts || ' of ' || max_attempts || ')',
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL, processing_started_utc = NULL
 WHERE id IN (SELECT e.id FROM task_queue AS e
@@ -12,7 +12,7 @@ RETURNING *;
 -- FailExpiredLeases ends those that have none left.
 -- name: FailExpiredLeases :many
 UPDATE task_queue SET
-    updated_at_utc = @now, finished_at_utc = @now, status = 'failed', outcome = 'exhausted', attempt_outcome = 'lost',
+    updated_at_utc = @now, finished_at_utc = @now, status = 'failed', outcome = 'exhausted', attempt_outcome = 'lost', lost = lost + 1,
     error_message = 'Lease expired: worker ' || locked_by || ' did not report in time (attempt ' || attempts || ' of ' || max_attempts || ')',
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id IN (SELECT e.id FROM task_queue AS e

@@ -89,3 +89,14 @@ SELECT * FROM task_queue INDEXED BY task_queue_deadline
 WHERE status = 'queued' AND deadline_utc IS NOT NULL AND deadline_utc <= @now
 ORDER BY deadline_utc
 LIMIT CAST(@max AS INTEGER);
+
+-- ListQuarantined returns the live tasks that run alone: those that have lost two workers or more.
+-- name: ListQuarantined :many
+SELECT id, lane_id, ready, last_worker_id, status FROM task_queue INDEXED BY task_queue_quarantine
+WHERE lost >= 2 AND finished_at_utc IS NULL;
+
+-- HoldsTask returns a task that the worker holds; no row: none. It looks at all tasks in processing.
+-- name: HoldsTask :one
+SELECT id FROM task_queue INDEXED BY task_queue_lease
+WHERE status = 'processing' AND locked_by = CAST(@worker_id AS TEXT)
+LIMIT 1;

@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -82,29 +83,11 @@ func alike(cs []task.Claim) [][]int {
 // nothing and there is work, others hold what was looked at, and the next look goes wider; or the rules have changed meanwhile, and it goes by the new ones.
 func (s *Store) claimAlike(ctx context.Context, conn *pgx.Conn, cs []task.Claim) []outcome[[]task.Task] {
 	t := taking{
-		conn: conn, q: postgressets.New(conn), claims: cs, now: latest(cs), got: make([][]task.Task, len(cs)), rngs: make(map[int]*rand.Rand),
+		conn: conn, q: postgressets.New(conn), claims: cs, now: latest(cs), got: make([][]task.Task, len(cs)), rngs: make(map[int]*rand.Rand), together: true,
 	}
-	var err error
-	for t.spare = spareWidth; err == nil && t.spare <= maxWidth; t.spare *= 16 {
-		if t.want(); len(t.wanted) == 0 {
-			break
-		}
-		var w work
-		if w, err = s.findWork(ctx, t.q, cs[0].Strategy == task.WeightedRandom); err != nil {
-			break
-		}
-		w.lanes = cs[0].Eligible(w.lanes)
-		if len(w.limits) > 0 && err == nil {
-			err = t.leaveFull(ctx, &w)
-		}
-		if len(w.lanes) == 0 || err != nil {
-			break
-		}
-		if t.version = w.version; len(w.limits) > 0 {
-			err = t.takeLimited(ctx, w)
-		} else {
-			err = t.take(ctx, w.lanes)
-		}
+	err := s.takeWork(ctx, &t)
+	if errors.Is(err, errApart) {
+		return s.claimApart(ctx, conn, cs)
 	}
 	out := make([]outcome[[]task.Task], len(cs))
 	for i, got := range t.got {
@@ -116,22 +99,62 @@ func (s *Store) claimAlike(ctx context.Context, conn *pgx.Conn, cs []task.Claim)
 	return out
 }
 
+// errApart says that there are tasks in quarantine, and that nothing was taken.
+var errApart = errors.New("there are tasks in quarantine")
+
+// takeWork takes what the claims ask for. errApart when claims that were done together have to be done one by one.
+func (s *Store) takeWork(ctx context.Context, t *taking) error {
+	first := t.claims[0]
+	for t.spare = spareWidth; t.spare <= maxWidth; t.spare *= 16 {
+		if t.want(); len(t.wanted) == 0 {
+			break
+		}
+		w, err := s.findWork(ctx, t.q, first.Strategy == task.WeightedRandom)
+		if err != nil {
+			return err
+		}
+		if w.quarantine && t.together {
+			if t.spare > spareWidth { // some may have taken something by now; the rest asks again
+				break
+			}
+			return errApart
+		}
+		w.lanes = first.Eligible(w.lanes)
+		if len(w.limits) > 0 {
+			err = t.leaveFull(ctx, &w)
+		}
+		if len(w.lanes) == 0 || err != nil {
+			return err
+		}
+		if t.version = w.version; len(w.limits) > 0 {
+			err = t.takeLimited(ctx, w)
+		} else {
+			err = t.take(ctx, w.lanes)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func latest(cs []task.Claim) time.Time {
 	return slices.MaxFunc(cs, func(a, b task.Claim) int { return a.Now.Compare(b.Now) }).Now
 }
 
 // taking is the work of claims that are alike.
 type taking struct {
-	conn    *pgx.Conn
-	q       *postgressets.Queries // on conn
-	claims  []task.Claim
-	now     time.Time
-	spare   int
-	version int64              // of the rules by which the lanes were chosen
-	wanted  []int              // whose the next tasks are to be, by place in claims: one entry for each task
-	got     [][]task.Task      // by claim
-	room    room               // of types with a limit, in the transaction under way; nil outside
-	rngs    map[int]*rand.Rand // of claims that draw
+	conn     starter
+	q        *postgressets.Queries // on conn
+	claims   []task.Claim
+	together bool // claims of several workers, which are not to meet tasks in quarantine
+	now      time.Time
+	spare    int
+	version  int64              // of the rules by which the lanes were chosen
+	wanted   []int              // whose the next tasks are to be, by place in claims: one entry for each task
+	got      [][]task.Task      // by claim
+	room     room               // of types with a limit, in the transaction under way; nil outside
+	rngs     map[int]*rand.Rand // of claims that draw
 }
 
 // want fills wanted with what the claims ask for that have nothing yet.

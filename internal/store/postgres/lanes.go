@@ -147,6 +147,8 @@ type work struct {
 	lanes   []task.Lane      // with tasks to claim, of types that are not closed
 	limits  map[string]int64 // of these types not more tasks than so many may be held
 	version int64            // of the rules that say so
+
+	quarantine bool // there are tasks in quarantine
 }
 
 // findWork returns what there is to claim. How many tasks each lane has is read when it must be counted, which costs a look at the counters of all
@@ -165,6 +167,8 @@ func (s *Store) findWork(ctx context.Context, q *postgressets.Queries, counted b
 	}
 	for _, r := range rows {
 		switch {
+		case r.LaneID == inQuarantine:
+			w.quarantine = true
 		case r.LaneID == 0 && r.Type == "":
 			w.version = r.Version
 		case r.LaneID == 0 && r.Most == 0:

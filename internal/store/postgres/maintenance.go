@@ -15,6 +15,9 @@ func (s *Store) ReapExpiredLeases(ctx context.Context, now time.Time, max int) (
 	return s.announced(do(ctx, s, "reap leases", func(ctx context.Context) ([]task.Task, error) {
 		return inTx(ctx, s.db, nil, func(q *postgresdb.Queries) ([]task.Task, error) {
 			requeued, err := q.RequeueExpiredLeases(ctx, postgresdb.RequeueExpiredLeasesParams{Now: now, Max: int64(max)})
+			if err == nil && entersQuarantine(tasks(requeued)) {
+				err = q.RaiseRules(ctx) // claims under way look again, and see it
+			}
 			if err != nil || len(requeued) == max {
 				return tasks(requeued), err
 			}

@@ -56,6 +56,7 @@ type Store struct {
 	inserts   gatherer[task.Task, int64]
 	claims    gatherer[task.Claim, []task.Task]
 	ends      gatherer[end, task.Task]
+	standby   store.Standby // for tasks in quarantine
 	announcer *announcer
 	cfg       *pgx.ConnConfig
 	stop      func() // ends what runs beside the operations, and waits for it

@@ -64,7 +64,14 @@ type picker struct {
 }
 
 func (p *picker) run(ctx context.Context) ([]task.Task, error) {
-	for len(p.taken) < p.claim.Max {
+	done := false
+	if len(p.apart) > 0 {
+		var err error
+		if done, err = p.alone(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for !done && len(p.taken) < p.claim.Max {
 		l, id, err := p.pick(ctx)
 		if err != nil {
 			return nil, err
@@ -181,7 +188,7 @@ func (p *picker) head(ctx context.Context, l *lane) (int64, error) {
 				l.bulky = l.bulky || bulky(task.Task(r))
 			}
 		}
-		if id := l.oldest[i]; !p.passed[id] {
+		if id := l.oldest[i]; p.free(id) {
 			return id, nil
 		}
 	}
@@ -220,7 +227,7 @@ func (p *picker) tail(ctx context.Context, l *lane) (int64, error) {
 			l.newest = append(more, known...)
 			known = l.newest
 		}
-		if id := known[len(known)-i]; !p.passed[id] {
+		if id := known[len(known)-i]; p.free(id) {
 			return id, nil
 		}
 	}
@@ -246,7 +253,7 @@ func (p *picker) take(ctx context.Context, l *lane, id int64) error {
 		return err
 	}
 	c := p.claim
-	if before.RunAfterUTC.After(c.Now) || (before.DeadlineUTC != nil && !before.DeadlineUTC.After(c.Now)) {
+	if p.early(before) {
 		p.pass(l, id)
 		return nil
 	}
@@ -269,6 +276,17 @@ func (p *picker) take(ctx context.Context, l *lane, id int64) error {
 	p.keep(t)
 	p.taken = append(p.taken, t)
 	return nil
+}
+
+// early reports whether the time of a task has not come, or is over.
+func (p *picker) early(t task.Task) bool {
+	return t.RunAfterUTC.After(p.claim.Now) || (t.DeadlineUTC != nil && !t.DeadlineUTC.After(p.claim.Now))
+}
+
+// free reports whether a ready task may be taken together with others, and was not passed over.
+func (p *picker) free(id int64) bool {
+	_, apart := p.apart[id]
+	return !apart && !p.passed[id]
 }
 
 func (p *picker) pass(l *lane, id int64) {

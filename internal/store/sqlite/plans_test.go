@@ -55,6 +55,7 @@ var planAllowed = []struct {
 	{"ListRecentFailures", []string{"SCAN t USING INDEX task_queue_failed"}, "ends after 100 rows"},
 	{"ListWorkerStatus", []string{"SCAN w", "SCAN t USING INDEX task_queue_lease"}, "a view for people: tasks in processing for each worker"},
 	{"ListStatusSummary", summary, "a view for people, over all tasks; the service reads the counters"},
+	{"HoldsTask", []string{"SCAN task_queue USING INDEX task_queue_lease"}, "tasks in processing, and only while there is one in quarantine"},
 	{"ListTypeSummary", summary, "a view for people, over all tasks"},
 	{"ListTaskPerformance", summary, "a view for people, over all tasks"},
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
+	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -35,8 +36,10 @@ type state struct {
 	dirty    []*lane // with counts to add before the commit
 	rows     map[int64]*task.Task
 	rowBytes int
-	changes  []change // of the operation under way
-	doubt    bool     // something was found that cannot be: load before the next group
+	changes  []change        // of the operation under way
+	apart    map[int64]apart // tasks in quarantine
+	standby  store.Standby   // who is to take the next of them
+	doubt    bool            // something was found that cannot be: load before the next group
 }
 
 // lane is a lane with what is known of its tasks.
@@ -76,6 +79,7 @@ type change struct {
 	made   bool  // the lane itself is new
 	rule   *rule // not nil: its settings were those in was
 	was    settings
+	apart  *apart // what was known of the task; nil: it was not in quarantine
 }
 
 // load forgets everything and reads the rules and the lanes.
@@ -100,7 +104,7 @@ func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
 		s.addLane(r.ID, key, r.Ready)
 		s.rule(r.Type).held += r.Processing
 	}
-	return nil
+	return s.loadQuarantine(ctx, q)
 }
 
 func (s *state) addLane(id int64, key laneKey, ready int64) *lane {
@@ -146,6 +150,9 @@ func (s *state) undo() {
 		s.add(c.lane, c.counts, -1)
 		c.lane.oldest, c.lane.newest = nil, nil
 		s.forget(c.id)
+		if delete(s.apart, c.id); c.apart != nil {
+			s.enter(c.id, *c.apart)
+		}
 	}
 	s.changes = s.changes[:0]
 }
@@ -161,6 +168,9 @@ func (s *state) move(before, after *task.Task) {
 		*count(&c.counts, *after)++
 	} else {
 		c.counts.Purged++
+	}
+	if t.Lost >= task.QuarantineAfter {
+		c.apart = s.quarantine(*t, after == nil)
 	}
 	s.changes = append(s.changes, c)
 	s.forget(t.ID)
@@ -186,6 +196,9 @@ func (s *state) move(before, after *task.Task) {
 func (s *state) relane(before, after task.Task) {
 	c := change{lane: s.lanes[before.LaneID], id: before.ID}
 	*count(&c.counts, before)--
+	if a, ok := s.apart[before.ID]; ok {
+		c.apart = &a
+	}
 	s.changes = append(s.changes, c)
 	if before.Ready {
 		c.lane.oldest.remove(before.ID)

@@ -10,6 +10,7 @@ var attemptBehaviours = []behaviour{
 	{"AreKeptWithTheirOutcomes", keepsAttempts},
 	{"NumberAReleasedAttemptAgain", numbersReleasedAgain},
 	{"EndExhaustedAfterExactlyMaxAttemptsLost", endsAfterMaxAttempts},
+	{"CountAsLostOnlyWhenTheLeaseRanOut", countsLost},
 	{"AreEmptyBeforeTheFirstClaim", attemptsEmpty},
 }
 
@@ -76,6 +77,33 @@ func endsAfterMaxAttempts(r *rig) {
 	r.equal("outcome", ptr(task.Exhausted), r.get(t.ID).Outcome)
 	r.equal("claimed", 0, len(r.claim(task.Claim{Now: at(1000)})))
 	r.equal("attempts", 3, len(r.attempts(t.ID)))
+}
+
+// countsLost goes through every way in which an attempt ends.
+func countsLost(r *rig) {
+	t := r.insert(task.Spec{MaxAttempts: ptr(2)})
+	lost := func(want int, got task.Task) {
+		r.Helper()
+		r.equal("lost", want, got.Lost)
+		r.equal("lost, stored", want, r.get(t.ID).Lost)
+	}
+	r.claimOne(task.Claim{Now: at(0)})
+	lost(1, r.reap(at(60))[0])
+	held := r.claimOne(task.Claim{Now: at(61)})
+	lost(1, held)
+	lost(1, r.release(held, at(62)))
+	lost(1, r.fail(r.claimOne(task.Claim{Now: at(63)}), verdict("no", task.Rejected), at(64)))
+	lost(1, r.requeue(t.ID, at(65)))
+	lost(1, r.fail(r.claimOne(task.Claim{Now: at(66)}), retry("no", 67), at(67)))
+	r.claimOne(task.Claim{Now: at(68)})
+	ended := r.reap(at(128))[0]
+	r.equal("ended", ptr(task.Exhausted), ended.Outcome)
+	lost(2, ended)
+	r.requeue(t.ID, at(129))
+	r.claimOne(task.Claim{Now: at(130)})
+	lost(2, r.cancel(t.ID, at(131)))
+	r.requeue(t.ID, at(132))
+	lost(2, r.complete(r.claimOne(task.Claim{Now: at(133)}), at(134)))
 }
 
 func attemptsEmpty(r *rig) {

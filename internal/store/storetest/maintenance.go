@@ -49,6 +49,7 @@ func reapQueues(r *rig) {
 	got := r.one(r.reap(at(65)))
 	r.wantMessage(got, "gone-worker")
 	want := unheld(t, task.AttemptLost, 65)
+	want.Lost = 1
 	want.Status, want.Ready, want.RunAfterUTC, want.ErrorMessage, want.ProcessingStartedUTC = task.Queued, true, at(65), got.ErrorMessage, nil
 	r.stored(want, got)
 	r.equal("claimed", 2, r.claimOne(task.Claim{Now: at(65)}).Attempts)
@@ -60,6 +61,7 @@ func reapEnds(r *rig) {
 	got := r.one(r.reap(at(65)))
 	r.wantMessage(got, "gone-worker")
 	want := unheld(t, task.AttemptLost, 65)
+	want.Lost = 1
 	want.Status, want.Outcome, want.FinishedAtUTC, want.ErrorMessage = task.Failed, ptr(task.Exhausted), ptr(at(65)), got.ErrorMessage
 	r.stored(want, got)
 }

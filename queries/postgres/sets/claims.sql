@@ -1,5 +1,5 @@
 -- ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index. Further rows have the types that are
--- closed to claims or limited, with how many tasks of each may be held, and one has the version of these rules.
+-- closed to claims or limited, with how many tasks of each may be held, one has the version of these rules, and one with the lane -1 says that there are tasks in quarantine.
 -- name: ListLanesWithWork :many
 WITH RECURSIVE heads AS (
     SELECT (SELECT r.lane_id FROM task_queue AS r WHERE r.ready ORDER BY r.lane_id, r.id LIMIT 1) AS lane_id
@@ -11,7 +11,9 @@ SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS type, CAST(0 AS
 UNION ALL
 SELECT 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
 UNION ALL
-SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one;
+SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one
+UNION ALL
+(SELECT -1, '', 0, 0 FROM task_queue AS q WHERE q.lost >= 2 AND q.finished_at_utc IS NULL ORDER BY q.lost LIMIT 1);
 
 -- CountReady is ListLanesWithWork with the number of tasks that each lane has to claim.
 -- name: CountReady :many
@@ -22,7 +24,9 @@ HAVING SUM(c.ready) > 0
 UNION ALL
 SELECT 0, 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
 UNION ALL
-SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one;
+SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one
+UNION ALL
+(SELECT -1, 0, '', 0, 0 FROM task_queue AS q WHERE q.lost >= 2 AND q.finished_at_utc IS NULL ORDER BY q.lost LIMIT 1);
 
 -- LockLimits lets no other claim take tasks of these types before this transaction has ended. They must be sorted: transactions then wait for each other
 -- in one order. What is counted next, in a statement of its own, is then exact, but for leases that end meanwhile.
@@ -57,7 +61,7 @@ WITH picked AS MATERIALIZED (
     SELECT h.id
     FROM (SELECT unnest(CAST(@lanes AS bigint[])) AS id, unnest(CAST(@most AS bigint[])) AS n) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT l.n FOR UPDATE SKIP LOCKED) AS h
     WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST(@version AS bigint)
     LIMIT CAST(@max AS bigint)
@@ -82,7 +86,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM (SELECT unnest(CAST(@lanes AS bigint[])) AS id) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT CAST(@width AS bigint)) AS h
     WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST(@version AS bigint)
     ORDER BY h.id
@@ -109,7 +113,7 @@ WITH heads AS MATERIALIZED (
     SELECT h.id
     FROM (SELECT unnest(CAST(@lanes AS bigint[])) AS id) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
-                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
+                        WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST(@now AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST(@now AS timestamptz))
                         ORDER BY r.lane_id DESC, r.id DESC LIMIT CAST(@width AS bigint)) AS h
     WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST(@version AS bigint)
     ORDER BY h.id DESC
@@ -129,4 +133,31 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
+RETURNING t.*;
+
+-- The next four are for tasks in quarantine, which the claims above leave alone. They run in one transaction, which keeps other claims of the worker that
+-- do the same waiting: so what a worker is seen to hold does not grow meanwhile.
+
+-- name: LockWorker :exec
+SELECT pg_advisory_xact_lock(hashtextextended('quarantine', 0) # hashtextextended(CAST(@worker_id AS text), 0));
+
+-- ListQuarantined returns the live tasks that have lost two workers or more, the first ones.
+-- name: ListQuarantined :many
+SELECT q.id, q.lane_id, CAST(q.ready AND q.run_after_utc <= CAST(@now AS timestamptz) AND (q.deadline_utc IS NULL OR q.deadline_utc > CAST(@now AS timestamptz)) AS boolean) AS due,
+       CAST(coalesce(q.locked_by, '') AS text) AS worker_id
+FROM task_queue AS q
+WHERE q.lost >= 2 AND q.finished_at_utc IS NULL
+ORDER BY q.lost, q.id;
+
+-- HoldsTask reports whether the worker holds any task. It looks at all tasks in processing.
+-- name: HoldsTask :one
+SELECT EXISTS (SELECT 1 FROM task_queue AS p WHERE p.status = 'processing' AND p.locked_by = CAST(@worker_id AS text));
+
+-- name: ClaimQuarantined :many
+UPDATE task_queue AS t SET
+    updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST(@secret AS text),
+    locked_by = CAST(@worker_id AS text), last_worker_id = CAST(@worker_id AS text), lease_until_utc = CAST(@lease_until AS timestamptz),
+    reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz), attempt_outcome = NULL, progress = NULL, progress_message = NULL
+WHERE t.id = (SELECT q.id FROM task_queue AS q WHERE q.id = CAST(@id AS bigint) AND q.ready IS TRUE FOR UPDATE SKIP LOCKED)
+  AND (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST(@version AS bigint)
 RETURNING t.*;

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"sync"
+	"time"
+)
+
+// standbyFor is how long a worker stands by for a task since it last asked for work.
+const standbyFor = time.Minute
+
+// Standby says which worker is given nothing more until it holds nothing, so that a task in quarantine that is to run alone gets its turn: one worker for
+// each such task. It is kept in memory: after a restart, or on another node, another worker may stand by as well, which does no harm. The zero value is
+// ready. It is safe for concurrent use.
+type Standby struct {
+	mu     sync.Mutex
+	byTask map[int64]standing
+}
+
+type standing struct {
+	worker string
+	until  time.Time
+}
+
+// Take reports whether the worker, which asks for work at now and holds something, is the one that stands by for the task. It becomes that when no
+// other has asked within the last minute.
+func (s *Standby) Take(id int64, worker string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other, ok := s.byTask[id]; ok && other.worker != worker && now.Before(other.until) {
+		return false
+	}
+	if s.byTask == nil {
+		s.byTask = make(map[int64]standing)
+	}
+	s.byTask[id] = standing{worker: worker, until: now.Add(standbyFor)}
+	return true
+}
+
+// Keep forgets all tasks but those given.
+func (s *Standby) Keep(live func(id int64) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.byTask {
+		if !live(id) {
+			delete(s.byTask, id)
+		}
+	}
+}
