@@ -23,6 +23,7 @@ const (
 type Attempt struct {
 	task.Lease
 
+	log     logger        // nil: the source keeps no logs
 	wake    chan struct{} // holds one element when there is news of progress
 	mu      sync.Mutex
 	percent *int

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -64,7 +65,7 @@ var (
 // Exec returns the handler that runs c. The command succeeds with exit status 0; its standard output is the result, as it is when it
 // is JSON, else as a JSON string, and none when it is empty. With exit status SnoozeStatus the task is handed back: the attempt does not count, and it
 // is due again after the seconds that standard output holds, DefaultSnooze when that is no number. Any other end fails the attempt with the status and the last 2 KiB of
-// standard error. The command runs in a process group of its own, which gets SIGTERM and then SIGKILL when the context of
+// standard error. What it writes there goes into the log of the task too, while it runs. The command runs in a process group of its own, which gets SIGTERM and then SIGKILL when the context of
 // the attempt ends; what it leaves running in the group is killed when it exits. (On Windows it is a job object, and ends at once.)
 //
 // An error says what is wrong with c: no such program, or a placeholder that cannot be read.
@@ -110,6 +111,10 @@ func (c *command) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 		"THEQUEUE_TASK_ID="+strconv.FormatInt(a.ID, 10), "THEQUEUE_FENCE="+strconv.FormatInt(a.Fence, 10),
 		"THEQUEUE_ATTEMPT="+strconv.Itoa(a.Attempts), "THEQUEUE_TYPE="+a.Type)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(a.Payload)), stdout, stderr
+	if lines := a.lines(); lines != nil {
+		cmd.Stderr = io.MultiWriter(stderr, lines)
+		defer lines.Close() // before the attempt is reported, while its token is good
+	}
 	err = c.run(ctx, cmd)
 	switch {
 	case err == nil:

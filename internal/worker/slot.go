@@ -66,6 +66,7 @@ func (s *slot) claimOne(claiming, forced context.Context) ([]task.Lease, error) 
 // attempt runs the handler under the lease and reports how it ended.
 func (s *slot) attempt(forced context.Context, l task.Lease) {
 	a := &Attempt{Lease: l, wake: make(chan struct{}, 1)}
+	a.log, _ = s.src.(logger)
 	k := s.keep(forced, a)
 	result, err := s.handle(k.held, forced, a)
 	k.rest()

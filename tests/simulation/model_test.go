@@ -112,12 +112,13 @@ type facts struct {
 	status                    task.Status
 	outcome, lockedBy         string
 	attempts, most, priority  int
+	lost                      int
 	fence                     int64
 	runAfter, lease, deadline time.Time
 }
 
 func visible(t task.Task) facts {
-	f := facts{status: t.Status, attempts: t.Attempts, most: t.MaxAttempts, priority: t.Priority, fence: t.Fence, runAfter: t.RunAfterUTC.UTC()}
+	f := facts{status: t.Status, attempts: t.Attempts, most: t.MaxAttempts, priority: t.Priority, lost: t.Lost, fence: t.Fence, runAfter: t.RunAfterUTC.UTC()}
 	if t.Outcome != nil {
 		f.outcome = string(*t.Outcome)
 	}

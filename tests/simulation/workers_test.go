@@ -76,7 +76,7 @@ func (w *world) poll(wk *worker) {
 			if w.chance(0.05) {
 				strategy = task.Strategies[w.rng.IntN(4)]
 			}
-			if len(w.takeable(wk, strategy)) > 0 || w.chance(0.01) {
+			if len(w.takeable(wk, strategy)) > 0 || len(w.apart(wk)) > 0 || w.chance(0.01) {
 				w.claim(wk, strategy, 1+w.rng.IntN(free))
 			}
 		}
@@ -84,8 +84,28 @@ func (w *world) poll(wk *worker) {
 	})
 }
 
-// takeable returns the tasks that a worker may take, in the order of the strategy.
-func (w *world) takeable(wk *worker, s task.Strategy) (out []*record) {
+// takeable returns the tasks that a worker may take beside others, in the order of the strategy.
+func (w *world) takeable(wk *worker, s task.Strategy) []*record {
+	return slices.DeleteFunc(w.within(wk, s), func(r *record) bool { return r.Quarantined() })
+}
+
+// apart returns those that it may take alone, by id.
+func (w *world) apart(wk *worker) []*record {
+	return slices.DeleteFunc(w.within(wk, task.FIFO), func(r *record) bool { return !r.Quarantined() })
+}
+
+// heldBy returns the tasks that a worker holds for all that the queue knows.
+func (w *world) heldBy(wk *worker) (out []*record) {
+	for _, r := range w.alive {
+		if r.Status == task.Processing && *r.LockedBy == wk.id {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// within returns the tasks that are due, for which there is room, and that a worker can run.
+func (w *world) within(wk *worker, s task.Strategy) (out []*record) {
 	now := w.clock.Now()
 	room := make(map[string]int)
 	for _, r := range w.alive {
@@ -132,6 +152,16 @@ func (w *world) claim(wk *worker, s task.Strategy, n int) {
 	}
 	want := w.fitting(all)
 	want = want[:min(n, len(want))]
+	standsBy := false // it may be given nothing, so that it takes a task in quarantine next
+	held, apart := w.heldBy(wk), w.apart(wk)
+	switch {
+	case slices.ContainsFunc(held, func(r *record) bool { return r.Quarantined() }):
+		want = nil
+	case len(apart) > 0 && len(held) == 0:
+		want, may[apart[0].ID], s = apart[:1], true, task.Priority
+	case len(apart) > 0:
+		standsBy = true
+	}
 	room := make(map[string]int)
 	for _, k := range kinds {
 		room[k.name] = w.room(k.name)
@@ -140,12 +170,15 @@ func (w *world) claim(wk *worker, s task.Strategy, n int) {
 	w.ok(err)
 	w.counts.claims += len(got)
 	w.touched = true
+	if standsBy && len(got) == 0 {
+		return
+	}
 	if len(got) != len(want) {
 		w.broken("I12/I14/I18", "%s by %s of %d got %d tasks, want %d", wk.id, s, n, len(got), len(want))
 	}
 	for i, l := range got {
 		if s != task.WeightedRandom && l.ID != want[i].ID {
-			w.broken("I17", "%s by %s of %d got task %d as number %d, want %d", wk.id, s, n, l.ID, i, want[i].ID)
+			w.broken("I17", "%s by %s of %d got task %d (%+v) as number %d, want %d (%+v)", wk.id, s, n, l.ID, visible(w.tasks[l.ID].Task), i, want[i].ID, visible(want[i].Task))
 		}
 		if room[l.Type]--; !may[l.ID] || room[l.Type] < 0 {
 			w.broken("I12/I14/I18", "%s by %s got task %d, which it may not take", wk.id, s, l.ID)

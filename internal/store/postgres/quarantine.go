@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -48,6 +49,7 @@ func (s *Store) takeAlone(ctx context.Context, t *taking) (done bool, err error)
 	if err != nil || slices.ContainsFunc(rows, func(r postgressets.ListQuarantinedRow) bool { return r.WorkerID == c.WorkerID }) {
 		return true, err
 	}
+	slices.SortFunc(rows, func(a, b postgressets.ListQuarantinedRow) int { return cmp.Compare(a.ID, b.ID) })
 	s.standby.Keep(func(id int64) bool {
 		return slices.ContainsFunc(rows, func(r postgressets.ListQuarantinedRow) bool { return r.ID == id })
 	})
