@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/db/postgressets"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -23,12 +24,9 @@ func (s *Store) InsertUnique(ctx context.Context, ts []task.Task, us []*task.Uni
 			return made{}, err
 		}
 		for {
-			m, err := inTx(ctx, s.db, nil, func(q *postgresdb.Queries) (made, error) {
-				stored, created, err := insertUnique(ctx, q, ts, us)
-				return made{stored, created}, err
-			})
+			stored, created, err := s.insertUnique(ctx, ts, us)
 			if !errors.Is(err, sql.ErrNoRows) { // else a task in the way has come or gone meanwhile
-				return m, err
+				return made{stored, created}, err
 			}
 		}
 	})
@@ -43,7 +41,25 @@ func (s *Store) InsertUnique(ctx context.Context, ts []task.Task, us []*task.Uni
 	return out.stored, out.created, nil
 }
 
-func insertUnique(ctx context.Context, q *postgresdb.Queries, ts []task.Task, us []*task.Unique) (stored []task.Task, created []bool, err error) {
+// insertUnique returns sql.ErrNoRows when another has taken an idempotency key meanwhile, or a task in the way is gone.
+func (s *Store) insertUnique(ctx context.Context, ts []task.Task, us []*task.Unique) (stored []task.Task, created []bool, err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, nil, notSent(ctx, err)
+	}
+	defer conn.Close()
+	_, err = inTx(ctx, conn, nil, func(q *postgresdb.Queries) (struct{}, error) {
+		if err := lockUnique(ctx, q, ts, us); err != nil {
+			return struct{}{}, err
+		}
+		var err error
+		stored, created, err = store.InsertUnique(ctx, uniqueTx{q, conn}, ts, us)
+		return struct{}{}, err
+	})
+	return stored, created, err
+}
+
+func lockUnique(ctx context.Context, q *postgresdb.Queries, ts []task.Task, us []*task.Unique) error {
 	var names []string
 	for i, u := range us {
 		if u != nil {
@@ -53,20 +69,17 @@ func insertUnique(ctx context.Context, q *postgresdb.Queries, ts []task.Task, us
 	slices.Sort(names) // so that no two batches wait for each other
 	for _, name := range slices.Compact(names) {
 		if err := q.LockUnique(ctx, name); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	stored, created = make([]task.Task, len(ts)), make([]bool, len(ts))
-	for i, t := range ts {
-		if stored[i], created[i], err = store.InsertUnique(ctx, uniqueTx{q}, t, us[i]); err != nil {
-			return nil, nil, err
-		}
-	}
-	return stored, created, nil
+	return nil
 }
 
-// uniqueTx is a store.UniqueTx.
-type uniqueTx struct{ q *postgresdb.Queries }
+// uniqueTx is a store.UniqueTx: q is a transaction on conn.
+type uniqueTx struct {
+	q    *postgresdb.Queries
+	conn *sql.Conn
+}
 
 func (x uniqueTx) ByKey(ctx context.Context, idempotencyKey string) (task.Task, error) {
 	row, err := x.q.GetTaskByKey(ctx, idempotencyKey)
@@ -88,10 +101,22 @@ func (x uniqueTx) Task(ctx context.Context, id int64) (task.Task, error) {
 	return task.Task(row), err
 }
 
-func (x uniqueTx) Insert(ctx context.Context, t task.Task) (task.Task, error) {
-	var err error
-	t.ID, err = x.q.InsertTask(ctx, insertParamsOf(t))
-	return t, err
+// Insert stores them in one statement: it takes the keys and the counters in the order in which other sets take them.
+func (x uniqueTx) Insert(ctx context.Context, ts []task.Task) ([]task.Task, error) {
+	if len(ts) == 0 {
+		return nil, nil
+	}
+	ids, err := asPgx(x.conn, func(sets *postgressets.Queries) ([]int64, error) { return insertAll(ctx, sets, ts) })
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(ts)
+	for i, id := range ids {
+		if out[i].ID = id; id == 0 {
+			return nil, sql.ErrNoRows
+		}
+	}
+	return out, nil
 }
 
 func (x uniqueTx) Note(ctx context.Context, taskType, key string, id int64) error {

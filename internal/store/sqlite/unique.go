@@ -9,20 +9,18 @@ import (
 )
 
 func (s *Store) InsertUnique(ctx context.Context, ts []task.Task, us []*task.Unique) ([]task.Task, []bool, error) {
-	stored, created := make([]task.Task, len(ts)), make([]bool, len(ts))
-	_, err := write(ctx, s, func(ctx context.Context, x tx) (struct{}, error) {
-		for i, t := range ts {
-			var err error
-			if stored[i], created[i], err = store.InsertUnique(ctx, uniqueTx{x}, t, us[i]); err != nil {
-				return struct{}{}, err
-			}
-		}
-		return struct{}{}, nil
+	type made struct {
+		stored  []task.Task
+		created []bool
+	}
+	m, err := write(ctx, s, func(ctx context.Context, x tx) (made, error) {
+		stored, created, err := store.InsertUnique(ctx, uniqueTx{x}, ts, us)
+		return made{stored, created}, err
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	return stored, created, nil
+	return m.stored, m.created, nil
 }
 
 // uniqueTx is a store.UniqueTx.
@@ -47,7 +45,18 @@ func (x uniqueTx) Under(ctx context.Context, taskType, key string) ([]task.Task,
 
 func (x uniqueTx) Task(ctx context.Context, id int64) (task.Task, error) { return x.task(ctx, id) }
 
-func (x uniqueTx) Insert(ctx context.Context, t task.Task) (task.Task, error) {
+func (x uniqueTx) Insert(ctx context.Context, ts []task.Task) ([]task.Task, error) {
+	out := make([]task.Task, len(ts))
+	for i, t := range ts {
+		var err error
+		if out[i], err = x.insert(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (x uniqueTx) insert(ctx context.Context, t task.Task) (task.Task, error) {
 	key, err := keyOf(t)
 	if err != nil {
 		return t, err

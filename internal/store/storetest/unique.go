@@ -19,6 +19,7 @@ var uniqueBehaviours = []behaviour{
 	{"AreAllOrNothingInABatch", uniqueBatchFails},
 	{"MakeOneTaskOf64RacingCallers", uniqueRaces},
 	{"MakeOneTaskPerKeyOfRacingBatches", uniqueBatchesRace},
+	{"DoNotDeadlockInBatchesOfAnyOrder", uniqueBatchesInAnyOrder},
 	{"FollowAModel", uniqueFollowsModel},
 }
 
@@ -197,6 +198,26 @@ func uniqueBatchesRace(r *rig) {
 	}
 	r.equal("created", keys, total)
 	r.equal("tasks", keys, len(r.list(task.Filter{Limit: 100})))
+}
+
+// uniqueBatchesInAnyOrder has batches of the same types and idempotency keys, each in an order of its own and each under another unique key, race.
+func uniqueBatchesInAnyOrder(r *rig) {
+	const rounds, size = 20, 20
+	r.together(8, func(i int) error {
+		rng := rand.New(rand.NewPCG(11, uint64(i)))
+		for round := range rounds {
+			batch, us := make([]task.Task, size), make([]*task.Unique, size)
+			for n, k := range rng.Perm(size) {
+				batch[n] = r.make(task.Spec{Type: fmt.Sprint("type-", k), IdempotencyKey: ptr(fmt.Sprint(round, "-", k))}, start)
+			}
+			us[0] = live(fmt.Sprint(round, "-", i))
+			if _, _, err := r.st.InsertUnique(r.Context(), batch, us); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	r.equal("tasks", rounds*size, len(r.list(task.Filter{Limit: 1000})))
 }
 
 // uniqueFollowsModel walks at random and compares each enqueue with what the tasks under the key say.
