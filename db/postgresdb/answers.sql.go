@@ -76,8 +76,8 @@ func (q *Queries) KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, 
 }
 
 const purgeAnswers = `-- name: PurgeAnswers :execrows
-DELETE FROM http_answers WHERE request_key IN (
-    SELECT a.request_key FROM http_answers AS a WHERE a.expires_at_utc <= $1 ORDER BY a.expires_at_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
+DELETE FROM http_answers WHERE request_key = ANY (ARRAY(
+    SELECT a.request_key FROM http_answers AS a WHERE a.expires_at_utc <= $1 ORDER BY a.expires_at_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED))
 `
 
 type PurgeAnswersParams struct {

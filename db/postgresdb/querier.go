@@ -106,7 +106,8 @@ type Querier interface {
 	ListTypeSummary(ctx context.Context) ([]VQueueTypeSummary, error)
 	// ListTypes returns the rules of one type, of all types for an empty name.
 	ListTypes(ctx context.Context, type_ string) ([]Type, error)
-	// ListUnique returns the tasks that were enqueued under a unique key, newest first.
+	// ListUnique returns the tasks that were enqueued under a unique key, newest first. The order, of which no column is taken for a constant, leaves no other way
+	// than the primary key: that of the ids alone would read the notes of all keys.
 	ListUnique(ctx context.Context, arg ListUniqueParams) ([]ListUniqueRow, error)
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)

@@ -45,8 +45,8 @@ func (q *Queries) InsertUnique(ctx context.Context, arg InsertUniqueParams) erro
 const listUnique = `-- name: ListUnique :many
 SELECT t.id, t.status, t.created_at_utc
 FROM task_unique_keys AS u JOIN task_queue AS t ON t.id = u.task_id
-WHERE u.type = $1 AND u.unique_key = $2
-ORDER BY u.task_id DESC
+WHERE u.type >= $1 AND u.type <= $1 AND u.unique_key >= $2 AND u.unique_key <= $2
+ORDER BY u.type DESC, u.unique_key DESC, u.task_id DESC
 `
 
 type ListUniqueParams struct {
@@ -60,7 +60,8 @@ type ListUniqueRow struct {
 	CreatedAtUTC time.Time
 }
 
-// ListUnique returns the tasks that were enqueued under a unique key, newest first.
+// ListUnique returns the tasks that were enqueued under a unique key, newest first. The order, of which no column is taken for a constant, leaves no other way
+// than the primary key: that of the ids alone would read the notes of all keys.
 func (q *Queries) ListUnique(ctx context.Context, arg ListUniqueParams) ([]ListUniqueRow, error) {
 	rows, err := q.query(ctx, q.listUniqueStmt, listUnique, arg.Type, arg.UniqueKey)
 	if err != nil {

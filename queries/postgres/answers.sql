@@ -21,5 +21,5 @@ WHERE request_key = @request_key AND owner = @owner;
 DELETE FROM http_answers WHERE request_key = @request_key AND owner = @owner AND status_code IS NULL;
 
 -- name: PurgeAnswers :execrows
-DELETE FROM http_answers WHERE request_key IN (
-    SELECT a.request_key FROM http_answers AS a WHERE a.expires_at_utc <= @now ORDER BY a.expires_at_utc LIMIT CAST(@max AS bigint) FOR UPDATE SKIP LOCKED);
+DELETE FROM http_answers WHERE request_key = ANY (ARRAY(
+    SELECT a.request_key FROM http_answers AS a WHERE a.expires_at_utc <= @now ORDER BY a.expires_at_utc LIMIT CAST(@max AS bigint) FOR UPDATE SKIP LOCKED));
