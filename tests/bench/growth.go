@@ -15,60 +15,69 @@ const growthTime = 0.5
 
 // grown is P4: claims among many queued and as many completed tasks, against few.
 func grown(ctx context.Context, h *Harness) error {
-	small, err := h.openShelf(ctx, "few")
+	large, err := h.openShelf(ctx, "many")
 	if err != nil {
 		return err
 	}
-	large, err := h.openShelf(ctx, "many")
-	if err != nil {
-		return errors.Join(err, small.close())
+	if err = large.fill(ctx, h.Many); err == nil {
+		err = h.watchClaims(ctx, "P4", large, func(s *shelf) error { return s.fill(ctx, h.Few) })
 	}
-	err = errors.Join(small.fill(ctx, h.Few), large.fill(ctx, h.Many))
-	if err == nil {
-		err = h.watchClaims(ctx, "P4", small, large)
-	}
-	return errors.Join(err, small.close(), large.close())
+	return errors.Join(err, large.close())
 }
 
 // hidden is P5: claims behind many tasks that this worker may not take, against none of them.
 func hidden(ctx context.Context, h *Harness) error {
-	small, err := h.openShelf(ctx, "alone")
+	large, err := h.openShelf(ctx, "behind")
 	if err != nil {
 		return err
 	}
-	large, err := h.openShelf(ctx, "behind")
-	if err != nil {
-		return errors.Join(err, small.close())
+	few := func(s *shelf) error { return s.put(ctx, h.Few, mail) }
+	if err = errors.Join(large.hide(ctx, h.Many), few(large)); err == nil {
+		err = h.watchClaims(ctx, "P5", large, few)
 	}
-	err = large.hide(ctx, h.Many)
-	for _, s := range []*shelf{small, large} {
-		err = errors.Join(err, s.put(ctx, h.Few, mail))
-	}
-	if err == nil {
-		err = h.watchClaims(ctx, "P5", small, large)
-	}
-	return errors.Join(err, small.close(), large.close())
+	return errors.Join(err, large.close())
 }
 
-// watchClaims measures both stores in alternating rounds, by each strategy and for 8 and 64 callers.
-func (h *Harness) watchClaims(ctx context.Context, goal string, small, large *shelf) error {
-	d := time.Duration(growthTime * h.Seconds * float64(time.Second))
+// watchClaims measures the large store and small ones in alternating rounds, by each strategy and for 8 and 64 callers. What is measured leaves completed
+// tasks, so every round has a small store of its own.
+func (h *Harness) watchClaims(ctx context.Context, goal string, large *shelf, fill func(*shelf) error) error {
 	for _, strategy := range task.Strategies {
 		for _, callers := range []int{8, 64} {
 			row := fmt.Sprintf("%s/%d", strategy, callers)
 			for round := 1; round <= h.Rounds; round++ {
-				for _, name := range inOrder([]string{"few", "many"}, round) {
-					s := map[string]*shelf{"few": small, "many": large}[name]
-					l, err := s.live(ctx, strategy, callers, d)
-					if err != nil {
-						return err
-					}
-					if err := h.add(Measurement{Goal: goal, Subject: row + " " + name, Round: round, Values: l.values()}); err != nil {
-						return err
-					}
+				small, err := h.openShelf(ctx, fmt.Sprintf("%s-%s-%d-%d", goal, strategy, callers, round))
+				if err != nil {
+					return err
+				}
+				if err = fill(small); err == nil {
+					err = h.watchRound(ctx, goal, row, round, strategy, callers, map[string]*shelf{"few": small, "many": large})
+				}
+				if err := errors.Join(err, small.close(), small.remove()); err != nil {
+					return err
 				}
 			}
 			h.judge(goal, row, stat.Ratios(h.values(goal, row+" many", "claim_p95_ms"), h.values(goal, row+" few", "claim_p95_ms")))
+		}
+	}
+	return nil
+}
+
+// watchRound is one round of one row. It notes how many tasks each store held when it began.
+func (h *Harness) watchRound(ctx context.Context, goal, row string, round int, strategy task.Strategy, callers int, shelves map[string]*shelf) error {
+	d := time.Duration(growthTime * h.Seconds * float64(time.Second))
+	for _, name := range inOrder([]string{"few", "many"}, round) {
+		before, err := shelves[name].Stats(ctx)
+		if err != nil {
+			return err
+		}
+		l, err := shelves[name].live(ctx, strategy, callers, d)
+		if err != nil {
+			return err
+		}
+		values := l.values()
+		values["tasks"] = float64(before.TotalTasks)
+		if err := h.add(Measurement{Goal: goal, Subject: row + " " + name, Round: round, Values: values}); err != nil {
+			return err
 		}
 	}
 	return nil

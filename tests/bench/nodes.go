@@ -61,6 +61,7 @@ func oneFile(ctx context.Context, h *Harness) error {
 		}
 	}
 	h.judge("P10", "busy-errors", h.values("P10", "four processes", "busy errors"))
+	h.judge("P10", "double-claims", h.values("P10", "four processes", "double claims"))
 	return nil
 }
 

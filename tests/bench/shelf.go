@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 // shelf is a store on SQLite in this process, filled with rows.
 type shelf struct {
 	*queue.Queue
+	path   string
 	store  *sqlite.Store
 	stop   context.CancelFunc
 	upkeep sync.WaitGroup
@@ -29,7 +31,7 @@ func (h *Harness) openShelf(ctx context.Context, name string) (*shelf, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shelf{Queue: queue.New(st, queue.Options{}), store: st}
+	s := &shelf{Queue: queue.New(st, queue.Options{}), path: h.shelfPath(name), store: st}
 	serving, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.upkeep.Go(func() { _ = s.Run(serving) }) // returns nil
@@ -43,6 +45,9 @@ func (s *shelf) close() error {
 	s.upkeep.Wait()
 	return s.store.Close()
 }
+
+// remove deletes the file of a shelf that is closed.
+func (s *shelf) remove() error { return os.Remove(s.path) }
 
 // payload has the 200 bytes that every task carries.
 var payload = task.JSON(`{"to":"someone@example.org","subject":"hello","body":"` + strings.Repeat("0", 144) + `"}`)
@@ -98,6 +103,27 @@ func (s *shelf) finish(ctx context.Context, n int) error {
 	close(leases)
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// rare is how many tasks of a type of its own lie below all others in a store whose lists are looked at.
+const rare = 20
+
+// furnish fills an empty store as fill does, above a few old tasks of another type in every status, with a schedule and a type that has a rule.
+func (s *shelf) furnish(ctx context.Context, n int) error {
+	err := s.put(ctx, rare, func() task.Spec { return task.Spec{Type: "rare", Payload: payload, MaxAttempts: new(1)} })
+	if err != nil {
+		return err
+	}
+	held, err := s.Claim(ctx, task.Claim{WorkerID: "slow", Types: []string{"rare"}, Max: rare / 2, Lease: time.Hour})
+	for i, l := range held {
+		if i%2 == 0 {
+			_, e := s.Fail(ctx, l.ID, l.LeaseToken, task.Failure{Message: "no luck"})
+			err = errors.Join(err, e)
+		}
+	}
+	_, _, e := s.PutSchedule(ctx, "nightly", task.ScheduleSpec{Cron: "30 2 * * *", Task: task.Spec{Type: "rare"}})
+	_, f := s.PutType(ctx, "rare", task.TypeRules{MaxAttempts: new(1)})
+	return errors.Join(err, e, f, s.fill(ctx, n))
 }
 
 // fill makes a store of so many queued and as many completed tasks.

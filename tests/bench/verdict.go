@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/prismq/thequeue/tests/bench/stat"
@@ -36,13 +37,21 @@ func (g Goal) eased(margin float64) Goal {
 	return g
 }
 
-// Value is the median of the rounds; NaN when nothing was measured.
-func (o Outcome) Value() float64 { return stat.Median(o.Values) }
+// never reports whether the goal is that something does not happen: then a single time in any round is one too many.
+func (o Outcome) never() bool { return o.Sense == AtMost && o.Limit == 0 }
+
+// Value is the median of the rounds, or the greatest of them for what must not happen; NaN when nothing was measured.
+func (o Outcome) Value() float64 {
+	if o.never() && len(o.Values) > 0 {
+		return slices.Max(o.Values)
+	}
+	return stat.Median(o.Values)
+}
 
 // Verdict judges the median. Rounds that differ by more than twice give none: they say nothing but that something else was going on.
 func (o Outcome) Verdict() Verdict {
 	v := o.Value()
-	if math.IsNaN(v) || (!o.Loose && stat.Spread(o.Values) > maxSpread) {
+	if math.IsNaN(v) || (!o.Loose && !o.never() && stat.Spread(o.Values) > maxSpread) {
 		return NoVerdict
 	}
 	if (o.Sense == AtLeast && v >= o.Limit) || (o.Sense == AtMost && v <= o.Limit) {

@@ -22,6 +22,8 @@ func TestVerdict(t *testing.T) {
 		"OneError":                {AtMost, 0, []float64{1}, Missed},
 		"RoundsDisagree":          {AtLeast, 1, []float64{10, 30, 21}, NoVerdict},
 		"RoundsDisagreeByATwo":    {AtLeast, 1, []float64{10, 20}, Met},
+		"NeverAndOnce":            {AtMost, 0, []float64{0, 0, 1, 0, 0}, Missed},
+		"Never":                   {AtMost, 0, []float64{0, 0, 0}, Met},
 		"NothingMeasured":         {AtLeast, 1, nil, NoVerdict},
 		"RoundWithoutMeasurement": {AtLeast, 1, []float64{math.NaN()}, NoVerdict},
 	} {

@@ -167,6 +167,9 @@ func (n *node) idle(ctx context.Context, statements *atomic.Int64) error {
 	}
 	time.Sleep(settle)
 	before, cpu := statements.Load(), cpuTime()
+	if before == 0 && !strings.HasPrefix(n.spec.Database, "postgres://") {
+		return errors.New("no statement was seen while the workers began to wait: nothing counts them")
+	}
 	begin := time.Now()
 	select {
 	case <-time.After(n.seconds()):
