@@ -27,7 +27,8 @@ func TestKeysHoldWhileTheServerIsKilled(t *testing.T) {
 		m := newMachine(t)
 		s := m.serve(database, "--workers", "0", "--log-level", "error")
 		var url atomic.Pointer[string]
-		url.Store(&s.url)
+		first := s.url // of its own: the server is replaced while clients read this
+		url.Store(&first)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 
