@@ -131,9 +131,12 @@ const (
 )
 
 // promptly is P8: the latencies of calls at a fixed rate, and how soon a waiting worker has a task.
+//
+// The p99 is that of the calls of all rounds together: of one round it is its twenty slowest calls, which one slow sync of the disk makes.
 func promptly(ctx context.Context, h *Harness) error {
+	var calls paces
 	for round := 1; round <= h.Rounds; round++ {
-		err := h.withServer(ctx, "thequeue", func(srv *server.HTTP) error { return h.steady(srv, round) })
+		err := h.withServer(ctx, "thequeue", func(srv *server.HTTP) error { return h.steady(srv, round, &calls) })
 		if err == nil {
 			err = h.withServer(ctx, "thequeue", func(srv *server.HTTP) error { return h.started(srv, round) })
 		}
@@ -141,15 +144,20 @@ func promptly(ctx context.Context, h *Harness) error {
 			return err
 		}
 	}
-	for _, row := range []string{"enqueue-p95", "enqueue-p99", "claim-p95", "claim-p99"} {
+	for _, row := range []string{"enqueue-p95", "claim-p95"} {
 		h.judge("P8", row, h.values("P8", "500 a second", strings.ReplaceAll(row, "-", "_")+"_ms"))
 	}
+	h.judge("P8", "enqueue-p99", []float64{ms(stat.Percentile(calls.enqueues, 99))})
+	h.judge("P8", "claim-p99", []float64{ms(stat.Percentile(calls.claims, 99))})
 	h.judge("P8", "start-p95", h.values("P8", "waiting workers", "start_p95_ms"))
 	return nil
 }
 
+// paces are the times that calls took, over all rounds.
+type paces struct{ enqueues, claims []time.Duration }
+
 // steady sends 500 enqueues a second and 500 claims a second, and completes what it gets at once.
-func (h *Harness) steady(srv *server.HTTP, round int) error {
+func (h *Harness) steady(srv *server.HTTP, round int, all *paces) error {
 	l := newLoad(srv.Addr, paceConns)
 	if _, err := closed(waiters, warmUp, l.life); err != nil {
 		return err
@@ -174,6 +182,7 @@ func (h *Harness) steady(srv *server.HTTP, round int) error {
 	if err := errors.Join(enqueueErr, claimErr, failed.err); err != nil {
 		return err
 	}
+	all.enqueues, all.claims = append(all.enqueues, enqueues...), append(all.claims, claims...)
 	return h.add(Measurement{Goal: "P8", Subject: "500 a second", Round: round, Values: map[string]float64{
 		"enqueue_p50_ms": ms(stat.Percentile(enqueues, 50)), "enqueue_p95_ms": ms(stat.Percentile(enqueues, 95)), "enqueue_p99_ms": ms(stat.Percentile(enqueues, 99)),
 		"claim_p50_ms": ms(stat.Percentile(claims, 50)), "claim_p95_ms": ms(stat.Percentile(claims, 95)), "claim_p99_ms": ms(stat.Percentile(claims, 99)),
