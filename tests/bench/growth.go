@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/tests/bench/server"
 	"github.com/prismq/thequeue/tests/bench/stat"
 )
 
@@ -15,62 +16,114 @@ const growthTime = 0.5
 
 // grown is P4: claims among many queued and as many completed tasks, against few.
 func grown(ctx context.Context, h *Harness) error {
-	large, err := h.openShelf(ctx, "many")
-	if err != nil {
-		return err
-	}
-	if err = large.fill(ctx, h.Many); err == nil {
-		err = h.watchClaims(ctx, "P4", large, func(s *shelf) error { return s.fill(ctx, h.Few) })
-	}
-	return errors.Join(err, large.close())
+	return h.watchEngines(ctx, growthWatch{
+		goal: "P4",
+		many: func(s *shelf) error { return s.fill(ctx, h.Many) },
+		few:  func(s *shelf) error { return s.fill(ctx, h.Few) },
+	})
 }
 
-// hidden is P5: claims behind many tasks that this worker may not take, against none of them.
+// hidden is P5: claims behind many tasks that this worker may not take, against none of them. What lifo is to find lies behind new ones in each round, and
+// nothing newer comes meanwhile.
 func hidden(ctx context.Context, h *Harness) error {
-	large, err := h.openShelf(ctx, "behind")
-	if err != nil {
-		return err
-	}
 	few := func(s *shelf) error { return s.put(ctx, h.Few, mail) }
-	if err = errors.Join(large.hide(ctx, h.Many), few(large)); err == nil {
-		err = h.watchClaims(ctx, "P5", large, few)
+	pile := int(pileRate * growthTime * h.Seconds)
+	return h.watchEngines(ctx, growthWatch{
+		goal: "P5",
+		many: func(s *shelf) error { return errors.Join(s.hide(ctx, h.Many), few(s)) },
+		few:  few,
+		newest: func(s *shelf, isLarge bool) error {
+			err := s.put(ctx, pile, mail)
+			if isLarge {
+				err = errors.Join(err, s.hide(ctx, h.Many/10))
+			}
+			return err
+		},
+	})
+}
+
+// pileRate is more than the tasks that are taken in a second where nothing is enqueued meanwhile.
+const pileRate = 40_000
+
+// growthWatch is how the stores of P4 and P5 are filled.
+type growthWatch struct {
+	goal      string
+	many, few func(*shelf) error
+	newest    func(s *shelf, isLarge bool) error // before each round of lifo, which then only claims and completes; nil: it is as the others
+}
+
+// watchEngines watches claims on both engines. On PostgreSQL only a long run has 8 callers too.
+func (h *Harness) watchEngines(ctx context.Context, w growthWatch) error {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		large, err := h.newShelf(ctx, engine)
+		if errors.Is(err, server.ErrMissing) {
+			h.say("%s: %v", w.goal, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err = w.many(large); err == nil {
+			err = h.watchClaims(ctx, w, engine, large)
+		}
+		if err := errors.Join(err, large.remove()); err != nil {
+			return err
+		}
 	}
-	return errors.Join(err, large.close())
+	return nil
+}
+
+// growthRow is the name of a row of P4 or P5; what names no engine is SQLite's.
+func growthRow(engine string, strategy task.Strategy, callers int) string {
+	row := fmt.Sprintf("%s/%d", strategy, callers)
+	if engine == "postgres" {
+		row = "postgres-" + row
+	}
+	return row
 }
 
 // watchClaims measures the large store and small ones in alternating rounds, by each strategy and for 8 and 64 callers. What is measured leaves completed
 // tasks, so every round has a small store of its own.
-func (h *Harness) watchClaims(ctx context.Context, goal string, large *shelf, fill func(*shelf) error) error {
+func (h *Harness) watchClaims(ctx context.Context, w growthWatch, engine string, large *shelf) error {
 	for _, strategy := range task.Strategies {
 		for _, callers := range []int{8, 64} {
-			row := fmt.Sprintf("%s/%d", strategy, callers)
+			if engine == "postgres" && callers == 8 && !h.Long {
+				continue
+			}
 			for round := 1; round <= h.Rounds; round++ {
-				small, err := h.openShelf(ctx, fmt.Sprintf("%s-%s-%d-%d", goal, strategy, callers, round))
+				small, err := h.newShelf(ctx, engine)
 				if err != nil {
 					return err
 				}
-				if err = fill(small); err == nil {
-					err = h.watchRound(ctx, goal, row, round, strategy, callers, map[string]*shelf{"few": small, "many": large})
+				if err = w.few(small); err == nil {
+					err = h.watchRound(ctx, w, growthRow(engine, strategy, callers), round, strategy, callers, map[string]*shelf{"few": small, "many": large})
 				}
-				if err := errors.Join(err, small.close(), small.remove()); err != nil {
+				if err := errors.Join(err, small.remove()); err != nil {
 					return err
 				}
 			}
-			h.judge(goal, row, stat.Ratios(h.values(goal, row+" many", "claim_p95_ms"), h.values(goal, row+" few", "claim_p95_ms")))
+			row := growthRow(engine, strategy, callers)
+			h.judge(w.goal, row, stat.Ratios(h.values(w.goal, row+" many", "claim_p95_ms"), h.values(w.goal, row+" few", "claim_p95_ms")))
 		}
 	}
 	return nil
 }
 
 // watchRound is one round of one row. It notes how many tasks each store held when it began.
-func (h *Harness) watchRound(ctx context.Context, goal, row string, round int, strategy task.Strategy, callers int, shelves map[string]*shelf) error {
-	d := time.Duration(growthTime * h.Seconds * float64(time.Second))
+func (h *Harness) watchRound(ctx context.Context, w growthWatch, row string, round int, strategy task.Strategy, callers int, shelves map[string]*shelf) error {
+	goal, d := w.goal, time.Duration(growthTime*h.Seconds*float64(time.Second))
+	onPile := w.newest != nil && strategy == task.LIFO
 	for _, name := range inOrder([]string{"few", "many"}, round) {
+		if onPile {
+			if err := w.newest(shelves[name], name == "many"); err != nil {
+				return err
+			}
+		}
 		before, err := shelves[name].Stats(ctx)
 		if err != nil {
 			return err
 		}
-		l, err := shelves[name].live(ctx, strategy, callers, d)
+		l, err := shelves[name].watch(ctx, strategy, callers, d, !onPile)
 		if err != nil {
 			return err
 		}
@@ -94,15 +147,11 @@ func (l *latencies) values() map[string]float64 {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// needShelf makes the file of that name with n queued and n completed tasks, unless an earlier workload has left it.
-func (h *Harness) needShelf(ctx context.Context, name string, n int) error {
-	s, err := h.openShelf(ctx, name)
+// makeShelf makes a SQLite file of that name with n queued and n completed tasks.
+func (h *Harness) makeShelf(ctx context.Context, name string, n int) error {
+	s, err := openShelf(ctx, h.shelfPath(name))
 	if err != nil {
 		return err
 	}
-	stats, err := s.Stats(ctx)
-	if err == nil && stats.TotalTasks == 0 {
-		err = s.fill(ctx, n)
-	}
-	return errors.Join(err, s.close())
+	return errors.Join(s.fill(ctx, n), s.close())
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prismq/thequeue/tests/bench/server"
@@ -22,10 +23,11 @@ import (
 type Harness struct {
 	Scale
 	Ledger
-	dir     string    // where everything that is measured is stored; removed at the end
-	bin     string    // where the built programs are
-	report  io.Writer // for people: progress and verdicts
-	machine Machine
+	dir      string    // where everything that is measured is stored; removed at the end
+	bin      string    // where the built programs are
+	report   io.Writer // for people: progress and verdicts
+	machine  Machine
+	profiles string // folder for the profiles of trials; empty: none
 
 	postgres *server.Postgres // nil before it is first needed
 	redis    *server.Redis    // nil before it is first needed
@@ -104,13 +106,20 @@ const perSecond = "tasks/s"
 func (h *Harness) alternate(ctx context.Context, goal string, subjects []Subject) error {
 	for round := 1; round <= h.Rounds; round++ {
 		for _, s := range inOrder(subjects, round) {
+			if h.profiles != "" {
+				s.Spec.Profile = filepath.Join(h.profiles, fmt.Sprintf("%s-%s-%d.pprof", goal, strings.ReplaceAll(s.Name, " ", "-"), round))
+			}
 			r, err := h.trial(ctx, s.Spec)
 			if err != nil {
 				return err
 			}
-			m := Measurement{Goal: goal, Subject: s.Name, Round: round, Spec: &s.Spec, Settings: r.Settings, Version: r.Version, Values: map[string]float64{
+			values := map[string]float64{
 				perSecond: r.PerSecond(), "tasks": float64(r.Tasks), "seconds": r.Seconds, "cpu_us/task": r.CPUSeconds * 1e6 / float64(r.Tasks),
-			}}
+			}
+			for name, v := range r.Costs {
+				values[name+"/task"] = v
+			}
+			m := Measurement{Goal: goal, Subject: s.Name, Round: round, Spec: &s.Spec, Settings: r.Settings, Version: r.Version, Values: values}
 			if err := h.add(m); err != nil {
 				return err
 			}
@@ -150,7 +159,7 @@ func (h *Harness) trial(ctx context.Context, s trial.Spec) (r trial.Result, err 
 // place gives the trial an empty directory, database or Redis; free takes it back.
 func (h *Harness) place(ctx context.Context, s *trial.Spec) (free func() error, err error) {
 	switch s.Peer {
-	case "postgres", "river-postgres", "gue":
+	case "postgres", "bare-postgres", "river-postgres", "gue":
 		if err := h.needPostgres(ctx); err != nil {
 			return nil, err
 		}

@@ -14,35 +14,51 @@ import (
 // looks is how many requests of each page one round of P6 has.
 const looks = 100
 
-// looking is P6: what a person looks at, on a store with many rows and one with few. Requests follow one another on one connection.
+// looking is P6: what a person looks at, on a store with many rows and one with few, of both engines. Requests follow one another on one connection.
 func looking(ctx context.Context, h *Harness) error {
-	for name, n := range map[string]int{"few": h.Few, "many": h.Many} {
-		s, err := h.openShelf(ctx, listed(name))
+	for engine, prefix := range map[string]string{"sqlite": "", "postgres": "postgres-"} {
+		err := h.lookAtEngine(ctx, engine, prefix)
+		if errors.Is(err, server.ErrMissing) {
+			h.say("P6: %v", err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
+		for _, row := range []string{"stats", "tasks", "tasks-by-status", "tasks-by-type", "others"} {
+			h.judge("P6", prefix+row, stat.Ratios(h.values("P6", prefix+"many", row+"_ms"), h.values("P6", prefix+"few", row+"_ms")))
+		}
+	}
+	return nil
+}
+
+// lookAtEngine fills the two stores and looks at them in alternating rounds.
+func (h *Harness) lookAtEngine(ctx context.Context, engine, prefix string) (err error) {
+	databases := make(map[string]string)
+	for name, n := range map[string]int{"few": h.Few, "many": h.Many} {
+		s, openErr := h.newShelf(ctx, engine)
+		if openErr != nil {
+			return openErr
+		}
+		databases[name] = s.database
+		defer func() { err = errors.Join(err, s.drop()) }()
 		if err := errors.Join(s.furnish(ctx, n), s.close()); err != nil {
 			return err
 		}
 	}
 	for round := 1; round <= h.Rounds; round++ {
 		for _, name := range inOrder([]string{"few", "many"}, round) {
-			if err := h.look(ctx, name, round); err != nil {
+			if err := h.look(ctx, databases[name], prefix+name, round); err != nil {
 				return err
 			}
 		}
 	}
-	for _, row := range []string{"stats", "tasks", "tasks-by-status", "tasks-by-type", "others"} {
-		h.judge("P6", row, stat.Ratios(h.values("P6", "many", row+"_ms"), h.values("P6", "few", row+"_ms")))
-	}
 	return nil
 }
 
-// listed is the name of a store of which nothing but lists is asked.
-func listed(name string) string { return "listed-" + name }
-
-func (h *Harness) look(ctx context.Context, name string, round int) error {
-	s, err := server.StartQueue(ctx, h.program("thequeue"), h.shelfPath(listed(name)), h.dir)
+// look asks a server on the database for every page.
+func (h *Harness) look(ctx context.Context, database, name string, round int) error {
+	s, err := server.StartQueue(ctx, h.program("thequeue"), database, h.dir)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ func crowd(ctx context.Context, h *Harness) error {
 			Subject{"sqlite in turn", trial.Spec{Peer: "sqlite", Setting: trial.Durable, Work: trial.Life, Callers: 64}},
 			Subject{"goqite in turn", trial.Spec{Peer: "goqite", Setting: trial.Durable, Work: trial.Life, Callers: 64}},
 			Subject{"bare, 64 a transaction", trial.Spec{Peer: "bare", Work: trial.Grouped, Callers: 1}},
+			Subject{"sqlite, counted", trial.Spec{Peer: "sqlite", Setting: trial.Durable, Work: trial.Mixed, Callers: 64, Count: true}},
 		)
 	}
 	if err := h.alternate(ctx, "P1", subjects); err != nil {
@@ -50,6 +51,14 @@ func few(ctx context.Context, h *Harness) error {
 		{"goqite", trial.Spec{Peer: "goqite", Setting: trial.Durable, Work: trial.Mixed, Callers: 8}},
 		{"sqlite alone", trial.Spec{Peer: "sqlite", Setting: trial.Durable, Work: trial.Life, Callers: 1}},
 		{"bare alone", trial.Spec{Peer: "bare", Work: trial.Life, Callers: 1}},
+		{"disk", trial.Spec{Peer: "disk", Work: trial.Enqueue, Callers: 1}},
+	}
+	if h.Extras {
+		subjects = append(subjects,
+			Subject{"river-default", trial.Spec{Peer: "river-sqlite", Setting: trial.Default, Work: trial.Mixed, Callers: 8}},
+			Subject{"goqite-default", trial.Spec{Peer: "goqite", Setting: trial.Default, Work: trial.Mixed, Callers: 8}},
+			Subject{"sqlite alone, counted", trial.Spec{Peer: "sqlite", Setting: trial.Durable, Work: trial.Life, Callers: 1, Count: true}},
+		)
 	}
 	if err := h.alternate(ctx, "P2", subjects); err != nil {
 		return err
@@ -58,7 +67,8 @@ func few(ctx context.Context, h *Harness) error {
 	h.compare("P2", "sqlite/goqite", "sqlite", "goqite")
 	h.compare("P2", "sqlite/bare", "sqlite alone", "bare alone")
 	alone := h.values("P2", "sqlite alone", perSecond)
-	h.limit("P2", "fsyncs of a file that grows, against the three commits of each life of one caller", "/s", []float64{h.machine.Fsyncs}, scaled(alone, 3))
+	h.limit("P2", "pages of 4 KiB synced one by one, against the three commits of each life of one caller", "/s", h.values("P2", "disk", perSecond), scaled(alone, 3))
+	h.limit("P2", "one transaction of the bare driver for each operation, one caller", "lives/s", h.values("P2", "bare alone", perSecond), alone)
 	return nil
 }
 
@@ -82,6 +92,9 @@ func batches(ctx context.Context, h *Harness) error {
 			Subject{"river", trial.Spec{Peer: "river-sqlite", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
 			Subject{"goqite", trial.Spec{Peer: "goqite", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
 			Subject{"backlite", trial.Spec{Peer: "backlite", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
+			Subject{"river-default", trial.Spec{Peer: "river-sqlite", Setting: trial.Default, Work: trial.Batch, Callers: 1}},
+			Subject{"goqite-default", trial.Spec{Peer: "goqite", Setting: trial.Default, Work: trial.Batch, Callers: 1}},
+			Subject{"backlite-default", trial.Spec{Peer: "backlite", Setting: trial.Default, Work: trial.Batch, Callers: 1}},
 		)
 	}
 	if err := h.alternate(ctx, "P3", subjects); err != nil {

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/prismq/thequeue/tests/bench/bare"
 )
 
 // Machine is where the figures come from.
@@ -17,8 +19,8 @@ type Machine struct {
 	Kernel     string
 	FileSystem string // of the directory of data
 	Go         string
-	Load       string // the load averages when the run began
-	Fsyncs     float64
+	Load       string  // the load averages when the run began
+	Syncs      float64 // pages of 4 KiB a second, of a file that does not grow
 }
 
 // lookAround describes this machine; dir is where the data are.
@@ -42,42 +44,28 @@ func lookAround(dir string) (Machine, error) {
 		}
 	}
 	var err error
-	m.Fsyncs, err = fsyncRate(dir)
+	m.Syncs, err = syncRate(dir)
 	return m, err
 }
 
-// fsyncTime is how long the fsync rate is measured.
-const fsyncTime = 500 * time.Millisecond
+// syncTime is how long the rate of syncs is measured.
+const syncTime = 500 * time.Millisecond
 
-// fsyncRate appends pages of 4 KiB to a file, syncs each, and returns how many go in a second.
-func fsyncRate(dir string) (_ float64, err error) {
-	f, err := os.Create(filepath.Join(dir, "fsync"))
+// syncRate syncs pages one by one, as each commit of SQLite does at least once, and returns how many go in a second.
+func syncRate(dir string) (float64, error) {
+	d, err := bare.OpenDisk(dir)
 	if err != nil {
 		return 0, err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-		if e := os.Remove(f.Name()); err == nil {
-			err = e
-		}
-	}()
-	page := make([]byte, 4096)
 	n, begin := 0, time.Now()
-	for ; time.Since(begin) < fsyncTime; n++ {
-		if _, err := f.Write(page); err != nil {
-			return 0, err
-		}
-		if err := f.Sync(); err != nil {
-			return 0, err
-		}
+	for ; err == nil && time.Since(begin) < syncTime; n++ {
+		err = d.Sync()
 	}
-	return float64(n) / time.Since(begin).Seconds(), nil
+	return float64(n) / time.Since(begin).Seconds(), errors.Join(err, d.Close())
 }
 
 // String is one line.
 func (m Machine) String() string {
-	return fmt.Sprintf("%s, %d cores, %s, %s (%.0f fsyncs of 4 KiB a second), %s, load at the start %s",
-		m.CPU, m.Cores, m.Kernel, m.FileSystem, m.Fsyncs, m.Go, m.Load)
+	return fmt.Sprintf("%s, %d cores, %s, %s (%.0f synced pages of 4 KiB a second), %s, load at the start %s",
+		m.CPU, m.Cores, m.Kernel, m.FileSystem, m.Syncs, m.Go, m.Load)
 }

@@ -40,12 +40,13 @@ func main() {
 
 // options are the flags.
 type options struct {
-	scale Scale
-	goals []string
-	dir   string
-	out   string // folder of results
-	plots string // folder of the growth pictures; empty: none
-	knobs string // folder of the table of knobs; empty: none. With neither, goals are measured
+	scale    Scale
+	goals    []string
+	dir      string
+	out      string // folder of results
+	profiles string // folder of profiles; empty: none
+	mode     string // growth, tuning or peers; empty: goals are measured
+	tabs     string // folder of the pictures and tables of a mode
 }
 
 func parse(args []string) (o options, err error) {
@@ -55,9 +56,15 @@ func parse(args []string) (o options, err error) {
 	isSmoke := f.Bool("smoke", false, "only see that everything runs and that ratios are not far off")
 	list := f.String("goals", "", "chapters to measure, like P1,P3; empty: all")
 	f.StringVar(&o.dir, "dir", os.TempDir(), "where to keep the data that are measured")
-	isGrowth := f.Bool("growth", false, "measure and draw how claims change with the number of tasks, instead of goals")
-	isTuning := f.Bool("tuning", false, "measure what batch sizes and numbers of callers do on both engines, instead of goals")
-	folder := f.String("out", "results", "folder for the pictures of -growth and the table of -tuning")
+	for name, what := range map[string]string{
+		"growth": "measure and draw how claims change with the number of tasks, instead of goals",
+		"tuning": "measure what batch sizes and numbers of callers do on both engines, instead of goals",
+		"peers":  "seek the number of workers and connections at which each other queue is best, instead of goals",
+	} {
+		f.BoolFunc(name, what, func(string) error { o.mode = name; return nil })
+	}
+	f.StringVar(&o.tabs, "out", "results", "folder for the pictures and tables of -growth, -tuning and -peers")
+	f.StringVar(&o.profiles, "profiles", "", "folder for the processor profiles of all trials, read by go tool pprof; empty: none")
 	f.StringVar(&o.out, "results", "results", "folder for the JSON lines and the table")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -70,12 +77,6 @@ func parse(args []string) (o options, err error) {
 		if s.chosen {
 			o.scale = s.scale
 		}
-	}
-	if *isGrowth {
-		o.plots = *folder
-	}
-	if *isTuning {
-		o.knobs = *folder
 	}
 	o.goals, err = chapters(*list)
 	if *isSmoke && *list == "" {
@@ -116,11 +117,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	name := o.scale.Name
-	if o.plots != "" {
-		name = "growth-" + name
-	}
-	if o.knobs != "" {
-		name = "tuning-" + name
+	if o.mode != "" {
+		name = o.mode + "-" + name
 	}
 	lines, err := os.Create(filepath.Join(o.out, name+".jsonl"))
 	if err != nil {
@@ -132,11 +130,18 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
-	if o.plots != "" {
-		return h.grow(ctx, o.plots)
+	if h.profiles = o.profiles; h.profiles != "" {
+		if err := os.MkdirAll(h.profiles, 0o755); err != nil {
+			return err
+		}
 	}
-	if o.knobs != "" {
-		return h.tune(ctx, o.knobs)
+	switch o.mode {
+	case "growth":
+		return h.grow(ctx, o.tabs)
+	case "tuning":
+		return h.tune(ctx, o.tabs)
+	case "peers":
+		return h.search(ctx, o.tabs)
 	}
 	for _, id := range o.goals {
 		if err := h.measure(ctx, id); err != nil {
@@ -146,6 +151,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if err := os.WriteFile(filepath.Join(o.out, name+".md"), []byte(h.markdown()), 0o644); err != nil {
 		return err
 	}
+	h.sayLimits()
 	for _, outcome := range h.outcomes {
 		if outcome.Verdict() != Met {
 			return errMissed

@@ -42,6 +42,13 @@ func (h *Harness) limitTable(b *strings.Builder) {
 	}
 }
 
+// sayLimits prints what the machine allows, and our share of it.
+func (h *Harness) sayLimits() {
+	for _, l := range h.limits {
+		h.say("%s limit %s %s %s, ours %s, %.0f %%", l.Goal, l.What, figure(l.Limit), l.Unit, figure(l.Ours), 100*l.Ours/l.Limit)
+	}
+}
+
 // subjectTable has one line for each subject and value: the median of the rounds and their spread.
 func (h *Harness) subjectTable(b *strings.Builder) {
 	b.WriteString("\n| goal | subject | value | median | spread of rounds |\n|---|---|---|---|---|\n")

@@ -15,7 +15,7 @@ const settleTime = 500 * time.Millisecond
 
 // memory is P12: the size of an empty server and of one with many tasks under load, and how soon it is ready with many.
 func memory(ctx context.Context, h *Harness) error {
-	if err := h.needShelf(ctx, "many", h.Many); err != nil {
+	if err := h.makeShelf(ctx, "many", h.Many); err != nil {
 		return err
 	}
 	for round := 1; round <= h.Rounds; round++ {

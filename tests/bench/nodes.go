@@ -48,7 +48,7 @@ func (h *Harness) nodes(ctx context.Context, n int, s trial.NodeSpec) (together,
 // oneFile is P10: four processes on one SQLite file, 8 workers in each, whose leases are longer than the run, so that no task is given out twice
 // for a good reason.
 func oneFile(ctx context.Context, h *Harness) error {
-	if err := h.needShelf(ctx, "shared", 1); err != nil { // the schema is there before they race for it
+	if err := h.makeShelf(ctx, "shared", 1); err != nil { // the schema is there before they race for it
 		return err
 	}
 	for round := 1; round <= h.Rounds; round++ {

@@ -34,6 +34,11 @@ func onPostgres(ctx context.Context, h *Harness) error {
 	if h.Extras {
 		subjects = append(subjects,
 			Subject{"river default life", trial.Spec{Peer: "river-postgres", Setting: trial.Default, Work: trial.Mixed, Callers: 64}},
+			Subject{"river default enqueue", trial.Spec{Peer: "river-postgres", Setting: trial.Default, Work: trial.Enqueue, Callers: 64}},
+			Subject{"river default drain", trial.Spec{Peer: "river-postgres", Setting: trial.Default, Work: trial.Drain, Callers: 64, Tasks: drained}},
+			Subject{"gue default life", trial.Spec{Peer: "gue", Setting: trial.Default, Work: trial.Mixed, Callers: 64}},
+			Subject{"bare, sets of 64", trial.Spec{Peer: "bare-postgres", Setting: trial.Durable, Work: trial.Grouped, Callers: 2}},
+			Subject{"bare batch", trial.Spec{Peer: "bare-postgres", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
 			Subject{"gue enqueue", trial.Spec{Peer: "gue", Setting: trial.Durable, Work: trial.Enqueue, Callers: 64}},
 			Subject{"gue life", trial.Spec{Peer: "gue", Setting: trial.Durable, Work: trial.Mixed, Callers: 64}},
 			Subject{"batch", trial.Spec{Peer: "postgres", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
@@ -52,7 +57,13 @@ func onPostgres(ctx context.Context, h *Harness) error {
 	h.compare("P9", "enqueue/river", "enqueue", "river enqueue")
 	h.compare("P9", "life/river", "life", "river life")
 	h.compare("P9", "drain/river", "drain", "river drain")
-	h.compare("P9", "life/asynq", "life", "asynq life")
+	if hasRedis || h.Margin == 0 { // a smoke run goes without what is not installed
+		h.compare("P9", "life/asynq", "life", "asynq life")
+	}
+	if h.Extras {
+		h.limit("P9", "pgx with a bare table, 64 rows a statement, two connections", "lives/s", h.values("P9", "bare, sets of 64", perSecond), h.values("P9", "life", perSecond))
+		h.limit("P9", "pgx with a bare table, 1,000 rows a statement", "rows/s", h.values("P9", "bare batch", perSecond), h.values("P9", "batch", perSecond))
+	}
 	return h.twoNodes(ctx)
 }
 

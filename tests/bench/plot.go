@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,57 +29,87 @@ func sizes(few, most int) []int {
 }
 
 // grow fills one store step by step, with as many completed tasks as queued ones, as many that are due in the future, and three times as many that
-// these workers may not take, measures each strategy at each step, and draws one picture for each
-// value into the folder, with a table beside them.
+// these workers may not take, measures each strategy at each step, and draws one picture for each value into the folder, with a table beside them.
 func (h *Harness) grow(ctx context.Context, folder string) error {
-	s, err := h.openShelf(ctx, "growing")
-	if err != nil {
-		return err
-	}
+	path := h.shelfPath("growing")
 	steps := sizes(h.Few, h.Grown)
 	for i, n := range steps {
+		more := n
 		if i > 0 {
-			n -= steps[i-1]
+			more -= steps[i-1]
 		}
-		if err = errors.Join(s.fill(ctx, n), s.hide(ctx, 4*n)); err != nil {
-			break
+		s, err := openShelf(ctx, path)
+		if err != nil {
+			return err
 		}
-		if err = h.growthStep(ctx, s, steps[i]); err != nil {
-			break
+		if err := errors.Join(s.fill(ctx, more), s.hide(ctx, 4*more), s.close()); err != nil {
+			return err
 		}
-	}
-	if err := errors.Join(err, s.close()); err != nil {
-		return err
+		if err := h.growthStep(ctx, path, n); err != nil {
+			return err
+		}
 	}
 	return h.draw(folder, steps)
 }
 
-func (h *Harness) growthStep(ctx context.Context, s *shelf, n int) error {
+// growthStep measures each strategy in each round on a copy of the file, since what is measured leaves completed tasks behind.
+func (h *Harness) growthStep(ctx context.Context, path string, n int) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	h.say("%d queued tasks and five times as many others: %d MiB", n, info.Size()/mib)
 	for round := 1; round <= h.Rounds; round++ {
 		for _, strategy := range inOrder(task.Strategies, round) {
-			l, err := s.live(ctx, strategy, growthCallers, time.Duration(h.Seconds*float64(time.Second)))
-			if err != nil {
-				return err
-			}
-			if err := h.add(Measurement{Goal: fmt.Sprint(n), Subject: string(strategy), Round: round, Values: l.values()}); err != nil {
+			if err := h.growthRound(ctx, path, n, round, strategy); err != nil {
 				return err
 			}
 		}
 	}
+	return nil
+}
+
+// growthRound notes the latencies and how large the file was before, the WAL and the memory of this process afterwards.
+func (h *Harness) growthRound(ctx context.Context, path string, n, round int, strategy task.Strategy) error {
+	copied := h.shelfPath("copy")
+	if err := copyFile(copied, path); err != nil {
+		return err
+	}
+	s, err := openShelf(ctx, copied)
+	if err != nil {
+		return err
+	}
+	l, err := s.live(ctx, strategy, growthCallers, time.Duration(growthTime*h.Seconds*float64(time.Second)))
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
 	values := make(map[string]float64)
-	for name, suffix := range map[string]string{"file_MiB": "", "WAL_MiB": "-wal"} {
-		info, err := os.Stat(s.store.Path() + suffix)
+	for name, file := range map[string]string{"file_MiB": path, "WAL_MiB": copied + "-wal"} {
+		info, err := os.Stat(file)
 		if err != nil {
-			return err
+			return errors.Join(err, s.close())
 		}
 		values[name] = float64(info.Size()) / mib
 	}
-	var err error
-	if values["resident_MiB"], err = ownMemory(); err != nil {
+	values["resident_MiB"], err = ownMemory()
+	return errors.Join(err, s.close(), os.Remove(copied),
+		h.add(Measurement{Goal: fmt.Sprint(n), Subject: string(strategy), Round: round, Values: l.values()}),
+		h.add(Measurement{Goal: fmt.Sprint(n), Subject: "store", Round: round, Values: values}))
+}
+
+// copyFile copies a file and waits until the disk has it, so that it is not written while something is measured.
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
 		return err
 	}
-	h.say("%d queued tasks and four times as many others: %.0f MiB", n, values["file_MiB"])
-	return h.add(Measurement{Goal: fmt.Sprint(n), Subject: "store", Round: 1, Values: values})
+	defer in.Close() //nolint:errcheck // it was only read
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
 }
 
 // ownMemory is the memory that this process, with the store in it, has resident, in MiB.
@@ -121,7 +152,7 @@ func (h *Harness) draw(folder string, steps []int) error {
 		return err
 	}
 	var table strings.Builder
-	fmt.Fprintf(&table, "%d callers, scale `%s`, medians of %d rounds; %s. The size is that of queued tasks; as many completed ones, as many due in the future, and twice as many that these workers may not take stand beside them.\n",
+	fmt.Fprintf(&table, "%d callers, scale `%s`, medians of %d rounds; %s. The size is that of queued tasks; as many completed ones stand beside them, as many of another type, with a requirement, of a paused type, and due in the future. Each round is measured on a copy.\n",
 		growthCallers, h.Scale.Name, h.Rounds, h.machine)
 	var labels []string
 	for _, n := range steps {

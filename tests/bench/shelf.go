@@ -12,26 +12,61 @@ import (
 	"time"
 
 	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/store/postgres"
 	"github.com/prismq/thequeue/internal/store/sqlite"
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// shelf is a store on SQLite in this process, filled with rows.
+// shelf is a store in this process, filled with rows.
 type shelf struct {
 	*queue.Queue
-	path   string
-	store  *sqlite.Store
-	stop   context.CancelFunc
-	upkeep sync.WaitGroup
+	database string // a file or a postgres:// URL
+	store    store.Store
+	drop     func() error // removes the database
+	stop     context.CancelFunc
+	upkeep   sync.WaitGroup
 }
 
-// openShelf opens or makes the file of that name in the directory of data.
-func (h *Harness) openShelf(ctx context.Context, name string) (*shelf, error) {
-	st, err := sqlite.Open(ctx, h.shelfPath(name), sqlite.Options{Migrate: true})
+// newShelf makes an empty shelf on the engine, sqlite or postgres. ErrMissing where there is no PostgreSQL.
+func (h *Harness) newShelf(ctx context.Context, engine string) (*shelf, error) {
+	database, drop, err := h.emptyDatabase(ctx, engine)
 	if err != nil {
 		return nil, err
 	}
-	s := &shelf{Queue: queue.New(st, queue.Options{}), path: h.shelfPath(name), store: st}
+	s, err := openShelf(ctx, database)
+	if err != nil {
+		return nil, errors.Join(err, drop())
+	}
+	s.drop = drop
+	return s, nil
+}
+
+// emptyDatabase makes a database and says how to remove it.
+func (h *Harness) emptyDatabase(ctx context.Context, engine string) (database string, drop func() error, err error) {
+	if engine == "postgres" {
+		if err := h.needPostgres(ctx); err != nil {
+			return "", nil, err
+		}
+		return h.postgres.Database(ctx)
+	}
+	dir, err := os.MkdirTemp(h.dir, "shelf-")
+	return filepath.Join(dir, "queue.db"), func() error { return os.RemoveAll(dir) }, err
+}
+
+// openShelf opens a database, whose drop does nothing.
+func openShelf(ctx context.Context, database string) (*shelf, error) {
+	var st store.Store
+	var err error
+	if strings.HasPrefix(database, "postgres://") {
+		st, err = postgres.Open(ctx, database, postgres.Options{Migrate: true})
+	} else {
+		st, err = sqlite.Open(ctx, database, sqlite.Options{Migrate: true})
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &shelf{Queue: queue.New(st, queue.Options{}), database: database, store: st, drop: func() error { return nil }}
 	serving, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.upkeep.Go(func() { _ = s.Run(serving) }) // returns nil
@@ -46,8 +81,8 @@ func (s *shelf) close() error {
 	return s.store.Close()
 }
 
-// remove deletes the file of a shelf that is closed.
-func (s *shelf) remove() error { return os.Remove(s.path) }
+// remove closes the shelf and deletes what it has kept.
+func (s *shelf) remove() error { return errors.Join(s.close(), s.drop()) }
 
 // payload has the 200 bytes that every task carries.
 var payload = task.JSON(`{"to":"someone@example.org","subject":"hello","body":"` + strings.Repeat("0", 144) + `"}`)
@@ -165,6 +200,11 @@ type latencies struct {
 
 // live has so many callers enqueue, claim by the strategy, and complete, for d. The number of queued tasks stays as it is.
 func (s *shelf) live(ctx context.Context, strategy task.Strategy, callers int, d time.Duration) (*latencies, error) {
+	return s.watch(ctx, strategy, callers, d, true)
+}
+
+// watch is live, or without enqueueing what its callers take from a pile that outlasts d.
+func (s *shelf) watch(ctx context.Context, strategy task.Strategy, callers int, d time.Duration, enqueue bool) (*latencies, error) {
 	var l latencies
 	errs := make([]error, callers)
 	begin := time.Now()
@@ -173,7 +213,7 @@ func (s *shelf) live(ctx context.Context, strategy task.Strategy, callers int, d
 		wg.Go(func() {
 			c := task.Claim{WorkerID: fmt.Sprint("worker-", i), Types: []string{"email", "sms"}, Strategy: strategy}
 			for errs[i] == nil && time.Since(begin) < d {
-				errs[i] = s.life(ctx, c, &l)
+				errs[i] = s.life(ctx, c, enqueue, &l)
 			}
 		})
 	}
@@ -182,10 +222,12 @@ func (s *shelf) live(ctx context.Context, strategy task.Strategy, callers int, d
 	return &l, errors.Join(errs...)
 }
 
-func (s *shelf) life(ctx context.Context, c task.Claim, l *latencies) error {
+func (s *shelf) life(ctx context.Context, c task.Claim, enqueue bool, l *latencies) error {
 	begin := time.Now()
-	if _, _, err := s.Enqueue(ctx, mail(), queue.MaxAttempts); err != nil {
-		return err
+	if enqueue {
+		if _, _, err := s.Enqueue(ctx, mail(), queue.MaxAttempts); err != nil {
+			return err
+		}
 	}
 	enqueued := time.Now()
 	leases, err := s.Claim(ctx, c)
@@ -193,6 +235,9 @@ func (s *shelf) life(ctx context.Context, c task.Claim, l *latencies) error {
 		return err
 	}
 	claimed := time.Now()
+	if len(leases) == 0 && !enqueue {
+		return errors.New("the pile has been taken before the time was over")
+	}
 	for _, lease := range leases {
 		if _, err := s.Complete(ctx, lease.ID, lease.LeaseToken, nil); err != nil {
 			return err

@@ -12,9 +12,6 @@ import (
 	"time"
 
 	"github.com/prismq/thequeue/internal/queue"
-	"github.com/prismq/thequeue/internal/store"
-	"github.com/prismq/thequeue/internal/store/postgres"
-	"github.com/prismq/thequeue/internal/store/sqlite"
 	"github.com/prismq/thequeue/internal/task"
 	"github.com/prismq/thequeue/tests/bench/server"
 	"github.com/prismq/thequeue/tests/bench/stat"
@@ -48,8 +45,8 @@ func (h *Harness) tune(ctx context.Context, folder string) error {
 			labels = append(labels, fmt.Sprint(step))
 			rates := make([][]float64, len(names))
 			for round := 1; round <= h.Rounds; round++ {
-				for i, open := range []func(context.Context) (store.Store, func() error, error){h.emptySQLite, h.emptyPostgres} {
-					v, err := h.turn(ctx, open, k, step)
+				for i, engine := range []string{"sqlite", "postgres"} {
+					v, err := h.turn(ctx, engine, k, step)
 					if errors.Is(err, server.ErrMissing) {
 						continue
 					}
@@ -73,42 +70,13 @@ func (h *Harness) tune(ctx context.Context, folder string) error {
 }
 
 // turn measures one step on a store of its own.
-func (h *Harness) turn(ctx context.Context, open func(context.Context) (store.Store, func() error, error), k knob, step int) (_ float64, err error) {
-	st, done, err := open(ctx)
+func (h *Harness) turn(ctx context.Context, engine string, k knob, step int) (float64, error) {
+	s, err := h.newShelf(ctx, engine)
 	if err != nil {
 		return 0, err
 	}
-	q := queue.New(st, queue.Options{})
-	serving, stop := context.WithCancel(ctx)
-	var upkeep sync.WaitGroup
-	upkeep.Go(func() { _ = q.Run(serving) }) // returns nil
-	defer func() {
-		stop()
-		upkeep.Wait()
-		err = errors.Join(err, st.Close(), done())
-	}()
-	return k.rate(ctx, q, step, time.Duration(h.Seconds*float64(time.Second)))
-}
-
-func (h *Harness) emptySQLite(ctx context.Context) (store.Store, func() error, error) {
-	dir, err := os.MkdirTemp(h.dir, "tuning-")
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := sqlite.Open(ctx, filepath.Join(dir, "queue.db"), sqlite.Options{Migrate: true})
-	return st, func() error { return os.RemoveAll(dir) }, err
-}
-
-func (h *Harness) emptyPostgres(ctx context.Context) (store.Store, func() error, error) {
-	if err := h.needPostgres(ctx); err != nil {
-		return nil, nil, err
-	}
-	url, free, err := h.postgres.Database(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := postgres.Open(ctx, url, postgres.Options{Migrate: true})
-	return st, free, err
+	rate, err := k.rate(ctx, s.Queue, step, time.Duration(h.Seconds*float64(time.Second)))
+	return rate, errors.Join(err, s.remove())
 }
 
 // inTurn runs do again and again in so many goroutines for d and returns how much of what it counts was done in a second.

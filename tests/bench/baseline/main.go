@@ -1,6 +1,6 @@
 // Command baseline is what our server over HTTP is compared with: baseline constant|naive ADDRESS DIRECTORY.
 //
-// constant reads the body of an enqueue and answers a fixed JSON as long as ours. naive keeps tasks in the bare table of package bare, one
+// constant reads the body of an enqueue, a claim or a completion and answers a fixed JSON as long as ours. naive keeps tasks in the bare table of package bare, one
 // transaction for each operation. Both are echo v4 as our server is, without any middleware.
 package main
 
@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/labstack/echo/v4"
@@ -39,7 +40,9 @@ func run(ctx context.Context, args []string) (err error) {
 	e.GET("/readyz", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
 	switch kind {
 	case "constant":
-		e.POST("/api/queue/enqueue", constant)
+		e.POST("/api/queue/enqueue", constant(http.StatusCreated, fmt.Sprintf(receipt, 1)))
+		e.POST("/api/queue/claim", constant(http.StatusOK, `{"tasks":[`+padded(`{"task_id":1,"lease_token":"1.0123456789abcdef0123456789abcdef"`)+`]}`))
+		e.POST("/api/queue/tasks/:id/complete", constant(http.StatusOK, padded(`{"task_id":1`)))
 	case "naive":
 		t, err := bare.Open(ctx, dir)
 		if err != nil {
@@ -61,11 +64,21 @@ func run(ctx context.Context, args []string) (err error) {
 // receipt is the answer of our server to an enqueue.
 const receipt = `{"task_id":%d,"status":"queued","created_at_utc":"2026-01-01T00:00:00.000000Z","message":"Task enqueued successfully"}`
 
-func constant(c echo.Context) error {
-	if _, err := io.Copy(io.Discard, c.Request().Body); err != nil {
-		return err
+// taskLength is how long our answer with one task is, whose payload has 200 bytes.
+const taskLength = 900
+
+// padded closes the object after a field that makes it taskLength long.
+func padded(object string) string {
+	return object + `,"padding":"` + strings.Repeat("0", taskLength-len(object)) + `"}`
+}
+
+func constant(code int, answer string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if _, err := io.Copy(io.Discard, c.Request().Body); err != nil {
+			return err
+		}
+		return c.JSONBlob(code, []byte(answer))
 	}
-	return c.JSONBlob(http.StatusCreated, fmt.Appendf(nil, receipt, 1))
 }
 
 // naive has the three calls of a life, with the answers that the harness reads.

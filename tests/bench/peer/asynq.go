@@ -24,15 +24,18 @@ func (Asynq) Modules() []string {
 	return []string{"github.com/hibiken/asynq", "github.com/redis/go-redis/v9"}
 }
 
-func (Asynq) Open(ctx context.Context, p Place, s trial.Setting, workers int) (Queue, error) {
-	settings, err := redisSettings(ctx, p.URL, s)
+// Workers is one for each caller; by default asynq runs as many as there are processors.
+func (Asynq) Workers(callers int) int { return callers }
+
+func (Asynq) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	settings, err := redisSettings(ctx, s.URL, s.Setting)
 	if err != nil {
 		return nil, err
 	}
-	opt := asynq.RedisClientOpt{Addr: p.URL, PoolSize: 2*workers + 10}
+	opt := asynq.RedisClientOpt{Addr: s.URL, PoolSize: s.Callers + s.Workers + 10}
 	a := &asynqQueue{client: asynq.NewClient(opt), settings: settings}
-	config := asynq.Config{Concurrency: workers, Logger: silent{}, TaskCheckInterval: 10 * time.Millisecond}
-	if s == trial.Default {
+	config := asynq.Config{Concurrency: s.Workers, Logger: silent{}, TaskCheckInterval: 10 * time.Millisecond}
+	if s.Setting == trial.Default {
 		config.TaskCheckInterval = 0
 	}
 	a.server = asynq.NewServer(opt, config)

@@ -22,24 +22,27 @@ func (Backlite) Modules() []string {
 	return []string{"github.com/mikestefanello/backlite", "github.com/mattn/go-sqlite3"}
 }
 
-func (Backlite) Open(ctx context.Context, p Place, s trial.Setting, workers int) (Queue, error) {
-	dsn := "file:" + filepath.Join(p.Dir, "backlite.db") + "?_journal=WAL&_timeout=5000"
-	if s != trial.Default {
-		dsn += "&_sync=" + synchronous(s)
+// Workers is one for each caller.
+func (Backlite) Workers(callers int) int { return callers }
+
+func (Backlite) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	dsn := "file:" + filepath.Join(s.Dir, "backlite.db") + "?_journal=WAL&_timeout=5000"
+	if s.Setting != trial.Default {
+		dsn += "&_sync=" + synchronous(s.Setting)
 	}
 	db, err := sql.Open(mattn, dsn)
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	client, err := backlite.NewClient(backlite.ClientConfig{DB: db, ReleaseAfter: 10 * time.Minute, NumWorkers: workers})
+	client, err := backlite.NewClient(backlite.ClientConfig{DB: db, ReleaseAfter: 10 * time.Minute, NumWorkers: s.Workers})
 	if err != nil {
 		return nil, err
 	}
 	if err := client.Install(); err != nil {
 		return nil, err
 	}
-	settings, err := sqliteSettings(ctx, db, s)
+	settings, err := sqliteSettings(ctx, db, s.Setting)
 	if err != nil {
 		return nil, err
 	}

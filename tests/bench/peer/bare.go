@@ -14,8 +14,11 @@ func (Bare) Name() string { return "bare" }
 
 func (Bare) Modules() []string { return []string{"github.com/ncruces/go-sqlite3"} }
 
-func (Bare) Open(ctx context.Context, p Place, _ trial.Setting, _ int) (Queue, error) {
-	t, err := bare.Open(ctx, p.Dir)
+// Workers is one for each caller.
+func (Bare) Workers(callers int) int { return callers }
+
+func (Bare) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	t, err := bare.Open(ctx, s.Dir)
 	if err != nil {
 		return nil, err
 	}

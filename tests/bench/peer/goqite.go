@@ -26,10 +26,13 @@ func (Goqite) Modules() []string {
 	return []string{"maragu.dev/goqite", "github.com/mattn/go-sqlite3"}
 }
 
-func (Goqite) Open(ctx context.Context, p Place, s trial.Setting, _ int) (Queue, error) {
-	dsn := "file:" + filepath.Join(p.Dir, "goqite.db") + "?_journal=WAL&_timeout=5000&_fk=true"
-	if s != trial.Default {
-		dsn += "&_sync=" + synchronous(s)
+// Workers is up to four: on its one connection they take turns, and more only wake each other.
+func (Goqite) Workers(callers int) int { return min(callers, 4) }
+
+func (Goqite) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	dsn := "file:" + filepath.Join(s.Dir, "goqite.db") + "?_journal=WAL&_timeout=5000&_fk=true"
+	if s.Setting != trial.Default {
+		dsn += "&_sync=" + synchronous(s.Setting)
 	}
 	db, err := sql.Open(mattn, dsn)
 	if err != nil {
@@ -44,7 +47,7 @@ func (Goqite) Open(ctx context.Context, p Place, s trial.Setting, _ int) (Queue,
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return nil, fmt.Errorf("schema of goqite: %w", err)
 	}
-	settings, err := sqliteSettings(ctx, db, s)
+	settings, err := sqliteSettings(ctx, db, s.Setting)
 	if err != nil {
 		return nil, err
 	}

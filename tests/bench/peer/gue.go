@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,12 @@ func (Gue) Modules() []string {
 	return []string{"github.com/vgarvardt/gue/v5", "github.com/jackc/pgx/v5"}
 }
 
-func (Gue) Open(ctx context.Context, p Place, s trial.Setting, workers int) (Queue, error) {
-	pool, settings, err := openPool(ctx, p.URL, s, workers+poolConns)
+// Workers is one for each caller.
+func (Gue) Workers(callers int) int { return callers }
+
+func (Gue) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	s.Conns = cmp.Or(s.Conns, s.Workers+poolConns)
+	pool, settings, err := openPool(ctx, s)
 	if err != nil {
 		return nil, err
 	}

@@ -22,8 +22,11 @@ func (OnSQLite) Name() string { return "sqlite" }
 
 func (OnSQLite) Modules() []string { return []string{"github.com/ncruces/go-sqlite3"} }
 
-func (OnSQLite) Open(ctx context.Context, p Place, _ trial.Setting, _ int) (Queue, error) {
-	st, err := sqlite.Open(ctx, filepath.Join(p.Dir, "queue.db"), sqlite.Options{Migrate: true})
+// Workers is one for each caller.
+func (OnSQLite) Workers(callers int) int { return callers }
+
+func (OnSQLite) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	st, err := sqlite.Open(ctx, filepath.Join(s.Dir, "queue.db"), sqlite.Options{Migrate: true})
 	if err != nil {
 		return nil, err
 	}
@@ -37,12 +40,15 @@ func (OnPostgres) Name() string { return "postgres" }
 
 func (OnPostgres) Modules() []string { return []string{"github.com/jackc/pgx/v5"} }
 
-func (OnPostgres) Open(ctx context.Context, p Place, _ trial.Setting, _ int) (Queue, error) {
-	set, err := postgresSettings(ctx, p.URL)
+// Workers is one for each caller.
+func (OnPostgres) Workers(callers int) int { return callers }
+
+func (OnPostgres) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	set, err := postgresSettings(ctx, s.URL)
 	if err != nil {
 		return nil, err
 	}
-	st, err := postgres.Open(ctx, p.URL, postgres.Options{Migrate: true})
+	st, err := postgres.Open(ctx, s.URL, postgres.Options{Migrate: true})
 	if err != nil {
 		return nil, err
 	}

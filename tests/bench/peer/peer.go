@@ -11,20 +11,16 @@ import (
 	"github.com/prismq/thequeue/tests/bench/trial"
 )
 
-// Place is where a queue keeps its tasks.
-type Place struct {
-	Dir string // an empty directory on the disk that is measured
-	URL string // of an empty PostgreSQL database, or the address of an empty Redis; empty for those on SQLite
-}
-
 // Peer is a queue as one can choose it.
 type Peer interface {
 	// Name is the name in goals and tables, like river-sqlite.
 	Name() string
 	// Modules are the paths of the Go modules whose versions matter.
 	Modules() []string
-	// Open makes the queue in an empty place. workers is how many tasks it is to run at a time where that is fixed at the start.
-	Open(ctx context.Context, p Place, s trial.Setting, workers int) (Queue, error)
+	// Workers is how many tasks run at a time, for so many callers, where a trial does not say: the best of those that -peers tries.
+	Workers(callers int) int
+	// Open makes the queue in the empty directory or database of the spec, whose Workers are set.
+	Open(ctx context.Context, s trial.Spec) (Queue, error)
 }
 
 // Queue is an open queue. Its methods are safe for concurrent use.
@@ -56,7 +52,7 @@ type Grouper interface {
 
 // All lists every peer.
 func All() []Peer {
-	return []Peer{OnSQLite{}, OnPostgres{}, Bare{}, RiverSQLite{}, RiverPostgres{}, Goqite{}, Backlite{}, Gue{}, Asynq{}}
+	return []Peer{OnSQLite{}, OnPostgres{}, Bare{}, BarePostgres{}, Disk{}, RiverSQLite{}, RiverPostgres{}, Goqite{}, Backlite{}, Gue{}, Asynq{}}
 }
 
 // Named returns the peer of that name; nil when there is none.

@@ -13,24 +13,24 @@ import (
 // poolConns is the size of our own store's pool; pgx would choose four on a small machine.
 const poolConns = 16
 
-// openPool opens a pgx pool of so many connections for a peer, or of as many as pgx chooses where the default is asked for, and says what
+// openPool opens a pgx pool of s.Conns connections for a peer, or of as many as pgx chooses where the default is asked for, and says what
 // the server runs with. Normal turns synchronous_commit off for its sessions.
-func openPool(ctx context.Context, url string, s trial.Setting, conns int) (*pgxpool.Pool, string, error) {
-	cfg, err := pgxpool.ParseConfig(url)
+func openPool(ctx context.Context, s trial.Spec) (*pgxpool.Pool, string, error) {
+	cfg, err := pgxpool.ParseConfig(s.URL)
 	if err != nil {
 		return nil, "", err
 	}
-	if s != trial.Default {
-		cfg.MaxConns = int32(conns)
+	if s.Setting != trial.Default {
+		cfg.MaxConns = int32(s.Conns)
 	}
-	if s == trial.Normal {
+	if s.Setting == trial.Normal {
 		cfg.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, "", err
 	}
-	set, err := serverSettings(ctx, pool, s)
+	set, err := serverSettings(ctx, pool, s.Setting)
 	if err != nil {
 		pool.Close()
 		return nil, "", err

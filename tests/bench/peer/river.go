@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -31,17 +32,20 @@ func (RiverSQLite) Modules() []string {
 	return []string{"github.com/riverqueue/river", "github.com/riverqueue/river/riverdriver/riversqlite", "modernc.org/sqlite"}
 }
 
-func (RiverSQLite) Open(ctx context.Context, p Place, s trial.Setting, _ int) (Queue, error) {
-	dsn := "file:" + filepath.Join(p.Dir, "river.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"
-	if s != trial.Default {
-		dsn += "&_pragma=synchronous(" + synchronous(s) + ")"
+// Workers is what River's own benchmark says it found best.
+func (RiverSQLite) Workers(int) int { return riverWorkers }
+
+func (RiverSQLite) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	dsn := "file:" + filepath.Join(s.Dir, "river.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"
+	if s.Setting != trial.Default {
+		dsn += "&_pragma=synchronous(" + synchronous(s.Setting) + ")"
 	}
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	settings, err := sqliteSettings(ctx, db, s)
+	settings, err := sqliteSettings(ctx, db, s.Setting)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +61,12 @@ func (RiverPostgres) Modules() []string {
 	return []string{"github.com/riverqueue/river", "github.com/riverqueue/river/riverdriver/riverpgxv5", "github.com/jackc/pgx/v5"}
 }
 
-func (RiverPostgres) Open(ctx context.Context, p Place, s trial.Setting, _ int) (Queue, error) {
-	pool, settings, err := openPool(ctx, p.URL, s, poolConns)
+// Workers is what River's own benchmark says it found best.
+func (RiverPostgres) Workers(int) int { return riverWorkers }
+
+func (RiverPostgres) Open(ctx context.Context, s trial.Spec) (Queue, error) {
+	s.Conns = cmp.Or(s.Conns, poolConns)
+	pool, settings, err := openPool(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +85,18 @@ func (c closePool) Close() error {
 const riverWorkers = 1000
 
 // riverConfig is the one of River's own benchmark (river bench), except where the default is asked for.
-func riverConfig(s trial.Setting) (*river.Config, string) {
+func riverConfig(s trial.Spec) (*river.Config, string) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, riverWorker{})
 	c := &river.Config{
 		Logger: slog.New(slog.DiscardHandler), Workers: workers,
-		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: riverWorkers}},
+		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: s.Workers}},
 	}
-	if s == trial.Default {
-		return c, "its default intervals of fetching (100 ms, 1 s), MaxWorkers=1000"
+	if s.Setting == trial.Default {
+		return c, fmt.Sprintf("its default intervals of fetching (100 ms, 1 s), MaxWorkers=%d", s.Workers)
 	}
 	c.FetchCooldown, c.FetchPollInterval = 2*time.Millisecond, 20*time.Millisecond
-	return c, "FetchCooldown=2ms, FetchPollInterval=20ms, MaxWorkers=1000, as in its own benchmark"
+	return c, fmt.Sprintf("FetchCooldown=2ms, FetchPollInterval=20ms as in its own benchmark, MaxWorkers=%d", s.Workers)
 }
 
 // riverArgs has the payload's three fields.
@@ -116,7 +124,7 @@ type riverQueue[TTx any] struct {
 	below    io.Closer
 }
 
-func openRiver[TTx any](ctx context.Context, d riverdriver.Driver[TTx], s trial.Setting, settings string, below io.Closer) (Queue, error) {
+func openRiver[TTx any](ctx context.Context, d riverdriver.Driver[TTx], s trial.Spec, settings string, below io.Closer) (Queue, error) {
 	migrator, err := rivermigrate.New(d, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
@@ -150,7 +158,7 @@ func (r *riverQueue[TTx]) EnqueueBatch(ctx context.Context, n int) error {
 // riverEvents is more than a round completes: events that find the channel full are dropped.
 const riverEvents = 1 << 20
 
-// Work ignores the number of workers: River's is fixed at 1,000. A job counts when its completion has been stored, which is when River
+// Work ignores the number of workers, which is fixed by Open. A job counts when its completion has been stored, which is when River
 // tells of it.
 func (r *riverQueue[TTx]) Work(ctx context.Context, _ int, done func()) error {
 	events, cancel := r.client.SubscribeConfig(&river.SubscribeConfig{

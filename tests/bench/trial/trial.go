@@ -34,19 +34,24 @@ type Spec struct {
 	Setting Setting `json:"setting"`
 	Work    Work    `json:"work"`
 	Callers int     `json:"callers"`
-	Seconds float64 `json:"seconds"`       // about how long to measure; the number of tasks is chosen by a short run before
-	Tasks   int     `json:"tasks"`         // of Drain, and for all others the most to measure; 0: as many as the time allows
-	Dir     string  `json:"dir,omitempty"` // an empty directory
-	URL     string  `json:"url,omitempty"` // of an empty PostgreSQL database, or the address of a Redis
+	Workers int     `json:"workers,omitempty"`     // tasks run at a time; 0: what suits the queue best, see -peers
+	Conns   int     `json:"connections,omitempty"` // of a pool to PostgreSQL; 0: likewise
+	Seconds float64 `json:"seconds"`               // about how long to measure; the number of tasks is chosen by a short run before
+	Tasks   int     `json:"tasks"`                 // of Drain, and for all others the most to measure; 0: as many as the time allows
+	Count   bool    `json:"count,omitempty"`       // count the statements of our SQLite too, which slows them
+	Profile string  `json:"profile,omitempty"`     // a file for the processor profile of the worker process; empty: none
+	Dir     string  `json:"dir,omitempty"`         // an empty directory
+	URL     string  `json:"url,omitempty"`         // of an empty PostgreSQL database, or the address of a Redis
 }
 
 // Result is what a trial found.
 type Result struct {
-	Tasks      int     `json:"tasks"`
-	Seconds    float64 `json:"seconds"`
-	CPUSeconds float64 `json:"cpu_seconds"` // of the worker process, user and system, while it measured
-	Settings   string  `json:"settings"`
-	Version    string  `json:"version"` // module@version, the queue's first
+	Tasks      int                `json:"tasks"`
+	Seconds    float64            `json:"seconds"`
+	CPUSeconds float64            `json:"cpu_seconds"` // of the worker process, user and system, while it measured
+	Costs      map[string]float64 `json:"costs"`       // by name, of one task
+	Settings   string             `json:"settings"`
+	Version    string             `json:"version"` // module@version, the queue's first
 }
 
 // PerSecond is the rate of tasks.

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -35,11 +38,17 @@ func run(ctx context.Context) error {
 	if p == nil {
 		return fmt.Errorf("no peer is named %q", s.Peer)
 	}
-	q, err := p.Open(ctx, peer.Place{Dir: s.Dir, URL: s.URL}, s.Setting, s.Callers)
+	s.Workers = cmp.Or(s.Workers, p.Workers(s.Callers))
+	meter, closeMeter, err := peer.MeterOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer closeMeter()
+	q, err := p.Open(ctx, s)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", s.Peer, err)
 	}
-	r, err := measure(ctx, q, s)
+	r, err := profiled(s.Profile, func() (trial.Result, error) { return measure(ctx, q, job{s, meter}) })
 	if err != nil {
 		return fmt.Errorf("%s %s %s: %w", s.Peer, s.Setting, s.Work, err)
 	}
@@ -48,6 +57,23 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("close %s: %w", s.Peer, err)
 	}
 	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// profiled writes the processor profile of do to the file; empty: none.
+func profiled(file string, do func() (trial.Result, error)) (r trial.Result, err error) {
+	if file == "" {
+		return do()
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return r, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return r, errors.Join(err, f.Close())
+	}
+	r, err = do()
+	pprof.StopCPUProfile()
+	return r, errors.Join(err, f.Close())
 }
 
 // versions looks the modules up in what was compiled into this binary.

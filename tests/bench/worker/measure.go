@@ -12,14 +12,20 @@ import (
 	"github.com/prismq/thequeue/tests/bench/trial"
 )
 
+// job is a trial and what reads its costs.
+type job struct {
+	trial.Spec
+	meter peer.Meter
+}
+
 // phase does work on n tasks and returns when all of it has been stored.
 type phase func(ctx context.Context, n int) error
 
 // measure runs the work of s on an open, empty queue.
-func measure(ctx context.Context, q peer.Queue, s trial.Spec) (trial.Result, error) {
+func measure(ctx context.Context, q peer.Queue, s job) (trial.Result, error) {
 	switch s.Work {
 	case trial.Mixed:
-		return working(ctx, q, s.Callers, func(ctx context.Context, done *count) (trial.Result, error) {
+		return working(ctx, q, s.Workers, func(ctx context.Context, done *count) (trial.Result, error) {
 			return sized(ctx, s, func(ctx context.Context, n int) error {
 				target := done.after(n)
 				if err := each(ctx, s.Callers, n, func() error { return q.Enqueue(ctx) }); err != nil {
@@ -53,12 +59,7 @@ func measure(ctx context.Context, q peer.Queue, s trial.Spec) (trial.Result, err
 			return trial.Result{}, fmt.Errorf("%w: it does not group", errors.ErrUnsupported)
 		}
 		return sized(ctx, s, func(ctx context.Context, n int) error {
-			for ; n > 0; n -= trial.GroupSize {
-				if err := g.Group(ctx, trial.GroupSize); err != nil {
-					return err
-				}
-			}
-			return nil
+			return each(ctx, s.Callers, n/trial.GroupSize, func() error { return g.Group(ctx, trial.GroupSize) })
 		})
 	case trial.Drain:
 		return drain(ctx, q, s)
@@ -72,24 +73,24 @@ const (
 )
 
 // sized runs the phase twice for a short time to learn how many tasks fill s.Seconds, and then measures it with that many.
-func sized(ctx context.Context, s trial.Spec, do phase) (trial.Result, error) {
+func sized(ctx context.Context, s job, do phase) (trial.Result, error) {
 	n := pilotTasks
 	if s.Work == trial.Batch {
 		n = trial.BatchSize
 	}
 	for _, share := range []float64{pilotShare, 1} {
-		r, err := timed(ctx, limited(n, s), do)
+		r, err := s.timed(ctx, limited(n, s), do)
 		if err != nil {
 			return r, err
 		}
 		// Never fewer than before: a few tasks measure how long a queue takes to notice the first, which would cost those that poll.
 		n = max(n, int(r.PerSecond()*s.Seconds*share))
 	}
-	return timed(ctx, limited(n, s), do)
+	return s.timed(ctx, limited(n, s), do)
 }
 
 // limited keeps a number of tasks within what the spec allows, and makes it whole batches or groups.
-func limited(n int, s trial.Spec) int {
+func limited(n int, s job) int {
 	least := map[trial.Work]int{trial.Batch: trial.BatchSize, trial.Grouped: trial.GroupSize}[s.Work]
 	if least == 0 {
 		least = 1
@@ -100,10 +101,21 @@ func limited(n int, s trial.Spec) int {
 	return max(n/least*least, least)
 }
 
-func timed(ctx context.Context, n int, do phase) (trial.Result, error) {
+func (s job) timed(ctx context.Context, n int, do phase) (trial.Result, error) {
+	before, err := s.meter(ctx)
+	if err != nil {
+		return trial.Result{}, err
+	}
 	begin, cpu := time.Now(), cpuTime()
-	err := do(ctx, n)
-	return trial.Result{Tasks: n, Seconds: time.Since(begin).Seconds(), CPUSeconds: (cpuTime() - cpu).Seconds()}, err
+	if err := do(ctx, n); err != nil {
+		return trial.Result{}, err
+	}
+	r := trial.Result{Tasks: n, Seconds: time.Since(begin).Seconds(), CPUSeconds: (cpuTime() - cpu).Seconds(), Costs: make(map[string]float64)}
+	after, err := s.meter(ctx)
+	for name, v := range after {
+		r.Costs[name] = (v - before[name]) / float64(n)
+	}
+	return r, err
 }
 
 // each calls do n times in all, by so many callers at once, and returns the first error.
@@ -145,7 +157,7 @@ func lives(ctx context.Context, t peer.Taker, callers, n int) error {
 }
 
 // drain fills the queue with s.Tasks tasks and measures how long its workers take to finish them.
-func drain(ctx context.Context, q peer.Queue, s trial.Spec) (trial.Result, error) {
+func drain(ctx context.Context, q peer.Queue, s job) (trial.Result, error) {
 	err := q.EnqueueBatch(ctx, s.Tasks)
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = each(ctx, s.Callers, s.Tasks, func() error { return q.Enqueue(ctx) })
@@ -153,8 +165,8 @@ func drain(ctx context.Context, q peer.Queue, s trial.Spec) (trial.Result, error
 	if err != nil {
 		return trial.Result{}, err
 	}
-	return timed(ctx, s.Tasks, func(ctx context.Context, n int) error {
-		_, err := working(ctx, q, s.Callers, func(ctx context.Context, done *count) (trial.Result, error) {
+	return s.timed(ctx, s.Tasks, func(ctx context.Context, n int) error {
+		_, err := working(ctx, q, s.Workers, func(ctx context.Context, done *count) (trial.Result, error) {
 			return trial.Result{}, done.until(n).wait(ctx)
 		})
 		return err
