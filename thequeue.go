@@ -1,5 +1,5 @@
 // Package thequeue embeds The Queue in a Go program: the same queue that the server runs, over a SQLite file or a PostgreSQL database,
-// with handlers that are Go functions.
+// with handlers that are Go functions. Dial does the same with the queue of a server elsewhere.
 package thequeue
 
 import (
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prismq/thequeue/internal/app"
+	"github.com/prismq/thequeue/internal/client"
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
@@ -65,6 +66,25 @@ func (q *Queue) Close() error { return q.store.Close() }
 
 // NewWorker returns a worker that takes its tasks from the queue; its Run method runs them until the context ends.
 func (q *Queue) NewWorker(o WorkerOptions) (*worker.Worker, error) { return worker.New(q.Queue, o) }
+
+// Client is the queue of a server, over HTTP. It is safe for concurrent use.
+type Client struct{ *client.Client }
+
+// ClientOptions has how often calls are tried again and how long they may take; the zero value is good.
+type ClientOptions = client.Options
+
+// Dial returns a client of the server at baseURL, such as http://127.0.0.1:8000. It does not connect yet: Ready tells whether the server answers.
+func Dial(baseURL string, o ClientOptions) (*Client, error) {
+	c, err := client.New(baseURL, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{c}, nil
+}
+
+// NewWorker returns a worker that takes its tasks from the server; its Run method runs them until the context ends. While the server cannot be reached it asks
+// again, and what it runs goes on until its lease is over.
+func (c *Client) NewWorker(o WorkerOptions) (*worker.Worker, error) { return worker.New(c.Client, o) }
 
 // Reject marks an error of a handler as final: the task is not tried again.
 func Reject(err error) error { return worker.Reject(err) }

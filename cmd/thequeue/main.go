@@ -24,13 +24,17 @@ func main() {
 		close(hurry)
 		signal.Reset() // a third signal ends the process at once
 	}()
-	os.Exit(run(ctx, hurry, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+	program, err := os.Executable()
+	if err != nil {
+		program = "" // commands run without a guard
+	}
+	os.Exit(run(ctx, hurry, program, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run carries one command out and returns the exit code. It ends early when ctx does, and waits for running tasks no longer once hurry
-// is closed; a nil hurry never is.
-func run(ctx context.Context, hurry <-chan struct{}, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	s := &session{hurry: hurry, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+// is closed; a nil hurry never is. program is the path of this program, empty where it is not to run itself.
+func run(ctx context.Context, hurry <-chan struct{}, program string, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	s := &session{hurry: hurry, program: program, getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
 	var ended bool // by --help
 	parser, err := kong.New(&s.cli, kong.Name("thequeue"), kong.Description(description), kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { ended = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),

@@ -39,7 +39,7 @@ func (r *rig) getenv(name string) string { return r.env[name] }
 func (r *rig) run(stdin string, args ...string) result {
 	r.t.Helper()
 	var out, errs bytes.Buffer
-	code := run(r.t.Context(), nil, args, r.getenv, strings.NewReader(stdin), &out, &errs)
+	code := run(r.t.Context(), nil, "", args, r.getenv, strings.NewReader(stdin), &out, &errs)
 	return result{code, out.String(), errs.String()}
 }
 
@@ -88,7 +88,7 @@ func (r *rig) serve(args ...string) (url string, stop func() result) {
 	var errs bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		code := run(ctx, r.hurry, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...), r.getenv, strings.NewReader(""), write, &errs)
+		code := run(ctx, r.hurry, "", append([]string{"serve", "--addr", "127.0.0.1:0"}, args...), r.getenv, strings.NewReader(""), write, &errs)
 		write.Close()
 		ended <- code
 	}()

@@ -109,7 +109,7 @@ func TestWorkRunsTheTasksOfAServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, nil, []string{"work", "--config", config, "--count", "1"}, r.getenv, strings.NewReader(""), io.Discard, io.Discard)
+		ended <- run(ctx, nil, "", []string{"work", "--config", config, "--count", "1"}, r.getenv, strings.NewReader(""), io.Discard, io.Discard)
 	}()
 	eventually(t, "the task is completed", func() bool { return r.statusOf(url, "1") == "completed" })
 	cancel()

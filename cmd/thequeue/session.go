@@ -21,6 +21,7 @@ type cli struct {
 
 	Serve      serveCmd      `cmd:"" help:"Run the server, and workers in it."`
 	Work       workCmd       `cmd:"" help:"Run a worker for a server elsewhere."`
+	Guard      guardCmd      `cmd:"" hidden:"" help:"Kill what commands have left running when the process that started this one has died."`
 	Enqueue    enqueueCmd    `cmd:"" help:"Put tasks into the queue."`
 	Get        getCmd        `cmd:"" help:"Show a task."`
 	Attempts   attemptsCmd   `cmd:"" help:"List the attempts of a task, oldest first."`
@@ -43,6 +44,7 @@ type cli struct {
 type session struct {
 	cli            cli
 	hurry          <-chan struct{} // closed: wait no longer for running tasks
+	program        string          // the path of this program; empty: it does not run itself
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -74,7 +76,9 @@ func replace(dst *string, v string) {
 
 // process returns what a part that runs until it is told to stop has to know.
 func (s *session) process(c config.Config, ready func(addr string)) app.Options {
-	return app.Options{Log: s.logger(c), Ready: ready, Hurry: s.hurry, Version: thisBuild().Version}
+	o := app.Options{Log: s.logger(c), Ready: ready, Hurry: s.hurry, Version: thisBuild().Version}
+	o.Guard = s.guard(o)
+	return o
 }
 
 // setLevel has the log follow the settings, which have been checked.

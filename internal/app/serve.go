@@ -30,6 +30,7 @@ type Options struct {
 	Hurry   <-chan struct{}      // closed: a stop under way waits no longer for running tasks; nil: it always waits
 	Version string               // shown by the API
 	Reloads <-chan config.Config // configurations to put in force; nil: none come
+	Guard   *worker.Guard        // of the commands that tasks run, closed at the end; nil: none
 }
 
 const (
@@ -56,6 +57,7 @@ func Serve(ctx context.Context, cfg config.Config, o Options) (err error) {
 		return err
 	}
 	defer ln.Close() // closed already unless the start failed
+	defer func() { err = errors.Join(err, o.Guard.Close()) }()
 	st, err := open(ctx, cfg.Database, true, true, o.Log)
 	if err != nil {
 		return err

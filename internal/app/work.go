@@ -19,7 +19,8 @@ import (
 
 // Work runs a worker for the server at cfg.Server until ctx ends or the server tells it to drain. Running tasks then get the
 // grace to end, and what did not is handed back.
-func Work(ctx context.Context, cfg config.Config, o Options) error {
+func Work(ctx context.Context, cfg config.Config, o Options) (err error) {
+	defer func() { err = errors.Join(err, o.Guard.Close()) }()
 	c, err := client.New(cfg.Server, client.Options{Retries: cmp.Or(cfg.MaxRetries, -1)})
 	if err != nil {
 		return err
@@ -33,7 +34,7 @@ func Work(ctx context.Context, cfg config.Config, o Options) error {
 }
 
 func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, error) {
-	handlers, err := handlersOf(cfg)
+	handlers, err := handlersOf(cfg, o.Guard)
 	if err != nil {
 		return nil, err
 	}
@@ -45,14 +46,14 @@ func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, e
 
 // handlersOf returns the built-in handlers and those of the configuration, which may replace them. An InvalidError names everything that this
 // machine does not have for them.
-func handlersOf(cfg config.Config) (map[string]worker.Handler, error) {
+func handlersOf(cfg config.Config, guard *worker.Guard) (map[string]worker.Handler, error) {
 	handlers := map[string]worker.Handler{"echo": worker.Echo, "sleep": worker.Sleep}
 	result := min(worker.DefaultMaxOutputBytes, cfg.MaxPayloadBytes) // the queue refuses a longer one
 	var bad task.InvalidError
 	for _, name := range slices.Sorted(maps.Keys(cfg.Handlers.Exec)) {
 		e := cfg.Handlers.Exec[name]
 		h, err := worker.Exec(worker.ExecCommand{
-			Type: name, Command: e.Command, Env: e.Env, Dir: e.Dir, Timeout: e.Timeout(), MaxOutputBytes: cmp.Or(e.MaxOutputBytes, result),
+			Type: name, Command: e.Command, Env: e.Env, Dir: e.Dir, Timeout: e.Timeout(), MaxOutputBytes: cmp.Or(e.MaxOutputBytes, result), Guard: guard,
 		})
 		if err != nil {
 			bad.Add("handlers.exec."+name+".command", "%s", err)

@@ -15,7 +15,7 @@ func TestEveryHandlerThatCannotRunIsNamed(t *testing.T) {
 	cfg.Handlers.Exec = map[string]config.Exec{
 		"a": {Command: []string{"/no/such/program"}}, "b": {Command: []string{"/no/such/other"}, Dir: "/no/such/directory"}, "c": {Command: []string{"/no/such/third"}},
 	}
-	_, err := handlersOf(cfg)
+	_, err := handlersOf(cfg, nil)
 	bad, ok := errors.AsType[*task.InvalidError](err)
 	if !ok {
 		t.Fatalf("got %v", err)

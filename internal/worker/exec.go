@@ -49,6 +49,7 @@ type ExecCommand struct {
 	Timeout        time.Duration     // for one attempt; 0: no limit but the task's
 	MaxOutputBytes int               // of standard output that becomes the result; 0: DefaultMaxOutputBytes
 	KillAfter      time.Duration     // from SIGTERM to SIGKILL; 0: DefaultKillAfter
+	Guard          *Guard            // kills what is left of it when this process dies; nil: Linux kills the command alone
 }
 
 type command struct {
@@ -170,6 +171,11 @@ func (c *command) run(ctx context.Context, cmd *exec.Cmd) error {
 		_ = cmd.Wait()
 		return err
 	}
+	c.Guard.watch(cmd.Process.Pid)
+	defer func() {
+		g.kill()
+		c.Guard.forget(cmd.Process.Pid)
+	}()
 	err = cmd.Wait()
 	if kill != nil {
 		kill.Stop()

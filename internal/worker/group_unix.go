@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 )
 
@@ -34,6 +35,15 @@ func (g *group) close() {
 		g.kill()
 	}
 }
+
+// detached are the attributes of a process that is to outlive this one, out of reach of the terminal.
+func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+// outlive ignores what asks a service to stop: the guard ends after it.
+func outlive() { signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM) }
+
+// killGroup ends every process of a group.
+func killGroup(leader int) { _ = syscall.Kill(-leader, syscall.SIGKILL) } // fails only when there is none
 
 func (g *group) signal(sig syscall.Signal) error {
 	err := syscall.Kill(-g.cmd.Process.Pid, sig)

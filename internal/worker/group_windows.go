@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"os/exec"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -56,3 +57,8 @@ func (g *group) kill() { _ = windows.TerminateJobObject(g.job, 1) } // fails onl
 
 // close gives the job up, which ends what is left in it.
 func (g *group) close() { _ = windows.CloseHandle(g.job) } // fails only when it has been done before
+
+// Job objects do what a guard does elsewhere.
+func detached() *syscall.SysProcAttr { return nil }
+func outlive()                       {}
+func killGroup(int)                  {}
