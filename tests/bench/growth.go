@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -63,7 +65,7 @@ func (h *Harness) watchEngines(ctx context.Context, w growthWatch) error {
 		if err != nil {
 			return err
 		}
-		if err = w.many(large); err == nil {
+		if err = errors.Join(w.many(large), h.settled(ctx, large)); err == nil {
 			err = h.watchClaims(ctx, w, engine, large)
 		}
 		if err := errors.Join(err, large.remove()); err != nil {
@@ -71,6 +73,17 @@ func (h *Harness) watchEngines(ctx context.Context, w growthWatch) error {
 		}
 	}
 	return nil
+}
+
+// settled leaves a store that has just been filled as it is found later: on PostgreSQL what a filling has left dead is removed by a vacuum, and all of it is on the disk.
+func (h *Harness) settled(ctx context.Context, s *shelf) error {
+	if !strings.HasPrefix(s.database, "postgres://") {
+		syscall.Sync()
+		return nil
+	}
+	err := h.postgres.Vacuum(ctx, s.database)
+	syscall.Sync()
+	return err
 }
 
 // growthRow is the name of a row of P4 or P5; what names no engine is SQLite's.

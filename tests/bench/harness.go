@@ -53,15 +53,20 @@ func newHarness(ctx context.Context, s Scale, parent string, out, report io.Writ
 }
 
 // close ends the servers that were started and removes the data.
-func (h *Harness) close() error {
+func (h *Harness) close() error { return errors.Join(h.stopServers(), os.RemoveAll(h.dir)) }
+
+// stopServers ends PostgreSQL and Redis, which have work of their own even when nobody asks anything of them, and removes their data.
+func (h *Harness) stopServers() error {
 	var errs []error
 	if h.postgres != nil {
 		errs = append(errs, h.postgres.Stop())
+		h.postgres = nil
 	}
 	if h.redis != nil {
 		errs = append(errs, h.redis.Stop())
+		h.redis = nil
 	}
-	return errors.Join(append(errs, os.RemoveAll(h.dir))...)
+	return errors.Join(errs...)
 }
 
 // build compiles what runs in processes of its own. Both SQLite drivers of the worker want the name sqlite3; mattn's gets another.

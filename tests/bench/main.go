@@ -160,9 +160,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	return nil
 }
 
-// measure runs one workload. A server that is not installed leaves its goals without a verdict.
+// measure runs one workload on a disk that is at rest. A server that is not installed leaves its goals without a verdict.
 func (h *Harness) measure(ctx context.Context, id string) error {
-	err := workloads[id](ctx, h)
+	syscall.Sync() // what was written before is not written while this is measured
+	err := errors.Join(workloads[id](ctx, h), h.stopServers())
 	if !errors.Is(err, server.ErrMissing) {
 		return err
 	}

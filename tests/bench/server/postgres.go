@@ -22,6 +22,7 @@ import (
 // Postgres is a server on which databases may be made.
 type Postgres struct {
 	process *Process // nil: somebody else's server
+	data    string   // its files
 	url     string
 }
 
@@ -63,7 +64,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Postgres{process: p, url: fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", addr)}
+	s := &Postgres{process: p, data: data, url: fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", addr)}
 	err = p.await(ctx, 20*time.Millisecond, func() error { return s.exec(ctx, "SELECT 1") })
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
@@ -118,12 +119,19 @@ func notRoot(dirs ...string) (*syscall.SysProcAttr, error) {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, os.Chown(dirs[len(dirs)-1], int(uid), int(gid))
 }
 
-// Stop ends the server, unless it is somebody else's.
+// Stop ends the server and removes its files, unless it is somebody else's.
 func (s *Postgres) Stop() error {
 	if s.process == nil {
 		return nil
 	}
-	return s.process.stop(os.Interrupt) // fast: sessions are ended
+	return errors.Join(s.process.stop(os.Interrupt), os.RemoveAll(s.data)) // fast: sessions are ended
+}
+
+// Vacuum removes dead rows from a database and gathers statistics, as autovacuum does in time.
+func (s *Postgres) Vacuum(ctx context.Context, databaseURL string) error {
+	at := *s
+	at.url = databaseURL
+	return at.exec(ctx, "VACUUM (ANALYZE)")
 }
 
 // Database makes an empty database and returns its URL; drop removes it.

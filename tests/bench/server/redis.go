@@ -16,7 +16,11 @@ var ErrMissing = errors.New("not installed")
 type Redis struct {
 	*Process
 	Addr string
+	data string // its files
 }
+
+// Stop ends the server and removes its files.
+func (r *Redis) Stop() error { return errors.Join(r.Process.Stop(), os.RemoveAll(r.data)) }
 
 // StartRedis runs the redis-server of this machine with its data below dir. ErrMissing without one.
 func StartRedis(ctx context.Context, dir string) (*Redis, error) {
@@ -51,5 +55,5 @@ func StartRedis(ctx context.Context, dir string) (*Redis, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
-	return &Redis{Process: p, Addr: addr}, nil
+	return &Redis{Process: p, Addr: addr, data: data}, nil
 }
