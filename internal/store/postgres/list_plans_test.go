@@ -53,7 +53,21 @@ SELECT l.id, l.type, l.priority, '{}', '{}', t.status, CASE t.status WHEN 'compl
 FROM (SELECT i, CASE WHEN i % 10000 = 3 THEN 'processing' WHEN i % 100 < 60 THEN 'completed' WHEN i % 100 < 70 THEN 'failed' ELSE 'queued' END AS status
       FROM generate_series(1, 1000000) AS i) AS t
 JOIN lanes AS l ON l.id = CASE t.i % 50000 WHEN 7 THEN 41 ELSE t.i * 7 % 40 + 1 END
-ORDER BY t.i`
+ORDER BY t.i;
+INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome)
+SELECT id, 1, 1, last_worker_id, now(), now(), 'failed' FROM task_queue WHERE status = 'failed';
+INSERT INTO task_logs (task_id, at_utc, level, message) SELECT id, now(), 'info', 'm' FROM task_queue WHERE status = 'failed';
+INSERT INTO task_unique_keys (type, unique_key, task_id) SELECT type, 'u' || id, id FROM task_queue WHERE id % 10 = 0;
+INSERT INTO http_answers (request_key, fingerprint, owner, status_code, media_type, body, created_at_utc, held_until_utc, expires_at_utc)
+SELECT 'r' || id, 'f', 'o', 201, 'application/json', '{}', now(), now(), now() + id * interval '1 ms' FROM task_queue WHERE id % 10 = 0;
+INSERT INTO operations (action, filter, status, confirm_hash, expires_at_utc, created_at_utc, updated_at_utc, finished_at_utc)
+SELECT 'cancel', '{}', CASE WHEN id % 1000 = 0 THEN 'proposed' ELSE 'completed' END, 'h' || id, now() + id * interval '1 ms', now(), now(), CASE WHEN id % 1000 <> 0 THEN now() END
+FROM task_queue WHERE id % 100 = 0;
+INSERT INTO schedules (name, cron, timezone, task, misfire, max_misfires, overlap, jitter_seconds, paused, next_tick_utc, version, created_at_utc, updated_at_utc)
+SELECT 's' || i, '* * * * *', 'UTC', '{}', 'once', 1, 'allow', 0, false, now() + i * interval '1 s', 1, now(), now() FROM generate_series(0, 999) AS i;
+INSERT INTO schedule_ticks (schedule, tick_utc, task_id, live)
+SELECT 's' || (id % 1000), now() + id * interval '1 s', id, status IN ('queued', 'processing') FROM task_queue WHERE id % 10 = 1;
+INSERT INTO task_types (type, paused, max_concurrency, updated_at_utc) SELECT 'type' || i, i = 9, CASE i WHEN 8 THEN 10 END, now() FROM generate_series(0, 9) AS i`
 
 // TestPlans looks at the plans of all queries in a crowd, without statistics and with them. Each list has its way into the table, and no other.
 func TestPlans(t *testing.T) {

@@ -165,7 +165,19 @@ INSERT INTO lane_counts (lane_id, slot, ready, scheduled, processing, completed,
 SELECT lane_id, 0, sum(ready), sum(status = 'queued' AND NOT ready), sum(status = 'processing'), sum(status = 'completed'), sum(status = 'failed')
 FROM task_queue GROUP BY lane_id;
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 7)
-INSERT INTO workers (worker_id, capabilities, registered_at_utc, heartbeat_utc) SELECT 'w' || i, '{}', 0, 0 FROM n;`
+INSERT INTO workers (worker_id, capabilities, registered_at_utc, heartbeat_utc) SELECT 'w' || i, '{}', 0, 0 FROM n;
+
+INSERT INTO task_unique_keys (type, unique_key, task_id) SELECT type, 'u' || id, id FROM task_queue WHERE id % 10 = 0;
+INSERT INTO http_answers (request_key, fingerprint, owner, status_code, media_type, body, created_at_utc, held_until_utc, expires_at_utc)
+SELECT 'r' || id, 'f', 'o', 201, 'application/json', '{}', id, id, id FROM task_queue WHERE id % 10 = 0;
+INSERT INTO operations (action, filter, status, confirm_hash, expires_at_utc, created_at_utc, updated_at_utc, finished_at_utc)
+SELECT 'cancel', '{}', CASE WHEN id % 1000 = 0 THEN 'proposed' ELSE 'completed' END, 'h' || id, id, id, id, CASE WHEN id % 1000 <> 0 THEN id END FROM task_queue WHERE id % 100 = 0;
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+INSERT INTO schedules (name, cron, timezone, task, misfire, max_misfires, overlap, jitter_seconds, paused, next_tick_utc, version, created_at_utc, updated_at_utc)
+SELECT 's' || i, '* * * * *', 'UTC', '{}', 'once', 1, 'allow', 0.0, 0, i, 1, 0, 0 FROM n;
+INSERT INTO schedule_ticks (schedule, tick_utc, task_id, live) SELECT 's' || (id % 1000), id, id, status IN ('queued', 'processing') FROM task_queue WHERE id % 10 = 1;
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
+INSERT INTO task_types (type, paused, max_concurrency, updated_at_utc) SELECT 'type' || i, i = 9, CASE i WHEN 8 THEN 10 END, 0 FROM n;`
 
 const million = 1_000_000
 
@@ -188,7 +200,7 @@ func analyze(t *testing.T, c *sqlite3.Conn) {
 	if times == 1 {
 		return
 	}
-	stmt, _, err := c.Prepare("SELECT rowid, stat FROM sqlite_stat1 WHERE tbl IN ('task_queue', 'task_attempts', 'task_logs')")
+	stmt, _, err := c.Prepare("SELECT rowid, stat FROM sqlite_stat1 WHERE tbl IN ('task_queue', 'task_attempts', 'task_logs', 'task_unique_keys', 'http_answers', 'schedule_ticks', 'operations')")
 	if err != nil {
 		t.Fatal(err)
 	}
