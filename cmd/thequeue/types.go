@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -53,6 +55,8 @@ type typesSetCmd struct {
 	Timeout         *float64 `placeholder:"SECONDS" help:"The longest attempt of tasks that do not say; 0: none."`
 	MaxPayloadBytes *int     `placeholder:"N" help:"The longest payload; 0: that of the configuration."`
 	PayloadSchema   *string  `placeholder:"JSON" help:"JSON Schema that payloads must fit; @FILE reads it from a file; {}: any object."`
+	RateLimit       *string  `placeholder:"JSON" help:"How many tasks may be claimed in a time, like {\"tasks\":10,\"per_seconds\":60}; {}: any number."`
+	Breaker         *string  `placeholder:"JSON" help:"When to stop because attempts fail, like {\"failure_share\":0.5,\"min_attempts\":20}; {}: never."`
 	access
 }
 
@@ -94,6 +98,8 @@ func (c *typesSetCmd) rules(r task.TypeRules, stdin io.Reader) (task.TypeRules, 
 	given(&r.PayloadSchema, document("--payload-schema", c.PayloadSchema), "{}")
 	given(&r.TimeoutSeconds, c.Timeout, 0)
 	given(&r.MaxPayloadBytes, c.MaxPayloadBytes, 0)
+	decoded(&r.RateLimit, document("--rate-limit", c.RateLimit), "--rate-limit", &bad)
+	decoded(&r.Breaker, document("--breaker", c.Breaker), "--breaker", &bad)
 	return r, bad.OrNil()
 }
 
@@ -105,6 +111,22 @@ func given[T comparable](rule **T, flag *T, none T) {
 		*rule = nil
 	default:
 		*rule = flag
+	}
+}
+
+// decoded sets a rule from the object of a flag, if there is one; {} lifts the rule.
+func decoded[T any](rule **T, object *task.JSON, flag string, bad *task.InvalidError) {
+	if object == nil {
+		return
+	}
+	if *rule = nil; strings.TrimSpace(string(*object)) == "{}" {
+		return
+	}
+	d := json.NewDecoder(strings.NewReader(string(*object)))
+	d.DisallowUnknownFields()
+	*rule = new(T)
+	if err := d.Decode(*rule); err != nil {
+		bad.Add(flag, "%s", err)
 	}
 }
 
@@ -153,10 +175,10 @@ func (s *session) answerType(t task.TypeStatus, err error, output string) error 
 }
 
 func (s *session) printTypes(types []task.TypeStatus) error {
-	rows := [][]string{{"TYPE", "PAUSED", "LIMIT", "READY", "SCHEDULED", "PROCESSING", "COMPLETED", "FAILED"}}
+	rows := [][]string{{"TYPE", "PAUSED", "LIMIT", "RATE", "BREAKER", "READY", "SCHEDULED", "PROCESSING", "COMPLETED", "FAILED"}}
 	for _, t := range types {
 		rows = append(rows, []string{
-			t.Type.Type, yes(t.Paused), limit(t.MaxConcurrency), fmt.Sprint(t.ReadyTasks), fmt.Sprint(t.ScheduledTasks), fmt.Sprint(t.ProcessingTasks), fmt.Sprint(t.CompletedTasks), fmt.Sprint(t.FailedTasks),
+			t.Type.Type, yes(t.Paused), limit(t.MaxConcurrency), rate(t.RateLimit), broken(t.Type), fmt.Sprint(t.ReadyTasks), fmt.Sprint(t.ScheduledTasks), fmt.Sprint(t.ProcessingTasks), fmt.Sprint(t.CompletedTasks), fmt.Sprint(t.FailedTasks),
 		})
 	}
 	return s.printRows(rows)
@@ -175,6 +197,25 @@ func limit(n *int) string {
 		return "-"
 	}
 	return fmt.Sprint(*n)
+}
+
+// rate is like 10/60s, or a dash for none.
+func rate(r *task.RateLimit) string {
+	if r == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%gs", r.Tasks, r.PerSeconds)
+}
+
+// broken says how the circuit breaker of a type stands: closed, until when it is open, or a dash where there is none.
+func broken(t task.Type) string {
+	switch {
+	case t.Breaker == nil:
+		return "-"
+	case t.BreakerUntilUTC == nil:
+		return "closed"
+	}
+	return "open until " + when(*t.BreakerUntilUTC)
 }
 
 // aboutType names the type that an error is about.

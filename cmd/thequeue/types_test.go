@@ -22,7 +22,7 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if len(list) != 2 || list[0].Type.Type != "later" || !list[1].Paused || list[1].ReadyTasks != 1 || list[1].UpdatedAtUTC == nil {
 			t.Errorf("got %+v", list)
 		}
-		if out := r.ok(q("types", "list")...); !strings.HasPrefix(out, "TYPE      PAUSED  LIMIT  READY  SCHEDULED") || !strings.Contains(out, "\nmail/x y  yes     -      1  ") {
+		if out := r.ok(q("types", "list")...); !strings.HasPrefix(out, "TYPE      PAUSED  LIMIT  RATE  BREAKER  READY  SCHEDULED") || !strings.Contains(out, "\nmail/x y  yes     -      -     -        1  ") {
 			t.Errorf("got %s", out)
 		}
 		if got := parse[task.TypeStatus](t, r.ok(q("types", "resume", "mail/x y", "-o", "json")...)); got.Paused || got.QueuedTasks != 1 {
@@ -64,7 +64,15 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		r.fails(2, []string{"max_concurrency: must lie between 1 and 1000000"}, q("types", "set", "later", "--max-concurrency", "1000001")...)
-		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      0  ") {
+		r.ok(q("types", "set", "later", "--rate-limit", `{"tasks":10,"per_seconds":60}`, "--breaker", `{"open_seconds":5}`)...)
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-attempts", "3", "-o", "json")...))
+		if *got.RateLimit != (task.RateLimit{Tasks: 10, PerSeconds: 60, Burst: 10}) || *got.Breaker != (task.Breaker{FailureShare: 0.5, MinAttempts: 20, WindowSeconds: 60, OpenSeconds: 5}) {
+			t.Errorf("got %+v, %+v", got.RateLimit, got.Breaker)
+		}
+		r.fails(2, []string{"--rate-limit", "unknown field"}, q("types", "set", "later", "--rate-limit", `{"task":1}`)...)
+		r.fails(2, []string{"rate_limit.tasks: must lie between 1 and 1000000"}, q("types", "set", "later", "--rate-limit", `{"per_seconds":1}`)...)
+		r.fails(2, []string{"breaker.failure_share: "}, q("types", "set", "later", "--breaker", `{"failure_share":2}`)...)
+		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      10/60s  closed   0  ") {
 			t.Errorf("got %s", out)
 		}
 		r.fails(3, []string{"type none not found"}, q("types", "get", "none")...)

@@ -30,6 +30,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.announceStmt, err = db.PrepareContext(ctx, announce); err != nil {
 		return nil, fmt.Errorf("error preparing query Announce: %w", err)
 	}
+	if q.breakTypeStmt, err = db.PrepareContext(ctx, breakType); err != nil {
+		return nil, fmt.Errorf("error preparing query BreakType: %w", err)
+	}
 	if q.cancelOperationStmt, err = db.PrepareContext(ctx, cancelOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelOperation: %w", err)
 	}
@@ -334,6 +337,11 @@ func (q *Queries) Close() error {
 	if q.announceStmt != nil {
 		if cerr := q.announceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing announceStmt: %w", cerr)
+		}
+	}
+	if q.breakTypeStmt != nil {
+		if cerr := q.breakTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing breakTypeStmt: %w", cerr)
 		}
 	}
 	if q.cancelOperationStmt != nil {
@@ -862,6 +870,7 @@ type Queries struct {
 	tx                        *sql.Tx
 	advanceScheduleStmt       *sql.Stmt
 	announceStmt              *sql.Stmt
+	breakTypeStmt             *sql.Stmt
 	cancelOperationStmt       *sql.Stmt
 	cancelTaskStmt            *sql.Stmt
 	cancelTasksStmt           *sql.Stmt
@@ -967,6 +976,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		tx:                        tx,
 		advanceScheduleStmt:       q.advanceScheduleStmt,
 		announceStmt:              q.announceStmt,
+		breakTypeStmt:             q.breakTypeStmt,
 		cancelOperationStmt:       q.cancelOperationStmt,
 		cancelTaskStmt:            q.cancelTaskStmt,
 		cancelTasksStmt:           q.cancelTasksStmt,

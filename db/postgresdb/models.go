@@ -159,6 +159,10 @@ type Type struct {
 	MaxPayloadBytes *int
 	PayloadSchema   *task.JSON
 	UpdatedAtUTC    *time.Time
+	RateLimit       *task.RateLimit
+	RateOpenUTC     *time.Time
+	Breaker         *task.Breaker
+	BreakerUntilUTC *time.Time
 }
 
 type TypeRule struct {

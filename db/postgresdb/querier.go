@@ -14,6 +14,8 @@ type Querier interface {
 	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
+	// BreakType stops claims of a type until a time, or lets them go on for null. Nothing happens where the type has no breaker.
+	BreakType(ctx context.Context, arg BreakTypeParams) (Type, error)
 	CancelOperation(ctx context.Context, arg CancelOperationParams) (Operation, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int64, error)
@@ -129,7 +131,7 @@ type Querier interface {
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
 	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
-	// PutType sets the rules of a type, but for whether it is paused.
+	// PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
 	RaiseRules(ctx context.Context) error

@@ -8,6 +8,8 @@ package postgressets
 import (
 	"context"
 	"time"
+
+	"github.com/prismq/thequeue/internal/task"
 )
 
 const claimInOrder = `-- name: ClaimInOrder :many
@@ -438,7 +440,8 @@ FROM lane_counts AS c
 GROUP BY c.lane_id
 HAVING SUM(c.ready) > 0
 UNION ALL
-SELECT 0, 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
+SELECT 0, 0, t.type, CASE WHEN t.paused OR t.breaker_until_utc > CAST($1 AS timestamptz) OR t.rate_limit IS NOT NULL AND t.rate_open_utc > CAST($1 AS timestamptz) THEN 0 WHEN t.breaker_until_utc IS NOT NULL THEN 1 ELSE coalesce(t.max_concurrency, 2147483647) END, 0
+FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL OR t.rate_limit IS NOT NULL OR t.breaker_until_utc IS NOT NULL
 UNION ALL
 SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one
 UNION ALL
@@ -454,8 +457,8 @@ type CountReadyRow struct {
 }
 
 // CountReady is ListLanesWithWork with the number of tasks that each lane has to claim.
-func (q *Queries) CountReady(ctx context.Context) ([]CountReadyRow, error) {
-	rows, err := q.db.Query(ctx, countReady)
+func (q *Queries) CountReady(ctx context.Context, now time.Time) ([]CountReadyRow, error) {
+	rows, err := q.db.Query(ctx, countReady, now)
 	if err != nil {
 		return nil, err
 	}
@@ -531,7 +534,8 @@ WITH RECURSIVE heads AS (
 )
 SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version FROM heads AS h WHERE h.lane_id IS NOT NULL
 UNION ALL
-SELECT 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
+SELECT 0, t.type, CASE WHEN t.paused OR t.breaker_until_utc > CAST($1 AS timestamptz) OR t.rate_limit IS NOT NULL AND t.rate_open_utc > CAST($1 AS timestamptz) THEN 0 WHEN t.breaker_until_utc IS NOT NULL THEN 1 ELSE coalesce(t.max_concurrency, 2147483647) END, 0
+FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL OR t.rate_limit IS NOT NULL OR t.breaker_until_utc IS NOT NULL
 UNION ALL
 SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one
 UNION ALL
@@ -547,8 +551,8 @@ type ListLanesWithWorkRow struct {
 
 // ListLanesWithWork returns the lanes that have tasks to claim. It jumps from lane to lane through the index. Further rows have the types that are
 // closed to claims or limited, with how many tasks of each may be held, one has the version of these rules, and one with the lane -1 says that there are tasks in quarantine.
-func (q *Queries) ListLanesWithWork(ctx context.Context) ([]ListLanesWithWorkRow, error) {
-	rows, err := q.db.Query(ctx, listLanesWithWork)
+func (q *Queries) ListLanesWithWork(ctx context.Context, now time.Time) ([]ListLanesWithWorkRow, error) {
+	rows, err := q.db.Query(ctx, listLanesWithWork, now)
 	if err != nil {
 		return nil, err
 	}
@@ -614,21 +618,29 @@ func (q *Queries) ListQuarantined(ctx context.Context, now time.Time) ([]ListQua
 }
 
 const lockLimits = `-- name: LockLimits :many
-SELECT h.type, h.most
+SELECT h.type, h.most, h.rate_limit, h.rate_open_utc
 FROM (SELECT unnest(CAST($1 AS text[])) AS type) AS l
-CROSS JOIN LATERAL (SELECT t.type, CAST(CASE WHEN t.paused THEN 0 ELSE coalesce(t.max_concurrency, 2147483647) END AS bigint) AS most
+CROSS JOIN LATERAL (SELECT t.type, CAST(CASE WHEN t.paused OR t.breaker_until_utc > CAST($2 AS timestamptz) THEN 0 WHEN t.breaker_until_utc IS NOT NULL THEN 1
+                                             ELSE coalesce(t.max_concurrency, 2147483647) END AS bigint) AS most, t.rate_limit, t.rate_open_utc
                     FROM task_types AS t WHERE t.type = l.type FOR NO KEY UPDATE) AS h
 `
 
+type LockLimitsParams struct {
+	Types []string
+	Now   time.Time
+}
+
 type LockLimitsRow struct {
-	Type string
-	Most int64
+	Type        string
+	Most        int64
+	RateLimit   *task.RateLimit
+	RateOpenUTC *time.Time
 }
 
 // LockLimits lets no other claim take tasks of these types before this transaction has ended. They must be sorted: transactions then wait for each other
 // in one order. What is counted next, in a statement of its own, is then exact, but for leases that end meanwhile.
-func (q *Queries) LockLimits(ctx context.Context, types []string) ([]LockLimitsRow, error) {
-	rows, err := q.db.Query(ctx, lockLimits, types)
+func (q *Queries) LockLimits(ctx context.Context, arg LockLimitsParams) ([]LockLimitsRow, error) {
+	rows, err := q.db.Query(ctx, lockLimits, arg.Types, arg.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -636,7 +648,12 @@ func (q *Queries) LockLimits(ctx context.Context, types []string) ([]LockLimitsR
 	items := []LockLimitsRow{}
 	for rows.Next() {
 		var i LockLimitsRow
-		if err := rows.Scan(&i.Type, &i.Most); err != nil {
+		if err := rows.Scan(
+			&i.Type,
+			&i.Most,
+			&i.RateLimit,
+			&i.RateOpenUTC,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -656,5 +673,22 @@ SELECT pg_advisory_xact_lock(hashtextextended('quarantine', 0) # hashtextextende
 // do the same waiting: so what a worker is seen to hold does not grow meanwhile.
 func (q *Queries) LockWorker(ctx context.Context, workerID string) error {
 	_, err := q.db.Exec(ctx, lockWorker, workerID)
+	return err
+}
+
+const spendRates = `-- name: SpendRates :exec
+UPDATE task_types AS t SET rate_open_utc = s.open
+FROM (SELECT unnest(CAST($1 AS text[])) AS type, unnest(CAST($2 AS timestamptz[])) AS open) AS s
+WHERE t.type = s.type
+`
+
+type SpendRatesParams struct {
+	Types []string
+	Opens []time.Time
+}
+
+// SpendRates notes from when on the rates of these types allow the next task.
+func (q *Queries) SpendRates(ctx context.Context, arg SpendRatesParams) error {
+	_, err := q.db.Exec(ctx, spendRates, arg.Types, arg.Opens)
 	return err
 }

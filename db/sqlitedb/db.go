@@ -30,6 +30,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.advanceScheduleStmt, err = db.PrepareContext(ctx, advanceSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query AdvanceSchedule: %w", err)
 	}
+	if q.breakTypeStmt, err = db.PrepareContext(ctx, breakType); err != nil {
+		return nil, fmt.Errorf("error preparing query BreakType: %w", err)
+	}
 	if q.cancelOperationStmt, err = db.PrepareContext(ctx, cancelOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelOperation: %w", err)
 	}
@@ -294,6 +297,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.setPriorityStmt, err = db.PrepareContext(ctx, setPriority); err != nil {
 		return nil, fmt.Errorf("error preparing query SetPriority: %w", err)
 	}
+	if q.spendRateStmt, err = db.PrepareContext(ctx, spendRate); err != nil {
+		return nil, fmt.Errorf("error preparing query SpendRate: %w", err)
+	}
 	if q.startOperationStmt, err = db.PrepareContext(ctx, startOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query StartOperation: %w", err)
 	}
@@ -334,6 +340,11 @@ func (q *Queries) Close() error {
 	if q.advanceScheduleStmt != nil {
 		if cerr := q.advanceScheduleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing advanceScheduleStmt: %w", cerr)
+		}
+	}
+	if q.breakTypeStmt != nil {
+		if cerr := q.breakTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing breakTypeStmt: %w", cerr)
 		}
 	}
 	if q.cancelOperationStmt != nil {
@@ -776,6 +787,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing setPriorityStmt: %w", cerr)
 		}
 	}
+	if q.spendRateStmt != nil {
+		if cerr := q.spendRateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing spendRateStmt: %w", cerr)
+		}
+	}
 	if q.startOperationStmt != nil {
 		if cerr := q.startOperationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing startOperationStmt: %w", cerr)
@@ -862,6 +878,7 @@ type Queries struct {
 	tx                        *sql.Tx
 	addLaneCountsStmt         *sql.Stmt
 	advanceScheduleStmt       *sql.Stmt
+	breakTypeStmt             *sql.Stmt
 	cancelOperationStmt       *sql.Stmt
 	cancelTaskStmt            *sql.Stmt
 	claimTaskStmt             *sql.Stmt
@@ -950,6 +967,7 @@ type Queries struct {
 	reserveAnswerStmt         *sql.Stmt
 	retryTaskStmt             *sql.Stmt
 	setPriorityStmt           *sql.Stmt
+	spendRateStmt             *sql.Stmt
 	startOperationStmt        *sql.Stmt
 	startTaskStmt             *sql.Stmt
 	stepOperationStmt         *sql.Stmt
@@ -967,6 +985,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		tx:                        tx,
 		addLaneCountsStmt:         q.addLaneCountsStmt,
 		advanceScheduleStmt:       q.advanceScheduleStmt,
+		breakTypeStmt:             q.breakTypeStmt,
 		cancelOperationStmt:       q.cancelOperationStmt,
 		cancelTaskStmt:            q.cancelTaskStmt,
 		claimTaskStmt:             q.claimTaskStmt,
@@ -1055,6 +1074,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		reserveAnswerStmt:         q.reserveAnswerStmt,
 		retryTaskStmt:             q.retryTaskStmt,
 		setPriorityStmt:           q.setPriorityStmt,
+		spendRateStmt:             q.spendRateStmt,
 		startOperationStmt:        q.startOperationStmt,
 		startTaskStmt:             q.startTaskStmt,
 		stepOperationStmt:         q.stepOperationStmt,

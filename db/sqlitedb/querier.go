@@ -15,6 +15,8 @@ type Querier interface {
 	AddLaneCounts(ctx context.Context, arg AddLaneCountsParams) error
 	// AdvanceSchedule returns no row when the schedule is not of this version any more.
 	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
+	// BreakType stops claims of a type until a time, or lets them go on for null. Nothing happens where the type has no breaker.
+	BreakType(ctx context.Context, arg BreakTypeParams) (Type, error)
 	CancelOperation(ctx context.Context, arg CancelOperationParams) (Operation, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	ClaimTask(ctx context.Context, arg ClaimTaskParams) (int64, error)
@@ -137,7 +139,7 @@ type Querier interface {
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
 	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
-	// PutType sets the rules of a type, but for whether it is paused.
+	// PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
 	RaiseRules(ctx context.Context) error
@@ -154,6 +156,8 @@ type Querier interface {
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
 	// SetPriority moves a queued task into another lane, which has the priority given.
 	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
+	// SpendRate notes from when on the rate of a type allows its next task.
+	SpendRate(ctx context.Context, arg SpendRateParams) error
 	// StartOperation begins what the token was given for, up to the last task there is.
 	StartOperation(ctx context.Context, arg StartOperationParams) (Operation, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.

@@ -12,6 +12,38 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+const breakType = `-- name: BreakType :one
+UPDATE task_types SET breaker_until_utc = ?1 WHERE type = ?2 AND breaker IS NOT NULL
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc
+`
+
+type BreakTypeParams struct {
+	Until *time.Time
+	Type  string
+}
+
+// BreakType stops claims of a type until a time, or lets them go on for null. Nothing happens where the type has no breaker.
+func (q *Queries) BreakType(ctx context.Context, arg BreakTypeParams) (Type, error) {
+	row := q.queryRow(ctx, q.breakTypeStmt, breakType, arg.Until, arg.Type)
+	var i Type
+	err := row.Scan(
+		&i.Type,
+		&i.Paused,
+		&i.MaxConcurrency,
+		&i.MaxAttempts,
+		&i.RetryPolicy,
+		&i.TimeoutSeconds,
+		&i.MaxPayloadBytes,
+		&i.PayloadSchema,
+		&i.UpdatedAtUTC,
+		&i.RateLimit,
+		&i.RateOpenUTC,
+		&i.Breaker,
+		&i.BreakerUntilUTC,
+	)
+	return i, err
+}
+
 const countTypes = `-- name: CountTypes :many
 SELECT l.type, CAST(COALESCE(SUM(c.ready), 0) AS INTEGER) AS ready, CAST(COALESCE(SUM(c.scheduled), 0) AS INTEGER) AS scheduled,
        CAST(COALESCE(SUM(c.processing), 0) AS INTEGER) AS processing, CAST(COALESCE(SUM(c.completed), 0) AS INTEGER) AS completed,
@@ -62,7 +94,7 @@ func (q *Queries) CountTypes(ctx context.Context, type_ string) ([]CountTypesRow
 }
 
 const listTypes = `-- name: ListTypes :many
-SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc FROM task_types WHERE CAST(?1 AS TEXT) = '' OR type = CAST(?1 AS TEXT)
+SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc FROM task_types WHERE CAST(?1 AS TEXT) = '' OR type = CAST(?1 AS TEXT)
 `
 
 // ListTypes returns the rules of one type, of all types for an empty name.
@@ -85,6 +117,10 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 			&i.MaxPayloadBytes,
 			&i.PayloadSchema,
 			&i.UpdatedAtUTC,
+			&i.RateLimit,
+			&i.RateOpenUTC,
+			&i.Breaker,
+			&i.BreakerUntilUTC,
 		); err != nil {
 			return nil, err
 		}
@@ -102,7 +138,7 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 const pauseType = `-- name: PauseType :one
 INSERT INTO task_types (type, paused, updated_at_utc) VALUES (?1, ?2, ?3)
 ON CONFLICT (type) DO UPDATE SET paused = excluded.paused, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc
 `
 
 type PauseTypeParams struct {
@@ -124,18 +160,24 @@ func (q *Queries) PauseType(ctx context.Context, arg PauseTypeParams) (Type, err
 		&i.MaxPayloadBytes,
 		&i.PayloadSchema,
 		&i.UpdatedAtUTC,
+		&i.RateLimit,
+		&i.RateOpenUTC,
+		&i.Breaker,
+		&i.BreakerUntilUTC,
 	)
 	return i, err
 }
 
 const putType = `-- name: PutType :one
-INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, breaker)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT (type) DO UPDATE SET
     max_concurrency = excluded.max_concurrency, max_attempts = excluded.max_attempts, retry_policy = excluded.retry_policy,
     timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes,
-    payload_schema = excluded.payload_schema, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc
+    payload_schema = excluded.payload_schema, updated_at_utc = excluded.updated_at_utc, rate_limit = excluded.rate_limit, breaker = excluded.breaker,
+    rate_open_utc = CASE WHEN task_types.rate_limit IS excluded.rate_limit THEN task_types.rate_open_utc END,
+    breaker_until_utc = CASE WHEN excluded.breaker IS NOT NULL THEN task_types.breaker_until_utc END
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc
 `
 
 type PutTypeParams struct {
@@ -147,9 +189,11 @@ type PutTypeParams struct {
 	MaxPayloadBytes *int
 	PayloadSchema   *task.JSON
 	UpdatedAtUTC    *time.Time
+	RateLimit       *task.RateLimit
+	Breaker         *task.Breaker
 }
 
-// PutType sets the rules of a type, but for whether it is paused.
+// PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
 func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) {
 	row := q.queryRow(ctx, q.putTypeStmt, putType,
 		arg.Type,
@@ -160,6 +204,8 @@ func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) 
 		arg.MaxPayloadBytes,
 		arg.PayloadSchema,
 		arg.UpdatedAtUTC,
+		arg.RateLimit,
+		arg.Breaker,
 	)
 	var i Type
 	err := row.Scan(
@@ -172,6 +218,10 @@ func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) 
 		&i.MaxPayloadBytes,
 		&i.PayloadSchema,
 		&i.UpdatedAtUTC,
+		&i.RateLimit,
+		&i.RateOpenUTC,
+		&i.Breaker,
+		&i.BreakerUntilUTC,
 	)
 	return i, err
 }

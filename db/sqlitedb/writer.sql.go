@@ -667,3 +667,18 @@ func (q *Queries) ListQuarantined(ctx context.Context) ([]ListQuarantinedRow, er
 	}
 	return items, nil
 }
+
+const spendRate = `-- name: SpendRate :exec
+UPDATE task_types SET rate_open_utc = CAST(?1 AS TIMESTAMP) WHERE type = ?2
+`
+
+type SpendRateParams struct {
+	Open time.Time
+	Type string
+}
+
+// SpendRate notes from when on the rate of a type allows its next task.
+func (q *Queries) SpendRate(ctx context.Context, arg SpendRateParams) error {
+	_, err := q.exec(ctx, q.spendRateStmt, spendRate, arg.Open, arg.Type)
+	return err
+}

@@ -75,6 +75,7 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 		if len(leases) > 0 || err != nil || last {
 			return leases, err
 		}
+		q.awaitOpening(ctx, c)
 		select {
 		case meant = <-w.woken:
 		case <-timeout.C:

@@ -105,12 +105,14 @@ func (q *Queue) whyQueued(ctx context.Context, t task.Task) ([]task.Reason, erro
 		}
 	}
 	add(s.paused(t.Type))
+	add(s.broken(t.Type))
 	add(s.notDue(t))
 	full, err := q.full(ctx, s.rules[t.Type])
 	if err != nil {
 		return nil, err
 	}
 	add(full)
+	add(s.rated(t.Type))
 	add(s.nobody(lane))
 	switch {
 	case t.RunAfterUTC.After(s.now):
@@ -182,6 +184,32 @@ func (s *scene) paused(taskType string) *task.Reason {
 	}
 }
 
+// broken is the circuit breaker of the type that has stopped claims.
+func (s *scene) broken(taskType string) *task.Reason {
+	r := s.rules[taskType]
+	if r.BreakerUntilUTC == nil || !r.BreakerUntilUTC.After(s.now) {
+		return nil
+	}
+	return &task.Reason{
+		Code: "breaker_open", UntilUTC: r.BreakerUntilUTC,
+		Message: fmt.Sprintf("Too many attempts of its type %s have failed; after %s one task at a time is tried.", taskType, at(*r.BreakerUntilUTC)),
+		Details: details(map[string]any{"type": taskType, "breaker": r.Breaker}),
+	}
+}
+
+// rated is the rate of the type, when it has no token left.
+func (s *scene) rated(taskType string) *task.Reason {
+	r := s.rules[taskType]
+	if r.RateLimit == nil || r.RateOpenUTC == nil || !r.RateOpenUTC.After(s.now) {
+		return nil
+	}
+	return &task.Reason{
+		Code: "rate_limited", UntilUTC: r.RateOpenUTC,
+		Message: fmt.Sprintf("Of its type %s %d tasks may be claimed in %g s, and that is used up until %s.", taskType, r.RateLimit.Tasks, r.RateLimit.PerSeconds, at(*r.RateOpenUTC)),
+		Details: details(map[string]any{"type": taskType, "rate_limit": r.RateLimit}),
+	}
+}
+
 // notDue is the time before which the task is not claimed: that of its producer, or after an attempt.
 func (s *scene) notDue(t task.Task) *task.Reason {
 	if !t.RunAfterUTC.After(s.now) {
@@ -210,11 +238,12 @@ func (s *scene) notDue(t task.Task) *task.Reason {
 
 // full names the tasks that use up the limit of a type.
 func (q *Queue) full(ctx context.Context, rules task.Type) (*task.Reason, error) {
-	if rules.MaxConcurrency == nil {
+	most, limited := rules.Most()
+	if !limited {
 		return nil, nil
 	}
 	status, err := q.store.GetType(ctx, rules.Type)
-	if err != nil || status.ProcessingTasks < int64(*rules.MaxConcurrency) {
+	if err != nil || status.ProcessingTasks < most {
 		if errors.Is(err, task.ErrNotFound) {
 			err = nil
 		}
@@ -233,8 +262,8 @@ func (q *Queue) full(ctx context.Context, rules task.Type) (*task.Reason, error)
 	}
 	return &task.Reason{
 		Code:    "limit_reached",
-		Message: fmt.Sprintf("Of its type %s at most %d may run at a time, and %d do: %s.", rules.Type, *rules.MaxConcurrency, status.ProcessingTasks, strings.Join(names, ", ")),
-		Details: details(map[string]any{"max_concurrency": *rules.MaxConcurrency, "processing_tasks": status.ProcessingTasks, "tasks": holders}),
+		Message: fmt.Sprintf("Of its type %s at most %d may run at a time, and %d do: %s.", rules.Type, most, status.ProcessingTasks, strings.Join(names, ", ")),
+		Details: details(map[string]any{"max_concurrency": most, "processing_tasks": status.ProcessingTasks, "tasks": holders}),
 	}, nil
 }
 

@@ -104,6 +104,17 @@ func TestEveryCauseIsExplained(t *testing.T) {
 		r.wantWhy(two.ID, []string{"next"})
 		r.ok(r.complete(r.wantClaimed(big, 1)[0]))
 
+		r.put("a", task.TypeRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: 30}})
+		spent, starved := r.enqueue(task.Spec{Type: "a"}), r.enqueue(task.Spec{Type: "a"})
+		r.wantClaimed(big, 1)
+		r.wantClaimed(big, 0)
+		r.wantWhy(starved.ID, []string{"rate_limited"}, "1 tasks may be claimed in 30 s, and that is used up until 2026-01-31T08:00:30Z", `"per_seconds":30`)
+		r.put("a", task.TypeRules{})
+		for _, id := range []int64{spent.ID, starved.ID} {
+			_, _, err = r.Cancel(r.Context(), id)
+			r.ok(err)
+		}
+
 		later := r.enqueue(task.Spec{Type: "a", RunAfterUTC: &task.Time{Time: r.clock.Now().Add(time.Minute)}})
 		r.wantClaimed(big, 0)
 		reasons = r.wantWhy(later.ID, []string{"not_due"}, "not to run before 2026-01-31T08:01:00Z")

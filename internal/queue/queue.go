@@ -43,6 +43,8 @@ type Queue struct {
 	watchers watchers
 	workers  registry
 	rules    rules
+	breakers breakers
+	openings openings
 	upkeep   alarm
 	backoff  atomic.Pointer[map[string]task.Backoff] // that of the options, or what SetBackoff has set
 	// purgeFrom is when the upkeep looks for expired answers again. Only the upkeep uses it.

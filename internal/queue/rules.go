@@ -27,6 +27,7 @@ type knownRules struct {
 	at      time.Time
 	byType  map[string]task.Type
 	schemas map[string]payloadSchema // of the types that have one
+	timed   bool                     // a type has a rate or a breaker
 }
 
 // newKnownRules compiles the schemas that before does not have; a nil before has none.
@@ -34,6 +35,7 @@ func newKnownRules(all []task.Type, at time.Time, before *knownRules) *knownRule
 	k := &knownRules{at: at, byType: make(map[string]task.Type, len(all)), schemas: make(map[string]payloadSchema)}
 	for _, t := range all {
 		k.byType[t.Type] = t
+		k.timed = k.timed || t.RateLimit != nil || t.Breaker != nil
 		if t.PayloadSchema == nil {
 			continue
 		}
@@ -102,14 +104,16 @@ func (q *Queue) freshRules(ctx context.Context) (*knownRules, error) {
 // neighbourly is a store that other processes share: it tells them that a type with a limit has room.
 type neighbourly interface{ AnnounceRoom(t task.Task) }
 
-// ended wakes the claims that wait for room: where a type allows so many tasks at a time, the end of one lets the next begin.
+// ended wakes the claims that wait for room: where a type allows so many tasks at a time, the end of one lets the next begin. Breakers learn how the attempts
+// have ended.
 func (q *Queue) ended(ctx context.Context, tasks ...task.Task) {
 	k, err := q.freshRules(ctx)
 	if err != nil { // they look for themselves before long
 		return
 	}
 	for _, t := range tasks {
-		if k.of(t.Type).MaxConcurrency == nil {
+		q.judged(ctx, k, t)
+		if rules := k.of(t.Type); rules.MaxConcurrency == nil && rules.BreakerUntilUTC == nil {
 			continue
 		}
 		q.waiters.wakeType(t.Type)

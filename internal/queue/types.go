@@ -29,7 +29,7 @@ func (q *Queue) PutType(ctx context.Context, name string, r task.TypeRules) (tas
 	if err := CheckRules(r); err != nil {
 		return task.TypeStatus{}, err
 	}
-	return q.ruled(ctx, "set", name, func(name string) (task.Type, error) { return q.store.PutType(ctx, name, r, q.Now()) })
+	return q.ruled(ctx, "set", name, func(name string) (task.Type, error) { return q.store.PutType(ctx, name, r.WithDefaults(), q.Now()) })
 }
 
 // CheckRules returns a *task.InvalidError with every rule that is wrong.

@@ -87,6 +87,9 @@ func (q *Queue) look(ctx context.Context, reap bool) (next time.Time, err error)
 		next := now.Add(graceStep)
 		event = &next
 	}
+	if opening := q.opened(now); !opening.IsZero() && (event == nil || opening.Before(*event)) {
+		event = &opening
+	}
 	if event != nil && event.Before(later) {
 		later = *event
 		q.upkeep.set(later)

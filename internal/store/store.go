@@ -101,7 +101,7 @@ type Enqueuer interface {
 type Leases interface {
 	// ClaimTasks moves up to c.Max ready tasks from queued to processing and returns them in the order of c.Strategy; the order of
 	// weighted_random is that of id. Each has one attempt more and a new Fence, greater than any it had, and is held until c.Now +
-	// c.Lease. Of a type with a limit no more are held than that. A task that is due after c.Now, past its deadline, of another or a paused type, or with requirements that c does not meet is left. Empty when there is none.
+	// c.Lease. Of a type with a limit no more are held than that, and of one with a rate no more are given than it allows. A task that is due after c.Now, past its deadline, of another or a paused type, or with requirements that c does not meet is left. Empty when there is none.
 	//
 	// A task in quarantine (task.Quarantined) comes before all others, and alone: to a worker that holds nothing, which then gets nothing more until it has
 	// ended. Of the workers that hold something, one that may take it stands by: it gets nothing more, so that it will hold nothing.
@@ -165,6 +165,8 @@ type Types interface {
 	PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error)
 	// PauseType is PutType for pause and resume alone.
 	PauseType(ctx context.Context, name string, paused bool, now time.Time) (task.Type, error)
+	// BreakType is PutType for BreakerUntilUTC alone. ErrNotFound for a type that has no breaker.
+	BreakType(ctx context.Context, name string, until *time.Time) (task.Type, error)
 }
 
 // ScheduleReader is the part of Reader for schedules.

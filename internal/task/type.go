@@ -21,6 +21,11 @@ type Type struct {
 	MaxPayloadBytes *int       `json:"max_payload_bytes"` // the longest payload; nil: that of the configuration, which holds in any case
 	PayloadSchema   *JSON      `json:"payload_schema"`    // a JSON Schema that payloads must fit; nil: any object does
 	UpdatedAtUTC    *time.Time `json:"updated_at_utc"`    // nil: nothing has ever been set
+
+	RateLimit       *RateLimit `json:"rate_limit"`        // how many of its tasks may be claimed in a time, over all workers and nodes; nil: any number
+	RateOpenUTC     *time.Time `json:"rate_open_utc"`     // from when on the rate allows the next task; nil: it allows as many as ever at once
+	Breaker         *Breaker   `json:"breaker"`           // when claims are to stop because attempts fail; nil: never
+	BreakerUntilUTC *time.Time `json:"breaker_until_utc"` // until when they have been stopped; after that one task at a time is tried. nil: they have not
 }
 
 // TypeRules is what an operator sets for a type.
@@ -32,6 +37,9 @@ type TypeRules struct {
 	TimeoutSeconds  *float64 `json:"timeout_seconds,omitempty"`
 	MaxPayloadBytes *int     `json:"max_payload_bytes,omitempty"`
 	PayloadSchema   *JSON    `json:"payload_schema,omitempty"`
+
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+	Breaker   *Breaker   `json:"breaker,omitempty"`
 }
 
 // Check returns an InvalidError with every field that is wrong; whether PayloadSchema is a schema is not looked at.
@@ -54,15 +62,55 @@ func (r TypeRules) Check() error {
 	if r.MaxPayloadBytes != nil && (*r.MaxPayloadBytes < 2 || *r.MaxPayloadBytes > math.MaxInt32) {
 		bad.Add("max_payload_bytes", "must lie between 2 and %d", math.MaxInt32)
 	}
+	if r.RateLimit != nil {
+		r.RateLimit.check(&bad)
+	}
+	if r.Breaker != nil {
+		r.Breaker.check(&bad)
+	}
 	return bad.OrNil()
+}
+
+// WithDefaults returns the rules with what their rate and breaker leave out.
+func (r TypeRules) WithDefaults() TypeRules {
+	if r.RateLimit != nil {
+		r.RateLimit = new(r.RateLimit.WithDefaults())
+	}
+	if r.Breaker != nil {
+		r.Breaker = new(r.Breaker.WithDefaults())
+	}
+	return r
 }
 
 // Rules returns what sets the type as it is; Paused is nil.
 func (t Type) Rules() TypeRules {
 	return TypeRules{
 		MaxConcurrency: t.MaxConcurrency, MaxAttempts: t.MaxAttempts, RetryPolicy: t.RetryPolicy, TimeoutSeconds: t.TimeoutSeconds, MaxPayloadBytes: t.MaxPayloadBytes,
-		PayloadSchema: t.PayloadSchema,
+		PayloadSchema: t.PayloadSchema, RateLimit: t.RateLimit, Breaker: t.Breaker,
 	}
+}
+
+// Most returns how many tasks of the type may be in processing, and false where any number may. While a breaker tries whether what it had stopped works
+// again, that is one.
+func (t Type) Most() (n int64, limited bool) {
+	switch {
+	case t.BreakerUntilUTC != nil:
+		return 1, true
+	case t.MaxConcurrency != nil:
+		return int64(*t.MaxConcurrency), true
+	}
+	return 0, false
+}
+
+// OpensAt returns from when on the rate and the breaker of the type let tasks be claimed again, and true where they do not at now.
+func (t Type) OpensAt(now time.Time) (at time.Time, closed bool) {
+	if t.RateLimit != nil && t.RateOpenUTC != nil && t.RateOpenUTC.After(now) {
+		at = *t.RateOpenUTC
+	}
+	if t.BreakerUntilUTC != nil && t.BreakerUntilUTC.After(now) && t.BreakerUntilUTC.After(at) {
+		at = *t.BreakerUntilUTC
+	}
+	return at, !at.IsZero()
 }
 
 // Limits returns l as it holds for tasks of this type.

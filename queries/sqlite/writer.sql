@@ -100,3 +100,7 @@ WHERE lost >= 2 AND finished_at_utc IS NULL;
 SELECT id FROM task_queue INDEXED BY task_queue_lease
 WHERE status = 'processing' AND locked_by = CAST(@worker_id AS TEXT)
 LIMIT 1;
+
+-- SpendRate notes from when on the rate of a type allows its next task.
+-- name: SpendRate :exec
+UPDATE task_types SET rate_open_utc = CAST(@open AS TIMESTAMP) WHERE type = @type;

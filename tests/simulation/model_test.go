@@ -28,6 +28,19 @@ func (r *record) ready(now time.Time) bool {
 type rule struct {
 	paused bool
 	most   int
+	bucket *bucket // nil: no rate
+}
+
+// bucket is what a rate leaves, counted in the time in which it comes back: a token is worth one interval.
+type bucket struct {
+	interval, full, level time.Duration
+	at                    time.Time // when level was that
+}
+
+// tokens returns how many there are at now.
+func (b *bucket) tokens(now time.Time) int {
+	b.level, b.at = min(b.full, b.level+now.Sub(b.at)), now
+	return int(b.level / b.interval)
 }
 
 // model is what must be stored.
@@ -80,15 +93,19 @@ func (m *model) held(taskType string) (n int) {
 	return n
 }
 
-// room is how many more tasks of a type may be taken.
-func (m *model) room(taskType string) int {
-	switch rule := m.rules[taskType]; {
-	case rule.paused:
+// room is how many more tasks of a type may be taken at now.
+func (m *model) room(taskType string, now time.Time) int {
+	rule, room := m.rules[taskType], len(m.alive)
+	if rule.paused {
 		return 0
-	case rule.most > 0:
-		return max(0, rule.most-m.held(taskType))
 	}
-	return len(m.alive)
+	if rule.most > 0 {
+		room = max(0, rule.most-m.held(taskType))
+	}
+	if rule.bucket != nil {
+		room = min(room, rule.bucket.tokens(now))
+	}
+	return room
 }
 
 // stored reads a task.

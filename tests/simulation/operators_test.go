@@ -60,7 +60,7 @@ func (k *kind) requires() task.JSON {
 // operate lets producers and operators do what they do, each again and again.
 func (w *world) operate() {
 	for _, k := range kinds[:5] {
-		w.limit(k.name, 1+w.rng.IntN(4))
+		w.limit(k.name, 1+w.rng.IntN(4), w.rng.IntN(3))
 	}
 	for _, s := range []timetable{
 		{every: 20 * time.Second, misfire: task.MisfireSkip, overlap: task.OverlapSkip},
@@ -84,7 +84,7 @@ func (w *world) operate() {
 		{time.Minute, w.remove},
 		{20 * time.Second, w.late},
 		{10 * time.Minute, w.pause},
-		{10 * time.Minute, func() { w.limit(kinds[w.rng.IntN(10)].name, w.rng.IntN(4)) }},
+		{10 * time.Minute, func() { w.limit(kinds[w.rng.IntN(10)].name, w.rng.IntN(4), w.rng.IntN(3)) }},
 		{20 * time.Minute, w.suspend},
 		{15 * time.Minute, w.bulk},
 		{20 * time.Minute, w.check},
@@ -283,23 +283,40 @@ func (w *world) pause() {
 	w.after(w.around(3*time.Minute), func() { set(false) })
 }
 
-// limit bounds the running tasks of a type; 0: no more.
-func (w *world) limit(name string, most int) {
+// limit bounds the running tasks of a type, and how many begin in a time: so many in 20 s, and one more at once; 0: no more.
+func (w *world) limit(name string, most, rate int) {
 	rules := task.TypeRules{}
 	if most > 0 {
 		rules.MaxConcurrency = &most
 	}
-	_, err := w.q.PutType(w.Context(), name, rules)
+	if rate > 0 {
+		rules.RateLimit = &task.RateLimit{Tasks: rate, PerSeconds: 20, Burst: rate + 1}
+	}
+	got, err := w.q.PutType(w.Context(), name, rules)
 	w.ok(err)
 	r := w.rules[name]
 	r.most = most
+	w.refill(&r, rate, got.RateLimit)
 	w.rules[name], w.touched = r, true
+}
+
+// refill gives the model a full bucket, unless the rate is the one that it has.
+func (w *world) refill(r *rule, rate int, l *task.RateLimit) {
+	if l == nil {
+		r.bucket = nil
+		return
+	}
+	interval := 20 * time.Second / time.Duration(rate)
+	if r.bucket == nil || r.bucket.interval != interval {
+		full := time.Duration(l.Burst) * interval
+		r.bucket = &bucket{interval: interval, full: full, level: full, at: w.clock.Now()}
+	}
 }
 
 // lift ends all that holds tasks up.
 func (w *world) lift() {
 	for _, k := range kinds {
-		w.limit(k.name, 0)
+		w.limit(k.name, 0, 0)
 		_, err := w.q.ResumeType(w.Context(), k.name)
 		w.ok(err)
 		w.rules[k.name] = rule{}

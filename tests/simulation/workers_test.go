@@ -113,7 +113,7 @@ func (w *world) within(wk *worker, s task.Strategy) (out []*record) {
 			continue
 		}
 		if _, known := room[r.Type]; !known {
-			room[r.Type] = w.room(r.Type)
+			room[r.Type] = w.room(r.Type, w.clock.Now())
 		}
 		if room[r.Type] > 0 {
 			out = append(out, r)
@@ -136,7 +136,7 @@ func (w *world) fitting(tasks []*record) []*record {
 	room := make(map[string]int)
 	return slices.DeleteFunc(tasks, func(r *record) bool {
 		if _, known := room[r.Type]; !known {
-			room[r.Type] = w.room(r.Type)
+			room[r.Type] = w.room(r.Type, w.clock.Now())
 		}
 		room[r.Type]--
 		return room[r.Type] < 0
@@ -164,7 +164,7 @@ func (w *world) claim(wk *worker, s task.Strategy, n int) {
 	}
 	room := make(map[string]int)
 	for _, k := range kinds {
-		room[k.name] = w.room(k.name)
+		room[k.name] = w.room(k.name, w.clock.Now())
 	}
 	got, err := w.q.Claim(w.Context(), task.Claim{WorkerID: wk.id, Types: wk.types, Capabilities: wk.capabilities, Strategy: s, Max: n, Lease: lease})
 	w.ok(err)
@@ -190,6 +190,9 @@ func (w *world) claim(wk *worker, s task.Strategy, n int) {
 // take checks a lease and lets the worker begin.
 func (w *world) take(wk *worker, l task.Lease) {
 	r, now := w.tasks[l.ID], w.clock.Now()
+	if b := w.rules[l.Type].bucket; b != nil {
+		b.level -= b.interval
+	}
 	if l.Fence != r.Fence+1 || l.Attempts != r.Attempts+1 || l.Attempts > l.MaxAttempts || *l.LockedBy != wk.id || !l.LeaseUntilUTC.Equal(now.Add(lease)) {
 		w.broken("I6/I7/I13", "lease %+v of a task that was %+v", visible(l.Task), visible(r.Task))
 	}

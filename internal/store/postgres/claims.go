@@ -109,7 +109,7 @@ func (s *Store) takeWork(ctx context.Context, t *taking) error {
 		if t.want(); len(t.wanted) == 0 {
 			break
 		}
-		w, err := s.findWork(ctx, t.q, first.Strategy == task.WeightedRandom)
+		w, err := s.findWork(ctx, t.q, t.now, first.Strategy == task.WeightedRandom)
 		if err != nil {
 			return err
 		}

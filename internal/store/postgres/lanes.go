@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prismq/thequeue/db/postgresdb"
 	"github.com/prismq/thequeue/db/postgressets"
@@ -151,10 +152,10 @@ type work struct {
 	quarantine bool // there are tasks in quarantine
 }
 
-// findWork returns what there is to claim. How many tasks each lane has is read when it must be counted, which costs a look at the counters of all
+// findWork returns what there is to claim at now. How many tasks each lane has is read when it must be counted, which costs a look at the counters of all
 // lanes; else Ready is as great as can be.
-func (s *Store) findWork(ctx context.Context, q *postgressets.Queries, counted bool) (work, error) {
-	rows, err := readyRows(ctx, q, counted)
+func (s *Store) findWork(ctx context.Context, q *postgressets.Queries, now time.Time, counted bool) (work, error) {
+	rows, err := readyRows(ctx, q, now, counted)
 	if err != nil {
 		return work{}, err
 	}
@@ -201,11 +202,11 @@ func (w *work) limit(taskType string, most int64) {
 }
 
 // readyRows reads the lanes with work, the rows about rules among them.
-func readyRows(ctx context.Context, q *postgressets.Queries, counted bool) ([]postgressets.CountReadyRow, error) {
+func readyRows(ctx context.Context, q *postgressets.Queries, now time.Time, counted bool) ([]postgressets.CountReadyRow, error) {
 	if counted {
-		return q.CountReady(ctx)
+		return q.CountReady(ctx, now)
 	}
-	rows, err := q.ListLanesWithWork(ctx)
+	rows, err := q.ListLanesWithWork(ctx, now)
 	return column(rows, func(r postgressets.ListLanesWithWorkRow) postgressets.CountReadyRow {
 		return postgressets.CountReadyRow{LaneID: r.LaneID, Ready: math.MaxInt64, Type: r.Type, Most: r.Most, Version: r.Version}
 	}), err

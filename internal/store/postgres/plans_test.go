@@ -61,7 +61,7 @@ func checkPlans(t *testing.T, st *postgres.Store) {
 		},
 		"ClaimOldest":       func(q *postgressets.Queries) { q.ClaimOldest(t.Context(), oldest) },
 		"ClaimNewest":       func(q *postgressets.Queries) { q.ClaimNewest(t.Context(), postgressets.ClaimNewestParams(oldest)) },
-		"ListLanesWithWork": func(q *postgressets.Queries) { q.ListLanesWithWork(t.Context()) },
+		"ListLanesWithWork": func(q *postgressets.Queries) { q.ListLanesWithWork(t.Context(), now) },
 		"EndAttempts": func(q *postgressets.Queries) {
 			q.EndAttempts(t.Context(), postgressets.EndAttemptsParams{
 				Ids: lanes, Fences: most, Secrets: slots, Nows: times, Statuses: slots, Outcomes: slots, AttemptOutcomes: slots,

@@ -53,7 +53,7 @@ func (s *Store) takeAlone(ctx context.Context, t *taking) (done bool, err error)
 	s.standby.Keep(func(id int64) bool {
 		return slices.ContainsFunc(rows, func(r postgressets.ListQuarantinedRow) bool { return r.ID == id })
 	})
-	w, err := s.findWork(ctx, t.q, false)
+	w, err := s.findWork(ctx, t.q, t.now, false)
 	if err != nil {
 		return false, err
 	}
@@ -86,17 +86,15 @@ func (s *Store) takeAlone(ctx context.Context, t *taking) (done bool, err error)
 // takeQuarantined claims one task, unless somebody else holds it or the limit of its type has been reached meanwhile.
 func (t *taking) takeQuarantined(ctx context.Context, id int64, w work, l task.Lane) (taken bool, err error) {
 	if _, limited := w.limits[l.Type]; limited {
-		limits, err := t.q.LockLimits(ctx, []string{l.Type})
-		if err != nil {
+		if t.room, err = t.lockRoom(ctx, []string{l.Type}); err != nil || !t.room.has(l) {
 			return false, err
 		}
-		most := make(map[string]int64, 1)
-		for _, limit := range limits {
-			most[limit.Type] = limit.Most
-		}
-		if r, err := countRoom(ctx, t.q, most); err != nil || !r.has(l) {
-			return false, err
-		}
+		defer func() {
+			if err == nil {
+				err = t.spend(ctx)
+			}
+			t.room = nil
+		}()
 	}
 	c := t.claims[0]
 	rows, err := t.q.ClaimQuarantined(ctx, postgressets.ClaimQuarantinedParams{
@@ -104,6 +102,7 @@ func (t *taking) takeQuarantined(ctx context.Context, id int64, w work, l task.L
 	})
 	for _, r := range rows {
 		t.got[0] = append(t.got[0], task.Task(r))
+		t.room.give(r.Type)
 	}
 	return len(rows) > 0, err
 }

@@ -71,6 +71,12 @@ func TestALimitHoldsOverAllNodes(t *testing.T) {
 	storetest.CheckLimit(t, nodes[0], nodes[1])
 }
 
+func TestARateHoldsOverAllNodes(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	storetest.CheckRate(t, nodes[0], nodes[1])
+}
+
 // Another claim of the same worker is taking the task in quarantine: this one waits for it, and then takes nothing beside it.
 func TestClaimsOfOneWorkerWaitForEachOtherInQuarantine(t *testing.T) {
 	t.Parallel()

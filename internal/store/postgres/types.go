@@ -77,7 +77,7 @@ func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now 
 	return s.ruled(ctx, "put type", func(ctx context.Context, q *postgresdb.Queries) (postgresdb.Type, error) {
 		row, err := q.PutType(ctx, postgresdb.PutTypeParams{
 			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
-			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now,
+			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now, RateLimit: r.RateLimit, Breaker: r.Breaker,
 		})
 		if err == nil && r.Paused != nil {
 			row, err = q.PauseType(ctx, postgresdb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})
@@ -90,6 +90,13 @@ func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now 
 func (s *Store) PauseType(ctx context.Context, name string, paused bool, now time.Time) (task.Type, error) {
 	return s.ruled(ctx, "pause type", func(ctx context.Context, q *postgresdb.Queries) (postgresdb.Type, error) {
 		return q.PauseType(ctx, postgresdb.PauseTypeParams{Type: name, Paused: paused, UpdatedAtUTC: &now})
+	})
+}
+
+// BreakType stops claims of a type until a time, or lets them go on.
+func (s *Store) BreakType(ctx context.Context, name string, until *time.Time) (task.Type, error) {
+	return s.ruled(ctx, "break type", func(ctx context.Context, q *postgresdb.Queries) (postgresdb.Type, error) {
+		return q.BreakType(ctx, postgresdb.BreakTypeParams{Type: name, Until: until})
 	})
 }
 

@@ -32,8 +32,13 @@ func (s *Store) ClaimTasks(ctx context.Context, c task.Claim) ([]task.Task, erro
 	}
 	o := op{single: c.Max == 1, claim: true}
 	return submit(ctx, s, o, func(ctx context.Context, x tx) ([]task.Task, error) {
+		x.reopen(c.Now)
 		p := picker{tx: x, claim: c, view: x.view(profile, c)}
-		return p.run(ctx)
+		taken, err := p.run(ctx)
+		if err == nil {
+			err = x.keepRates(ctx, taken)
+		}
+		return taken, err
 	})
 }
 
@@ -274,6 +279,7 @@ func (p *picker) take(ctx context.Context, l *lane, id int64) error {
 	t.AttemptOutcome, t.Progress, t.ProgressMessage = nil, nil, nil
 	p.move(&before, &t)
 	p.keep(t)
+	p.spend(l.rule, c.Now)
 	p.taken = append(p.taken, t)
 	return nil
 }

@@ -39,6 +39,11 @@ func TestALimitHoldsOverTwoProcesses(t *testing.T) {
 	storetest.CheckLimit(t, openTwice(t)...)
 }
 
+func TestARateHoldsOverTwoProcesses(t *testing.T) {
+	t.Parallel()
+	storetest.CheckRate(t, openTwice(t)...)
+}
+
 func TestQuarantineHoldsOverTwoProcesses(t *testing.T) {
 	t.Parallel()
 	storetest.CheckQuarantine(t, openTwice(t)...)

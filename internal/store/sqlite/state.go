@@ -31,6 +31,7 @@ type state struct {
 	lanes    map[int64]*lane
 	byKey    map[laneKey]*lane
 	rules    map[string]*rule             // by type, one for each type that has a lane or is in task_types
+	timed    map[*rule]bool               // those that are shut until a time
 	requires map[string]task.Requirements // by canonical compatibility, so this outlives a load
 	views    map[string]*view
 	dirty    []*lane // with counts to add before the commit
@@ -54,7 +55,7 @@ type lane struct {
 }
 
 // claimable reports whether there is something in the lane that may be claimed.
-func (l *lane) claimable() bool { return l.Ready > 0 && l.rule.open() }
+func (l *lane) claimable() bool { return l.Ready > 0 && l.rule.allows() }
 
 // laneKey is what the tasks of one lane have in common.
 type laneKey struct {
@@ -92,9 +93,11 @@ func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
 	if err != nil {
 		return err
 	}
-	s.rules = make(map[string]*rule, len(types))
+	s.rules, s.timed = make(map[string]*rule, len(types)), make(map[*rule]bool)
 	for _, t := range types {
-		s.rule(t.Type).settings = settingsOf(t)
+		r := s.rule(t.Type)
+		r.settings = settingsOf(t)
+		s.shutOrOpen(r)
 	}
 	s.lanes, s.byKey = make(map[int64]*lane, len(all)), make(map[laneKey]*lane, len(all))
 	s.views, s.rows, s.rowBytes = make(map[string]*view), make(map[int64]*task.Task), 0
@@ -240,11 +243,11 @@ func (s *state) add(l *lane, c sqlitedb.AddLaneCountsParams, sign int64) {
 		l.dirty = true
 		s.dirty = append(s.dirty, l)
 	}
-	was, open := l.claimable(), l.rule.open()
+	was, open := l.claimable(), l.rule.allows()
 	l.Ready += sign * c.Ready
 	l.rule.held += sign * c.Processing
 	switch is := l.claimable(); {
-	case l.rule.open() != open:
+	case l.rule.allows() != open:
 		s.turned(l.rule, open)
 	case is && !was:
 		s.activate(l)

@@ -72,7 +72,7 @@ func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now 
 	return s.ruled(ctx, func(ctx context.Context, x tx) (sqlitedb.Type, error) {
 		row, err := x.PutType(ctx, sqlitedb.PutTypeParams{
 			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
-			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now,
+			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now, RateLimit: r.RateLimit, Breaker: r.Breaker,
 		})
 		if err == nil && r.Paused != nil {
 			row, err = x.PauseType(ctx, sqlitedb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})
@@ -84,6 +84,12 @@ func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now 
 func (s *Store) PauseType(ctx context.Context, name string, paused bool, now time.Time) (task.Type, error) {
 	return s.ruled(ctx, func(ctx context.Context, x tx) (sqlitedb.Type, error) {
 		return x.PauseType(ctx, sqlitedb.PauseTypeParams{Type: name, Paused: paused, UpdatedAtUTC: &now})
+	})
+}
+
+func (s *Store) BreakType(ctx context.Context, name string, until *time.Time) (task.Type, error) {
+	return s.ruled(ctx, func(ctx context.Context, x tx) (sqlitedb.Type, error) {
+		return x.BreakType(ctx, sqlitedb.BreakTypeParams{Type: name, Until: until})
 	})
 }
 

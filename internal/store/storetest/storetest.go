@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Schedules", scheduleBehaviours},
 		{"Types", typeBehaviours},
 		{"Limits", limitBehaviours},
+		{"Rates", rateBehaviours},
 		{"Quarantine", quarantineBehaviours},
 		{"Maintenance", maintenanceBehaviours},
 		{"Concurrency", concurrencyBehaviours},

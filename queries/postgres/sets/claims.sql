@@ -9,7 +9,8 @@ WITH RECURSIVE heads AS (
 )
 SELECT CAST(h.lane_id AS bigint) AS lane_id, CAST('' AS text) AS type, CAST(0 AS bigint) AS most, CAST(0 AS bigint) AS version FROM heads AS h WHERE h.lane_id IS NOT NULL
 UNION ALL
-SELECT 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
+SELECT 0, t.type, CASE WHEN t.paused OR t.breaker_until_utc > CAST(@now AS timestamptz) OR t.rate_limit IS NOT NULL AND t.rate_open_utc > CAST(@now AS timestamptz) THEN 0 WHEN t.breaker_until_utc IS NOT NULL THEN 1 ELSE coalesce(t.max_concurrency, 2147483647) END, 0
+FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL OR t.rate_limit IS NOT NULL OR t.breaker_until_utc IS NOT NULL
 UNION ALL
 SELECT 0, '', 0, v.version FROM type_rules AS v WHERE v.one
 UNION ALL
@@ -22,7 +23,8 @@ FROM lane_counts AS c
 GROUP BY c.lane_id
 HAVING SUM(c.ready) > 0
 UNION ALL
-SELECT 0, 0, t.type, CASE WHEN t.paused THEN 0 ELSE t.max_concurrency END, 0 FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL
+SELECT 0, 0, t.type, CASE WHEN t.paused OR t.breaker_until_utc > CAST(@now AS timestamptz) OR t.rate_limit IS NOT NULL AND t.rate_open_utc > CAST(@now AS timestamptz) THEN 0 WHEN t.breaker_until_utc IS NOT NULL THEN 1 ELSE coalesce(t.max_concurrency, 2147483647) END, 0
+FROM task_types AS t WHERE t.paused OR t.max_concurrency IS NOT NULL OR t.rate_limit IS NOT NULL OR t.breaker_until_utc IS NOT NULL
 UNION ALL
 SELECT 0, 0, '', 0, v.version FROM type_rules AS v WHERE v.one
 UNION ALL
@@ -31,10 +33,17 @@ UNION ALL
 -- LockLimits lets no other claim take tasks of these types before this transaction has ended. They must be sorted: transactions then wait for each other
 -- in one order. What is counted next, in a statement of its own, is then exact, but for leases that end meanwhile.
 -- name: LockLimits :many
-SELECT h.type, h.most
+SELECT h.type, h.most, h.rate_limit, h.rate_open_utc
 FROM (SELECT unnest(CAST(@types AS text[])) AS type) AS l
-CROSS JOIN LATERAL (SELECT t.type, CAST(CASE WHEN t.paused THEN 0 ELSE coalesce(t.max_concurrency, 2147483647) END AS bigint) AS most
+CROSS JOIN LATERAL (SELECT t.type, CAST(CASE WHEN t.paused OR t.breaker_until_utc > CAST(@now AS timestamptz) THEN 0 WHEN t.breaker_until_utc IS NOT NULL THEN 1
+                                             ELSE coalesce(t.max_concurrency, 2147483647) END AS bigint) AS most, t.rate_limit, t.rate_open_utc
                     FROM task_types AS t WHERE t.type = l.type FOR NO KEY UPDATE) AS h;
+
+-- SpendRates notes from when on the rates of these types allow the next task.
+-- name: SpendRates :exec
+UPDATE task_types AS t SET rate_open_utc = s.open
+FROM (SELECT unnest(CAST(@types AS text[])) AS type, unnest(CAST(@opens AS timestamptz[])) AS open) AS s
+WHERE t.type = s.type;
 
 -- CountHeld returns how many tasks of these types are in processing; a type that never had any is left out.
 -- name: CountHeld :many

@@ -1,0 +1,59 @@
+package task
+
+import (
+	"database/sql/driver"
+	"time"
+)
+
+// Breaker says when claims of a type are to stop because what its tasks need is broken: when, of MinAttempts attempts or more that ended within WindowSeconds, FailureShare or
+// more have failed. After OpenSeconds one task at a time is tried; the first that succeeds ends it, and one that fails starts it again.
+type Breaker struct {
+	FailureShare  float64 `json:"failure_share"`  // greater than 0, at most 1; 0 or absent: 0.5
+	MinAttempts   int     `json:"min_attempts"`   // 1 to 10,000; 0 or absent: 20
+	WindowSeconds float64 `json:"window_seconds"` // 1 to 3,600; 0 or absent: 60
+	OpenSeconds   float64 `json:"open_seconds"`   // 1 to 86,400; 0 or absent: 30
+}
+
+func (b *Breaker) check(bad *InvalidError) {
+	if !(b.FailureShare >= 0 && b.FailureShare <= 1) {
+		bad.Add("breaker.failure_share", "must be greater than 0 and at most 1: the share of attempts that fail")
+	}
+	if b.MinAttempts < 0 || b.MinAttempts > 10_000 {
+		bad.Add("breaker.min_attempts", "must lie between 1 and 10000: fewer attempts say nothing")
+	}
+	if b.WindowSeconds != 0 && !(b.WindowSeconds >= 1 && b.WindowSeconds <= 3600) {
+		bad.Add("breaker.window_seconds", "must lie between 1 and 3600")
+	}
+	if b.OpenSeconds != 0 && !(b.OpenSeconds >= 1 && b.OpenSeconds <= 86_400) {
+		bad.Add("breaker.open_seconds", "must lie between 1 and 86400")
+	}
+}
+
+// WithDefaults returns the breaker with what it leaves out.
+func (b Breaker) WithDefaults() Breaker {
+	if b.FailureShare == 0 {
+		b.FailureShare = 0.5
+	}
+	if b.MinAttempts == 0 {
+		b.MinAttempts = 20
+	}
+	if b.WindowSeconds == 0 {
+		b.WindowSeconds = 60
+	}
+	if b.OpenSeconds == 0 {
+		b.OpenSeconds = 30
+	}
+	return b
+}
+
+// Window is WindowSeconds.
+func (b Breaker) Window() time.Duration { return time.Duration(b.WindowSeconds * float64(time.Second)) }
+
+// Open is OpenSeconds.
+func (b Breaker) Open() time.Duration { return time.Duration(b.OpenSeconds * float64(time.Second)) }
+
+// Scan reads a breaker from its column.
+func (b *Breaker) Scan(src any) error { return scanJSON(src, b) }
+
+// Value writes a breaker to its column.
+func (b Breaker) Value() (driver.Value, error) { return valueJSON(b) }
