@@ -32,6 +32,7 @@ type cli struct {
 	Requeue    requeueCmd    `cmd:"" help:"Queue failed tasks again, with all their attempts."`
 	Bulk       bulkCmd       `cmd:"" help:"Change every task that a filter finds."`
 	Stats      statsCmd      `cmd:"" help:"Count the tasks."`
+	Workers    workersCmd    `cmd:"" help:"Look at the workers, have one take nothing new."`
 	Types      typesCmd      `cmd:"" help:"Look at task types, pause them, set their rules."`
 	Operations operationsCmd `cmd:"" help:"Look after what bulk commands have started."`
 	Schedules  schedulesCmd  `cmd:"" help:"Make tasks when their time comes."`

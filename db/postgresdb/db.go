@@ -75,6 +75,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.describeSessionStmt, err = db.PrepareContext(ctx, describeSession); err != nil {
 		return nil, fmt.Errorf("error preparing query DescribeSession: %w", err)
 	}
+	if q.drainWorkerStmt, err = db.PrepareContext(ctx, drainWorker); err != nil {
+		return nil, fmt.Errorf("error preparing query DrainWorker: %w", err)
+	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
 	}
@@ -412,6 +415,11 @@ func (q *Queries) Close() error {
 	if q.describeSessionStmt != nil {
 		if cerr := q.describeSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing describeSessionStmt: %w", cerr)
+		}
+	}
+	if q.drainWorkerStmt != nil {
+		if cerr := q.drainWorkerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing drainWorkerStmt: %w", cerr)
 		}
 	}
 	if q.dropProposalsStmt != nil {
@@ -885,6 +893,7 @@ type Queries struct {
 	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
 	describeSessionStmt       *sql.Stmt
+	drainWorkerStmt           *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endTicksStmt              *sql.Stmt
 	expireTasksStmt           *sql.Stmt
@@ -991,6 +1000,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		describeSessionStmt:       q.describeSessionStmt,
+		drainWorkerStmt:           q.drainWorkerStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endTicksStmt:              q.endTicksStmt,
 		expireTasksStmt:           q.expireTasksStmt,

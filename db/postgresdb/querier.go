@@ -34,6 +34,8 @@ type Querier interface {
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
+	// DrainWorker has a worker take nothing new, or take tasks again.
+	DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worker, error)
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
 	// EndTicks notes which tasks of a schedule have ended.

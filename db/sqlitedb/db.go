@@ -66,6 +66,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
 	}
+	if q.drainWorkerStmt, err = db.PrepareContext(ctx, drainWorker); err != nil {
+		return nil, fmt.Errorf("error preparing query DrainWorker: %w", err)
+	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
 	}
@@ -400,6 +403,11 @@ func (q *Queries) Close() error {
 	if q.deleteWorkerStmt != nil {
 		if cerr := q.deleteWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
+		}
+	}
+	if q.drainWorkerStmt != nil {
+		if cerr := q.drainWorkerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing drainWorkerStmt: %w", cerr)
 		}
 	}
 	if q.dropProposalsStmt != nil {
@@ -890,6 +898,7 @@ type Queries struct {
 	deleteTaskStmt            *sql.Stmt
 	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
+	drainWorkerStmt           *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endTicksStmt              *sql.Stmt
 	expireTasksStmt           *sql.Stmt
@@ -997,6 +1006,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteTaskStmt:            q.deleteTaskStmt,
 		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
+		drainWorkerStmt:           q.drainWorkerStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endTicksStmt:              q.endTicksStmt,
 		expireTasksStmt:           q.expireTasksStmt,

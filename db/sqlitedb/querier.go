@@ -30,6 +30,8 @@ type Querier interface {
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteUnique(ctx context.Context, arg DeleteUniqueParams) error
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
+	// DrainWorker has a worker take nothing new, or take tasks again.
+	DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worker, error)
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
 	// EndTicks notes which tasks of a schedule have ended.

@@ -24,6 +24,31 @@ func (q *Queries) DeleteWorker(ctx context.Context, workerID string) (int64, err
 	return result.RowsAffected()
 }
 
+const drainWorker = `-- name: DrainWorker :one
+UPDATE workers SET drain = ?1 WHERE worker_id = ?2
+RETURNING worker_id, capabilities, types, drain, registered_at_utc, heartbeat_utc
+`
+
+type DrainWorkerParams struct {
+	Drain    bool
+	WorkerID string
+}
+
+// DrainWorker has a worker take nothing new, or take tasks again.
+func (q *Queries) DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worker, error) {
+	row := q.queryRow(ctx, q.drainWorkerStmt, drainWorker, arg.Drain, arg.WorkerID)
+	var i Worker
+	err := row.Scan(
+		&i.WorkerID,
+		&i.Capabilities,
+		&i.Types,
+		&i.Drain,
+		&i.RegisteredAtUTC,
+		&i.HeartbeatUTC,
+	)
+	return i, err
+}
+
 const getWorker = `-- name: GetWorker :one
 SELECT worker_id, capabilities, types, drain, registered_at_utc, heartbeat_utc FROM workers WHERE worker_id = ?1
 `

@@ -44,6 +44,8 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/workers", s.listWorkers)
 	q.GET("/workers/:worker_id", s.getWorker)
 	q.POST("/workers/:worker_id/heartbeat", s.workerHeartbeat)
+	q.POST("/workers/:worker_id/drain", s.drainWorker)
+	q.POST("/workers/:worker_id/resume", s.resumeWorker)
 	q.DELETE("/workers/:worker_id", s.deleteWorker)
 
 	q.GET("/types", s.listTypes)

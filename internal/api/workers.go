@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -47,6 +48,22 @@ func (s *server) workerHeartbeat(c echo.Context) error {
 	return s.write(c, http.StatusOK, struct {
 		Drain bool `json:"drain"`
 	}{pulse.Drain})
+}
+
+func (s *server) drainWorker(c echo.Context) error { return s.turnWorker(c, s.queue.DrainWorker) }
+
+func (s *server) resumeWorker(c echo.Context) error { return s.turnWorker(c, s.queue.ResumeWorker) }
+
+func (s *server) turnWorker(c echo.Context, turn func(context.Context, string) (task.Worker, error)) error {
+	id, err := workerID(c)
+	if err != nil {
+		return err
+	}
+	w, err := turn(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return s.write(c, http.StatusOK, w)
 }
 
 func (s *server) deleteWorker(c echo.Context) error {

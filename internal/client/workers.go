@@ -33,6 +33,18 @@ func (c *Client) WorkerHeartbeat(ctx context.Context, workerID string, capabilit
 	return p, err
 }
 
+// DrainWorker has a worker take nothing new.
+func (c *Client) DrainWorker(ctx context.Context, workerID string) (w task.Worker, err error) {
+	_, err = c.do(ctx, call{method: http.MethodPost, path: workerPath(workerID) + "/drain", twice: true}, &w)
+	return w, err
+}
+
+// ResumeWorker lets it take tasks again.
+func (c *Client) ResumeWorker(ctx context.Context, workerID string) (w task.Worker, err error) {
+	_, err = c.do(ctx, call{method: http.MethodPost, path: workerPath(workerID) + "/resume", twice: true}, &w)
+	return w, err
+}
+
 // DeleteWorker removes a worker from the registry; tasks that it holds are not touched.
 func (c *Client) DeleteWorker(ctx context.Context, workerID string) error {
 	unclear, err := c.do(ctx, call{method: http.MethodDelete, path: workerPath(workerID), twice: true}, nil)

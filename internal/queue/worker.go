@@ -218,6 +218,30 @@ func (q *Queue) offered(ctx context.Context, workerID string, capabilities *task
 	return *capabilities, nil
 }
 
+// Workers returns the registry, ordered by id.
+func (q *Queue) Workers(ctx context.Context) ([]task.Worker, error) { return q.store.ListWorkers(ctx) }
+
+// DrainWorker has a worker take nothing new: its claims get nothing, those that wait end, and the answer to its next heartbeat says drain, on which the engine of this program ends what it runs and
+// stops. Other nodes learn of it within a second. Error: task.ErrNotFound.
+func (q *Queue) DrainWorker(ctx context.Context, workerID string) (task.Worker, error) {
+	return q.setDrain(ctx, "drain", workerID, true)
+}
+
+// ResumeWorker lets a worker take tasks again. Error: task.ErrNotFound.
+func (q *Queue) ResumeWorker(ctx context.Context, workerID string) (task.Worker, error) {
+	return q.setDrain(ctx, "resume", workerID, false)
+}
+
+func (q *Queue) setDrain(ctx context.Context, verb, workerID string, drain bool) (task.Worker, error) {
+	w, err := q.store.DrainWorker(ctx, workerID, drain)
+	if err != nil {
+		return task.Worker{}, fmt.Errorf("%s worker %s: %w", verb, workerID, err)
+	}
+	q.workers.put(workerID, entryOf(w))
+	q.waiters.wakeAll()
+	return w, nil
+}
+
 // DeleteWorker removes a worker from the registry; tasks that it holds are not touched. Error: task.ErrNotFound.
 func (q *Queue) DeleteWorker(ctx context.Context, workerID string) error {
 	if err := q.store.DeleteWorker(ctx, workerID); err != nil {

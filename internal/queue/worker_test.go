@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -96,6 +97,30 @@ func TestAWorkerThatDrainsIsToldAndGivenNothing(t *testing.T) {
 		if n := len(r.claim(task.Claim{WorkerID: "drains"})); n != 1 {
 			r.Errorf("given %d tasks after the drain, want 1", n)
 		}
+	})
+}
+
+// What is set through this queue holds at once, for claims that wait too.
+func TestAWorkerIsDrainedAndResumed(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		if _, err := r.DrainWorker(r.Context(), "nobody"); !errors.Is(err, task.ErrNotFound) {
+			r.Errorf("an unknown worker: %v", err)
+		}
+		w := &watched{}
+		r = r.watch(w)
+		drains, works := r.wait(w, "drains"), r.wait(w, "works")
+		if got, err := r.DrainWorker(r.Context(), "drains"); err != nil || !got.Drain {
+			r.Fatalf("%+v, %v", got, err)
+		}
+		r.ok(r.ends(drains))
+		r.enqueue(task.Spec{})
+		r.gets(works)
+		r.enqueue(task.Spec{})
+		r.wantClaimed(task.Claim{WorkerID: "drains"}, 0)
+		if got, err := r.ResumeWorker(r.Context(), "drains"); err != nil || got.Drain {
+			r.Fatalf("%+v, %v", got, err)
+		}
+		r.wantClaimed(task.Claim{WorkerID: "drains"}, 1)
 	})
 }
 

@@ -147,6 +147,8 @@ type Workers interface {
 	UpsertWorker(ctx context.Context, w task.Worker) (task.Worker, error)
 	// ListDraining returns the ids of the workers that are to take nothing new, ordered. It costs a store that nobody has changed nothing.
 	ListDraining(ctx context.Context) ([]string, error)
+	// DrainWorker has a worker take nothing new, or take tasks again, and returns its entry. ErrNotFound without one.
+	DrainWorker(ctx context.Context, workerID string, drain bool) (task.Worker, error)
 	// DeleteWorker returns ErrNotFound when there is no such entry. Tasks that the worker holds are not touched.
 	DeleteWorker(ctx context.Context, workerID string) error
 }

@@ -26,7 +26,7 @@ type slot struct {
 // run claims until claiming ends. Attempts go on from then until forced ends, and are told to stop.
 func (s *slot) run(claiming, forced context.Context) {
 	for failures := 0; claiming.Err() == nil; {
-		pace := time.After(s.o.PollInterval)
+		pace, waited := time.After(s.o.PollInterval), time.After(s.claim.Wait/2)
 		leases, err := s.claimOne(claiming, forced)
 		switch {
 		case err != nil:
@@ -34,6 +34,7 @@ func (s *slot) run(claiming, forced context.Context) {
 			failures++
 			continue
 		case len(leases) == 0: // the wait is over, or the server would not wait
+			s.heedDrain(claiming, waited)
 			pause(claiming, pace)
 		}
 		failures = 0
@@ -44,6 +45,27 @@ func (s *slot) run(claiming, forced context.Context) {
 				s.handBack(forced, l)
 			}
 		}
+	}
+}
+
+// registrar is a source that tells a worker which holds nothing whether it is to drain.
+type registrar interface {
+	WorkerHeartbeat(ctx context.Context, workerID string, capabilities *task.JSON, types []string) (task.Pulse, error)
+}
+
+// heedDrain ends the claiming when the worker is to take nothing new. It asks only after a claim that found nothing sooner than it was told to wait.
+func (s *slot) heedDrain(claiming context.Context, waited <-chan time.Time) {
+	r, ok := s.src.(registrar)
+	if !ok || s.claim.Wait == 0 {
+		return
+	}
+	select {
+	case <-waited:
+		return
+	default:
+	}
+	if p, err := r.WorkerHeartbeat(claiming, s.o.ID, nil, nil); err == nil && p.Drain { // an error shows in the next claim
+		s.drain()
 	}
 }
 

@@ -21,3 +21,8 @@ DELETE FROM workers WHERE worker_id = @worker_id;
 -- ListDraining returns the workers that are to take nothing new.
 -- name: ListDraining :many
 SELECT worker_id FROM workers WHERE drain ORDER BY worker_id;
+
+-- DrainWorker has a worker take nothing new, or take tasks again.
+-- name: DrainWorker :one
+UPDATE workers SET drain = @drain WHERE worker_id = @worker_id
+RETURNING *;

@@ -41,6 +41,30 @@ func TestARemoteWorkerRunsTheTasksThatItsFileHasHandlersFor(t *testing.T) {
 	})
 }
 
+// One holds a task when it is told to drain, the other waits for one.
+func TestWorkersThatAreDrainedEnd(t *testing.T) {
+	t.Parallel()
+	onEachEngine(t, func(t *testing.T, database string) {
+		m := newMachine(t)
+		s := m.serve(database, "--workers", "0")
+		id := s.enqueue("sleep", object{"seconds": 1.5})
+		busy := m.remoteWorker(s, "busy", "", 1)
+		s.reaches(id, "processing")
+		idle := m.remoteWorker(s, "idle", "", 2)
+		idle.until("it is registered", func() bool { return strings.Contains(m.ok("workers", "list", "--server", s.url), "\nidle ") })
+		m.ok("workers", "drain", "busy", "idle", "--server", s.url)
+		for name, p := range map[string]*process{"busy": busy, "idle": idle} {
+			if code := p.wait(soon); code != 0 {
+				t.Errorf("the %s worker ends with %d", name, code)
+			}
+		}
+		if v := s.get(id); v.Status != "completed" || v.Attempts != 1 {
+			t.Errorf("what it ran is %s after %d attempts", v.Status, v.Attempts)
+		}
+		s.call("GET", "/readyz", nil, http.StatusOK, nil)
+	})
+}
+
 func TestARemoteWorkerHandsItsTaskBackOnSIGTERM(t *testing.T) {
 	t.Parallel()
 	onEachEngine(t, func(t *testing.T, database string) {

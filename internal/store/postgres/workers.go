@@ -49,6 +49,14 @@ func (s *Store) ListDraining(ctx context.Context) ([]string, error) {
 	return look(ctx, s, "list draining workers", func(ctx context.Context) ([]string, error) { return s.q.ListDraining(ctx) })
 }
 
+// DrainWorker has a worker take nothing new, or take tasks again.
+func (s *Store) DrainWorker(ctx context.Context, workerID string, drain bool) (task.Worker, error) {
+	return do(ctx, s, "drain worker", func(ctx context.Context) (task.Worker, error) {
+		row, err := s.q.DrainWorker(ctx, postgresdb.DrainWorkerParams{WorkerID: workerID, Drain: drain})
+		return task.Worker(row), err
+	})
+}
+
 // DeleteWorker returns ErrNotFound when there is no such entry.
 func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
 	_, err := do(ctx, s, "delete worker", func(ctx context.Context) (int64, error) {

@@ -41,6 +41,13 @@ func (s *Store) ListDraining(ctx context.Context) ([]string, error) {
 	return ids, s.classify(ctx, err)
 }
 
+func (s *Store) DrainWorker(ctx context.Context, workerID string, drain bool) (task.Worker, error) {
+	return writeOne(ctx, s, func(ctx context.Context, x tx) (task.Worker, error) {
+		row, err := x.DrainWorker(ctx, sqlitedb.DrainWorkerParams{WorkerID: workerID, Drain: drain})
+		return task.Worker(row), err
+	})
+}
+
 func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
 	_, err := writeOne(ctx, s, func(ctx context.Context, x tx) (int64, error) {
 		n, err := x.DeleteWorker(ctx, workerID)

@@ -6,6 +6,7 @@ var workerBehaviours = []behaviour{
 	{"AreRegistered", registersWorker},
 	{"KeepDrainAndRegistrationOnRenewal", renewsWorker},
 	{"AreTouched", touchesWorker},
+	{"Drain", drainsWorker},
 	{"AreListedByID", listsWorkers},
 	{"ReturnNotFoundWhenUnknown", unknownWorker},
 	{"LeaveTheirTasksWhenDeleted", deletesWorker},
@@ -56,6 +57,27 @@ func touchesWorker(r *rig) {
 	r.equal("touched by a late heartbeat", want, got)
 	_, err = r.st.TouchWorker(r.Context(), "x", at(9))
 	r.wants(task.ErrNotFound, err)
+}
+
+func drainsWorker(r *rig) {
+	_, err := r.st.DrainWorker(r.Context(), "w", true)
+	r.wants(task.ErrNotFound, err)
+	want := worker("w", 1)
+	want.Types = ptr(task.JSON(`["a"]`))
+	r.upsert(want)
+	r.upsert(worker("other", 1))
+	for _, drain := range []bool{true, true, false} {
+		want.Drain = drain
+		got, err := r.st.DrainWorker(r.Context(), "w", drain)
+		r.ok(err)
+		r.equal("returned", want, got)
+		stored, err := r.st.GetWorker(r.Context(), "w")
+		r.ok(err)
+		r.equal("stored", want, stored)
+		draining, err := r.st.ListDraining(r.Context())
+		r.ok(err)
+		r.equal("draining", drain, len(draining) == 1 && draining[0] == "w")
+	}
 }
 
 // listsWorkers wants the order of the bytes, which no locale changes.
