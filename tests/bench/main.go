@@ -69,6 +69,9 @@ func parse(args []string) (o options, err error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("%q is no flag: see -help", f.Arg(0))
+	}
 	o.scale = usual
 	for _, s := range []struct {
 		chosen bool
@@ -113,7 +116,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(o.out, 0o755), os.MkdirAll(o.tabs, 0o755)); err != nil {
 		return err
 	}
 	name := o.scale.Name
