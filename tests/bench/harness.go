@@ -107,10 +107,17 @@ type Subject struct {
 // perSecond is the name of the rate that a trial gives.
 const perSecond = "tasks/s"
 
-// alternate runs every subject once a round, each round in the opposite order of the one before.
-func (h *Harness) alternate(ctx context.Context, goal string, subjects []Subject) error {
+// extraRounds is in how many rounds that is measured which no goal is judged by.
+const extraRounds = 2
+
+// alternate runs every subject once a round, each round in the opposite order of the one before; extras in the first rounds alone.
+func (h *Harness) alternate(ctx context.Context, goal string, subjects []Subject, extras ...Subject) error {
 	for round := 1; round <= h.Rounds; round++ {
-		for _, s := range inOrder(subjects, round) {
+		now := subjects
+		if round <= extraRounds {
+			now = slices.Concat(subjects, extras)
+		}
+		for _, s := range inOrder(now, round) {
 			if h.profiles != "" {
 				s.Spec.Profile = filepath.Join(h.profiles, fmt.Sprintf("%s-%s-%d.pprof", goal, strings.ReplaceAll(s.Name, " ", "-"), round))
 			}

@@ -19,8 +19,9 @@ func crowd(ctx context.Context, h *Harness) error {
 		{"river-normal", trial.Spec{Peer: "river-sqlite", Setting: trial.Normal, Work: trial.Mixed, Callers: 64}},
 		{"goqite-normal", trial.Spec{Peer: "goqite", Setting: trial.Normal, Work: trial.Mixed, Callers: 64}},
 	}
+	var extras []Subject
 	if h.Extras {
-		subjects = append(subjects,
+		extras = append(extras,
 			Subject{"river-default", trial.Spec{Peer: "river-sqlite", Setting: trial.Default, Work: trial.Mixed, Callers: 64}},
 			Subject{"goqite-default", trial.Spec{Peer: "goqite", Setting: trial.Default, Work: trial.Mixed, Callers: 64}},
 			Subject{"backlite", trial.Spec{Peer: "backlite", Setting: trial.Durable, Work: trial.Mixed, Callers: 64, Tasks: backliteTasks}},
@@ -31,7 +32,7 @@ func crowd(ctx context.Context, h *Harness) error {
 			Subject{"sqlite, counted", trial.Spec{Peer: "sqlite", Setting: trial.Durable, Work: trial.Mixed, Callers: 64, Count: true}},
 		)
 	}
-	if err := h.alternate(ctx, "P1", subjects); err != nil {
+	if err := h.alternate(ctx, "P1", subjects, extras...); err != nil {
 		return err
 	}
 	for _, peer := range []string{"river", "goqite", "river-normal", "goqite-normal"} {
@@ -53,14 +54,15 @@ func few(ctx context.Context, h *Harness) error {
 		{"bare alone", trial.Spec{Peer: "bare", Work: trial.Life, Callers: 1}},
 		{"disk", trial.Spec{Peer: "disk", Work: trial.Enqueue, Callers: 1}},
 	}
+	var extras []Subject
 	if h.Extras {
-		subjects = append(subjects,
+		extras = append(extras,
 			Subject{"river-default", trial.Spec{Peer: "river-sqlite", Setting: trial.Default, Work: trial.Mixed, Callers: 8}},
 			Subject{"goqite-default", trial.Spec{Peer: "goqite", Setting: trial.Default, Work: trial.Mixed, Callers: 8}},
 			Subject{"sqlite alone, counted", trial.Spec{Peer: "sqlite", Setting: trial.Durable, Work: trial.Life, Callers: 1, Count: true}},
 		)
 	}
-	if err := h.alternate(ctx, "P2", subjects); err != nil {
+	if err := h.alternate(ctx, "P2", subjects, extras...); err != nil {
 		return err
 	}
 	h.compare("P2", "sqlite/river", "sqlite", "river")
@@ -87,8 +89,9 @@ func batches(ctx context.Context, h *Harness) error {
 		{"sqlite", trial.Spec{Peer: "sqlite", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
 		{"bare", trial.Spec{Peer: "bare", Work: trial.Batch, Callers: 1}},
 	}
+	var extras []Subject
 	if h.Extras {
-		subjects = append(subjects,
+		extras = append(extras,
 			Subject{"river", trial.Spec{Peer: "river-sqlite", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
 			Subject{"goqite", trial.Spec{Peer: "goqite", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
 			Subject{"backlite", trial.Spec{Peer: "backlite", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
@@ -97,7 +100,7 @@ func batches(ctx context.Context, h *Harness) error {
 			Subject{"backlite-default", trial.Spec{Peer: "backlite", Setting: trial.Default, Work: trial.Batch, Callers: 1}},
 		)
 	}
-	if err := h.alternate(ctx, "P3", subjects); err != nil {
+	if err := h.alternate(ctx, "P3", subjects, extras...); err != nil {
 		return err
 	}
 	h.compare("P3", "sqlite/bare", "sqlite", "bare")

@@ -31,8 +31,9 @@ func onPostgres(ctx context.Context, h *Harness) error {
 	} else {
 		h.say("P9: %v", err)
 	}
+	var extras []Subject
 	if h.Extras {
-		subjects = append(subjects,
+		extras = append(extras,
 			Subject{"river default life", trial.Spec{Peer: "river-postgres", Setting: trial.Default, Work: trial.Mixed, Callers: 64}},
 			Subject{"river default enqueue", trial.Spec{Peer: "river-postgres", Setting: trial.Default, Work: trial.Enqueue, Callers: 64}},
 			Subject{"river default drain", trial.Spec{Peer: "river-postgres", Setting: trial.Default, Work: trial.Drain, Callers: 64, Tasks: drained}},
@@ -45,13 +46,13 @@ func onPostgres(ctx context.Context, h *Harness) error {
 			Subject{"river batch", trial.Spec{Peer: "river-postgres", Setting: trial.Durable, Work: trial.Batch, Callers: 1}},
 		)
 		if hasRedis {
-			subjects = append(subjects,
+			extras = append(extras,
 				Subject{"asynq everysec life", trial.Spec{Peer: "asynq", Setting: trial.Normal, Work: trial.Mixed, Callers: 64}},
 				Subject{"asynq default life", trial.Spec{Peer: "asynq", Setting: trial.Default, Work: trial.Mixed, Callers: 64}},
 			)
 		}
 	}
-	if err := h.alternate(ctx, "P9", subjects); err != nil {
+	if err := h.alternate(ctx, "P9", subjects, extras...); err != nil {
 		return err
 	}
 	h.compare("P9", "enqueue/river", "enqueue", "river enqueue")
