@@ -145,7 +145,7 @@ func ratesWithLimit(r *rig) {
 // neverFaster lets claimers on the stores take tasks of a type with a rate, at times that go on, and looks at every stretch of time.
 func (r *rig) neverFaster(stores ...store.Store) {
 	r.Helper()
-	const total, claimers, burst, perSecond = 150, 16, 5, 10
+	const total, claimers, burst, perSecond = 100, 16, 5, 10
 	r.insertMany(total, task.Spec{})
 	r.rate("work", perSecond, 1, burst)
 	var mu sync.Mutex
@@ -153,7 +153,7 @@ func (r *rig) neverFaster(stores ...store.Store) {
 	r.together(claimers, func(i int) error {
 		for n := uint64(0); ; n++ {
 			mu.Lock()
-			if now += 0.005; len(times) == total {
+			if now += 0.05; len(times) == total {
 				mu.Unlock()
 				return nil
 			}
