@@ -156,7 +156,12 @@ func (c *command) run(ctx context.Context, cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	defer g.close()
+	defer func() {
+		g.close()
+		if cmd.Process != nil {
+			c.Guard.forget(cmd.Process.Pid)
+		}
+	}()
 	var kill *time.Timer
 	cmd.WaitDelay = c.KillAfter // for what holds the output open after the command has ended
 	cmd.Cancel = func() error {
@@ -172,10 +177,6 @@ func (c *command) run(ctx context.Context, cmd *exec.Cmd) error {
 		return err
 	}
 	c.Guard.watch(cmd.Process.Pid)
-	defer func() {
-		g.kill()
-		c.Guard.forget(cmd.Process.Pid)
-	}()
 	err = cmd.Wait()
 	if kill != nil {
 		kill.Stop()
