@@ -65,7 +65,7 @@ var goals = []Goal{
 	{"P5", "postgres-weighted_random/8", AtMost, 1.5, "", "claim p95 on PostgreSQL behind many rows that this worker may not take against none, 8 callers"},
 	{"P5", "postgres-weighted_random/64", AtMost, 1.5, "", "claim p95 on PostgreSQL behind many rows that this worker may not take against none, 64 callers"},
 
-	{"P6", "stats", AtMost, 2, "", "median time of GET /api/queue/stats, many rows against 1,000"},
+	{"P6", "stats", AtMost, 2, "", "median time of GET /api/queue/stats, many tasks against 2,000"},
 	{"P6", "tasks", AtMost, 2, "", "of the first page of GET /api/queue/tasks"},
 	{"P6", "tasks-by-status", AtMost, 2, "", "of the first page of each status, the slowest"},
 	{"P6", "tasks-by-type", AtMost, 2, "", "of the first page of one type, with each status too: of many tasks and of a few old ones, the slowest"},

@@ -211,6 +211,7 @@ func (h *Harness) ask(ctx context.Context, program string, in, out any) error {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, h.program(program))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(b), &stdout, &stderr
+	server.Tie(cmd)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s of %s: %w\n%s", program, b, err, stderr.Bytes())
 	}

@@ -72,12 +72,15 @@ func (l *load) complete(c claimed) error {
 	return l.call("POST", fmt.Sprintf("/api/queue/tasks/%d/complete", c.ID), fmt.Appendf(nil, `{"lease_token":%q}`, c.Token), requestTimeout, nil)
 }
 
-// life is three requests; another caller may have taken the task, whose own is then left.
+// life is three requests. Another caller may have taken the task, whose own is then left; an empty claim is an error.
 func (l *load) life(worker int) error {
 	if err := l.enqueue(mailBody); err != nil {
 		return err
 	}
 	tasks, err := l.claim(worker, 0)
+	if err == nil && len(tasks) == 0 {
+		err = errors.New("a claim found nothing, though there is a task for every caller")
+	}
 	for _, c := range tasks {
 		err = errors.Join(err, l.complete(c))
 	}

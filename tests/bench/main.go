@@ -30,6 +30,7 @@ var errMissed = errors.New("not every goal was met")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if err != nil {
@@ -61,7 +62,13 @@ func parse(args []string) (o options, err error) {
 		"tuning": "measure what batch sizes and numbers of callers do on both engines, instead of goals",
 		"peers":  "seek the number of workers and connections at which each other queue is best, instead of goals",
 	} {
-		f.BoolFunc(name, what, func(string) error { o.mode = name; return nil })
+		f.BoolFunc(name, what, func(string) error {
+			if o.mode != "" && o.mode != name {
+				return fmt.Errorf("-%s and -%s exclude each other", o.mode, name)
+			}
+			o.mode = name
+			return nil
+		})
 	}
 	f.StringVar(&o.tabs, "out", "results", "folder for the pictures and tables of -growth, -tuning and -peers")
 	f.StringVar(&o.profiles, "profiles", "", "folder for the processor profiles of all trials, read by go tool pprof; empty: none")
@@ -77,9 +84,15 @@ func parse(args []string) (o options, err error) {
 		chosen bool
 		scale  Scale
 	}{{*isFull, full}, {*isQuick, quick}, {*isSmoke, smoke}} {
+		if s.chosen && o.scale.Name != usual.Name {
+			return o, fmt.Errorf("-%s and -%s exclude each other", s.scale.Name, o.scale.Name)
+		}
 		if s.chosen {
 			o.scale = s.scale
 		}
+	}
+	if *list != "" && o.mode != "" {
+		return o, fmt.Errorf("-%s measures no goals: leave out -goals", o.mode)
 	}
 	o.goals, err = chapters(*list)
 	if *isSmoke && *list == "" {

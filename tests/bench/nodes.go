@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 
@@ -30,7 +31,10 @@ func (h *Harness) nodes(ctx context.Context, n int, s trial.NodeSpec) (together,
 	wg.Wait()
 	var t together
 	seen := make(map[int64]bool)
-	for _, r := range results {
+	for i, r := range results {
+		if errs[i] == nil && r.Lives == 0 {
+			errs[i] = fmt.Errorf("node %d of %d has worked no task", i+1, n)
+		}
 		t.busy += r.Busy
 		if r.Seconds > 0 {
 			t.rate += float64(r.Lives) / r.Seconds

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prismq/thequeue/tests/bench/server"
@@ -179,8 +180,10 @@ func (h *Harness) steady(srv *server.HTTP, round int, all *paces) error {
 	time.Sleep(pace / 2)
 	var completes sync.WaitGroup
 	var failed firstError
+	var found atomic.Int64
 	claims, claimErr = paced(n, pace, func(i int) error {
 		tasks, err := l.claim(i%waiters, 0)
+		found.Add(int64(len(tasks)))
 		for _, c := range tasks {
 			completes.Go(func() { failed.keep(l.complete(c)) }) // the claim has its answer, which is all that it is timed for
 		}
@@ -190,6 +193,9 @@ func (h *Harness) steady(srv *server.HTTP, round int, all *paces) error {
 	completes.Wait()
 	if err := errors.Join(enqueueErr, claimErr, failed.err); err != nil {
 		return err
+	}
+	if int(found.Load()) < n*9/10 {
+		return fmt.Errorf("%d of %d claims found a task: what was measured is mostly empty claims", found.Load(), n)
 	}
 	all.enqueues, all.claims = append(all.enqueues, enqueues...), append(all.claims, claims...)
 	return h.add(Measurement{Goal: "P8", Subject: "500 a second", Round: round, Values: map[string]float64{

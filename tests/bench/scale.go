@@ -20,7 +20,7 @@ type Scale struct {
 var (
 	smoke = Scale{Name: "smoke", Rounds: 3, Seconds: 0.2, Few: 1000, Grown: 10_000, Load: 0.3, Margin: 4}
 	quick = Scale{Name: "quick", Rounds: 3, Seconds: 0.5, Few: 1000, Many: 50_000, Grown: 50_000, Load: 1, Idle: 10 * time.Second}
-	usual = Scale{Name: "usual", Rounds: 5, Seconds: 1.2, Few: 1000, Many: 200_000, Grown: 1_000_000, Load: 2, Idle: time.Minute, Extras: true}
+	usual = Scale{Name: "usual", Rounds: 5, Seconds: 1, Few: 1000, Many: 200_000, Grown: 1_000_000, Load: 1.5, Idle: time.Minute, Extras: true}
 	full  = Scale{Name: "full", Rounds: 5, Seconds: 3, Few: 1000, Many: 1_000_000, Grown: 1_000_000, Load: 5, Idle: time.Minute, Extras: true, Long: true}
 )
 

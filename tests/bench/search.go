@@ -20,7 +20,7 @@ type sought struct {
 	steps []int
 }
 
-// searches is where the settings of other queues come from (Workers of each peer, and riverConns).
+// searches is where the settings of other queues come from (the number of workers of each peer, and River's connections on PostgreSQL).
 var searches = []sought{
 	{trial.Spec{Peer: "river-sqlite", Setting: trial.Durable, Work: trial.Mixed, Callers: 64}, "workers", []int{100, 500, 1000, 2000}},
 	{trial.Spec{Peer: "river-sqlite", Setting: trial.Normal, Work: trial.Mixed, Callers: 64}, "workers", []int{100, 500, 1000, 2000}},

@@ -33,9 +33,6 @@ var knobs = []knob{
 
 // tune turns every knob on both engines and writes a table of each.
 func (h *Harness) tune(ctx context.Context, folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "Medians of %d rounds at scale `%s`, in process, durable; %s.\n", h.Rounds, h.Scale.Name, h.machine)
 	for _, k := range knobs {

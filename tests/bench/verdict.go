@@ -48,10 +48,10 @@ func (o Outcome) Value() float64 {
 	return stat.Median(o.Values)
 }
 
-// Verdict judges the median. Rounds that differ by more than twice give none: they say nothing but that something else was going on.
+// Verdict judges the median. A rate of nothing, or against nothing, is no figure. Rounds that differ by more than twice give none: they say nothing but that something else was going on.
 func (o Outcome) Verdict() Verdict {
 	v := o.Value()
-	if math.IsNaN(v) || (!o.Loose && !o.never() && stat.Spread(o.Values) > maxSpread) {
+	if math.IsNaN(v) || math.IsInf(v, 0) || (!o.Loose && !o.never() && stat.Spread(o.Values) > maxSpread) {
 		return NoVerdict
 	}
 	if (o.Sense == AtLeast && v >= o.Limit) || (o.Sense == AtMost && v <= o.Limit) {

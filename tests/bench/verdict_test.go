@@ -25,6 +25,7 @@ func TestVerdict(t *testing.T) {
 		"NeverAndOnce":            {AtMost, 0, []float64{0, 0, 1, 0, 0}, Missed},
 		"Never":                   {AtMost, 0, []float64{0, 0, 0}, Met},
 		"NothingMeasured":         {AtLeast, 1, nil, NoVerdict},
+		"AgainstNothing":          {AtLeast, 1, []float64{math.Inf(1)}, NoVerdict},
 		"RoundWithoutMeasurement": {AtLeast, 1, []float64{math.NaN()}, NoVerdict},
 	} {
 		o := Outcome{Goal: Goal{Sense: c.sense, Limit: c.limit}, Values: c.values}

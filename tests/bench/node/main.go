@@ -110,11 +110,9 @@ func (n *node) work(ctx context.Context) error {
 
 func (n *node) seconds() time.Duration { return time.Duration(n.spec.Seconds * float64(time.Second)) }
 
-var payload = task.JSON(`{"to":"someone@example.org","subject":"hello","body":"` + strings.Repeat("0", 144) + `"}`)
-
 // life enqueues one task, takes one of anybody's and completes it.
 func (n *node) life(ctx context.Context, worker string) error {
-	if _, _, err := n.q.Enqueue(ctx, task.Spec{Type: "email", Payload: payload}, queue.MaxAttempts); err != nil {
+	if _, _, err := n.q.Enqueue(ctx, task.Spec{Type: "email", Payload: task.JSON(trial.Payload)}, queue.MaxAttempts); err != nil {
 		return n.tolerate(err)
 	}
 	leases, err := n.q.Claim(ctx, task.Claim{WorkerID: worker})

@@ -76,7 +76,7 @@ type asynqQueue struct {
 }
 
 func (a *asynqQueue) Enqueue(ctx context.Context) error {
-	_, err := a.client.EnqueueContext(ctx, asynq.NewTask("email", Payload))
+	_, err := a.client.EnqueueContext(ctx, asynq.NewTask("email", trial.Payload))
 	return err
 }
 

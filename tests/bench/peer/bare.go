@@ -30,7 +30,7 @@ type bareQueue struct{ *bare.Table }
 func (b bareQueue) Enqueue(ctx context.Context) error { return b.EnqueueBatch(ctx, 1) }
 
 func (b bareQueue) EnqueueBatch(ctx context.Context, n int) error {
-	_, err := b.Insert(ctx, string(Payload), n)
+	_, err := b.Insert(ctx, string(trial.Payload), n)
 	return err
 }
 

@@ -59,7 +59,7 @@ func (b barePostgres) Enqueue(ctx context.Context) error { return b.EnqueueBatch
 func (b barePostgres) EnqueueBatch(ctx context.Context, n int) error {
 	_, err := b.pool.Exec(ctx, `INSERT INTO bare (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc, ready,
 		fence, created_at_utc, updated_at_utc)
-		SELECT 1, 'email', 100, $1, '{}', 'queued', 0, 5, now(), true, 0, now(), now() FROM generate_series(1, $2)`, string(Payload), n)
+		SELECT 1, 'email', 100, $1, '{}', 'queued', 0, 5, now(), true, 0, now(), now() FROM generate_series(1, $2)`, string(trial.Payload), n)
 	return err
 }
 

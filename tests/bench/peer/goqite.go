@@ -62,7 +62,7 @@ type goqiteQueue struct {
 }
 
 func (g *goqiteQueue) Enqueue(ctx context.Context) error {
-	return g.q.Send(ctx, goqite.Message{Body: Payload})
+	return g.q.Send(ctx, goqite.Message{Body: trial.Payload})
 }
 
 // EnqueueBatch sends in one transaction: goqite has no call for many.
@@ -73,7 +73,7 @@ func (g *goqiteQueue) EnqueueBatch(ctx context.Context, n int) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // of no account after a commit
 	for range n {
-		if err := g.q.SendTx(ctx, tx, goqite.Message{Body: Payload}); err != nil {
+		if err := g.q.SendTx(ctx, tx, goqite.Message{Body: trial.Payload}); err != nil {
 			return err
 		}
 	}

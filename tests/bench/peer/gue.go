@@ -52,7 +52,9 @@ type gueQueue struct {
 	settings string
 }
 
-func (g *gueQueue) job() *gue.Job { return &gue.Job{Type: "email", Queue: "bench", Args: Payload} }
+func (g *gueQueue) job() *gue.Job {
+	return &gue.Job{Type: "email", Queue: "bench", Args: trial.Payload}
+}
 
 func (g *gueQueue) Enqueue(ctx context.Context) error { return g.client.Enqueue(ctx, g.job()) }
 

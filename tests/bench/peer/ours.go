@@ -72,7 +72,7 @@ func newOurs(st store.Store, settings string) *ours {
 	return o
 }
 
-var spec = task.Spec{Type: "email", Payload: task.JSON(Payload)}
+var spec = task.Spec{Type: "email", Payload: task.JSON(trial.Payload)}
 
 func (o *ours) Enqueue(ctx context.Context) error {
 	_, _, err := o.Queue.Enqueue(ctx, spec, queue.MaxAttempts)

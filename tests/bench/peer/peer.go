@@ -4,7 +4,6 @@ package peer
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -64,9 +63,6 @@ func Named(name string) Peer {
 	}
 	return nil
 }
-
-// Payload is the 200 bytes of JSON that every task carries.
-var Payload = []byte(`{"to":"someone@example.org","subject":"hello","body":"` + strings.Repeat("0", 144) + `"}`)
 
 // pollEvery is how long a worker of a queue without waiting claims sleeps when there was nothing to take.
 const pollEvery = time.Millisecond

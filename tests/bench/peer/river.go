@@ -108,8 +108,8 @@ type riverArgs struct {
 
 func (riverArgs) Kind() string { return "email" }
 
-// riverPayload is Payload as River takes it.
-var riverPayload = riverArgs{To: "someone@example.org", Subject: "hello", Body: string(Payload[54 : len(Payload)-2])}
+// riverPayload is the payload as River takes it.
+var riverPayload = riverArgs{To: "someone@example.org", Subject: "hello", Body: string(trial.Payload[54 : len(trial.Payload)-2])}
 
 type riverWorker struct {
 	river.WorkerDefaults[riverArgs]

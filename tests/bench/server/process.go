@@ -27,10 +27,11 @@ type Process struct {
 // stopTimeout is how long a server may take to end by itself.
 const stopTimeout = 15 * time.Second
 
-// start runs the command.
+// start runs the command, tied to this process.
 func start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
+	Tie(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -72,7 +73,9 @@ func (p *Process) stop(sig os.Signal) error {
 	case <-p.ended:
 		return nil
 	case <-time.After(stopTimeout):
-		return errors.Join(fmt.Errorf("%s did not end within %s", p.cmd.Path, stopTimeout), p.cmd.Process.Kill())
+		err := errors.Join(fmt.Errorf("%s did not end within %s", p.cmd.Path, stopTimeout), p.cmd.Process.Kill())
+		<-p.ended
+		return err
 	}
 }
 

@@ -2,6 +2,8 @@
 // process of its own, so that no round inherits another's heap, connections or caches.
 package trial
 
+import "strings"
+
 // Setting chooses how durable a queue is, and whether it is tuned.
 type Setting string
 
@@ -22,6 +24,9 @@ const (
 	Batch   Work = "batch"   // one producer enqueues BatchSize tasks a call
 	Grouped Work = "grouped" // the bare driver runs lives with GroupSize operations a transaction
 )
+
+// Payload has the 200 bytes that every task carries.
+var Payload = []byte(`{"to":"someone@example.org","subject":"hello","body":"` + strings.Repeat("0", 144) + `"}`)
 
 const (
 	BatchSize = 1000
