@@ -57,6 +57,8 @@ type typesSetCmd struct {
 	PayloadSchema   *string  `placeholder:"JSON" help:"JSON Schema that payloads must fit; @FILE reads it from a file; {}: any object."`
 	RateLimit       *string  `placeholder:"JSON" help:"How many tasks may be claimed in a time, like {\"tasks\":10,\"per_seconds\":60}; {}: any number."`
 	Breaker         *string  `placeholder:"JSON" help:"When to stop because attempts fail, like {\"failure_share\":0.5,\"min_attempts\":20}; {}: never."`
+	Lease           *float64 `placeholder:"SECONDS" help:"How long leases last of claims that do not say; 0: the default."`
+	Retention       *string  `placeholder:"JSON" help:"How long ended tasks are kept, like {\"completed_seconds\":86400,\"failed_seconds\":604800}; {}: for good."`
 	access
 }
 
@@ -99,6 +101,8 @@ func (c *typesSetCmd) rules(r task.TypeRules, stdin io.Reader) (task.TypeRules, 
 	given(&r.TimeoutSeconds, c.Timeout, 0)
 	given(&r.MaxPayloadBytes, c.MaxPayloadBytes, 0)
 	decoded(&r.RateLimit, document("--rate-limit", c.RateLimit), "--rate-limit", &bad)
+	given(&r.LeaseSeconds, c.Lease, 0)
+	decoded(&r.Retention, document("--retention", c.Retention), "--retention", &bad)
 	decoded(&r.Breaker, document("--breaker", c.Breaker), "--breaker", &bad)
 	return r, bad.OrNil()
 }

@@ -54,6 +54,16 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if *got.MaxConcurrency != 7 || got.MaxAttempts != nil || got.RetryPolicy != nil || got.TimeoutSeconds != nil || got.MaxPayloadBytes != nil {
 			t.Errorf("got %+v", got)
 		}
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--lease", "90.5", "--retention", `{"completed_seconds":3600}`, "-o", "json")...))
+		if *got.LeaseSeconds != 90.5 || *got.Retention.CompletedSeconds != 3600 || got.Retention.FailedSeconds != nil {
+			t.Errorf("got %+v", got)
+		}
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--lease", "0", "--retention", "{}", "-o", "json")...))
+		if got.LeaseSeconds != nil || got.Retention != nil {
+			t.Errorf("got %+v", got)
+		}
+		r.fails(2, []string{"lease_seconds: must lie between 1 and 43200"}, q("types", "set", "later", "--lease", "0.5")...)
+		r.fails(2, []string{"retention.failed_seconds: must lie between 1 and"}, q("types", "set", "later", "--retention", `{"failed_seconds":0}`)...)
 		schema := r.write("schema.json", `{"required": ["to"]}`)
 		r.ok(q("types", "set", "later", "--payload-schema", "@"+schema)...)
 		r.fails(2, []string{"payload: missing property 'to'"}, q("enqueue", "later")...)

@@ -62,6 +62,28 @@ func (q *Queries) CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int
 	return items, nil
 }
 
+const deleteEnded = `-- name: DeleteEnded :execrows
+DELETE FROM task_queue
+WHERE id IN (SELECT e.id FROM task_queue AS e
+             WHERE e.id = ANY (CAST(CAST($1 AS text) AS bigint[])) AND e.status = $2 AND e.finished_at_utc <= $3
+             ORDER BY e.id FOR UPDATE SKIP LOCKED)
+`
+
+type DeleteEndedParams struct {
+	Ids    string
+	Status task.Status
+	Before *time.Time
+}
+
+// DeleteEnded deletes those of the tasks that still have the status and ended not later than @before.
+func (q *Queries) DeleteEnded(ctx context.Context, arg DeleteEndedParams) (int64, error) {
+	result, err := q.exec(ctx, q.deleteEndedStmt, deleteEnded, arg.Ids, arg.Status, arg.Before)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const deleteTasks = `-- name: DeleteTasks :many
 DELETE FROM task_queue AS t
 WHERE t.id = ANY (CAST(CAST($1 AS text) AS bigint[])) AND t.status IN ('completed', 'failed')

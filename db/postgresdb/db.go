@@ -57,6 +57,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
 	}
+	if q.deleteEndedStmt, err = db.PrepareContext(ctx, deleteEnded); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteEnded: %w", err)
+	}
 	if q.deleteScheduleStmt, err = db.PrepareContext(ctx, deleteSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteSchedule: %w", err)
 	}
@@ -159,11 +162,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listBacklogStmt, err = db.PrepareContext(ctx, listBacklog); err != nil {
 		return nil, fmt.Errorf("error preparing query ListBacklog: %w", err)
 	}
+	if q.listCompletedStmt, err = db.PrepareContext(ctx, listCompleted); err != nil {
+		return nil, fmt.Errorf("error preparing query ListCompleted: %w", err)
+	}
 	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
 	}
 	if q.listDueSchedulesStmt, err = db.PrepareContext(ctx, listDueSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDueSchedules: %w", err)
+	}
+	if q.listFailuresStmt, err = db.PrepareContext(ctx, listFailures); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFailures: %w", err)
 	}
 	if q.listFinishesStmt, err = db.PrepareContext(ctx, listFinishes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListFinishes: %w", err)
@@ -387,6 +396,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
 		}
 	}
+	if q.deleteEndedStmt != nil {
+		if cerr := q.deleteEndedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteEndedStmt: %w", cerr)
+		}
+	}
 	if q.deleteScheduleStmt != nil {
 		if cerr := q.deleteScheduleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteScheduleStmt: %w", cerr)
@@ -557,6 +571,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listBacklogStmt: %w", cerr)
 		}
 	}
+	if q.listCompletedStmt != nil {
+		if cerr := q.listCompletedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listCompletedStmt: %w", cerr)
+		}
+	}
 	if q.listDrainingStmt != nil {
 		if cerr := q.listDrainingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDrainingStmt: %w", cerr)
@@ -565,6 +584,11 @@ func (q *Queries) Close() error {
 	if q.listDueSchedulesStmt != nil {
 		if cerr := q.listDueSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDueSchedulesStmt: %w", cerr)
+		}
+	}
+	if q.listFailuresStmt != nil {
+		if cerr := q.listFailuresStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFailuresStmt: %w", cerr)
 		}
 	}
 	if q.listFinishesStmt != nil {
@@ -887,6 +911,7 @@ type Queries struct {
 	countListenersStmt        *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
+	deleteEndedStmt           *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
 	deleteTasksStmt           *sql.Stmt
@@ -921,8 +946,10 @@ type Queries struct {
 	keepAnswerStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listBacklogStmt           *sql.Stmt
+	listCompletedStmt         *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
+	listFailuresStmt          *sql.Stmt
 	listFinishesStmt          *sql.Stmt
 	listHeldStmt              *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
@@ -994,6 +1021,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countListenersStmt:        q.countListenersStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
+		deleteEndedStmt:           q.deleteEndedStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
 		deleteTasksStmt:           q.deleteTasksStmt,
@@ -1028,8 +1056,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		keepAnswerStmt:            q.keepAnswerStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
+		listCompletedStmt:         q.listCompletedStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
+		listFailuresStmt:          q.listFailuresStmt,
 		listFinishesStmt:          q.listFinishesStmt,
 		listHeldStmt:              q.listHeldStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,

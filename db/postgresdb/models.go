@@ -163,6 +163,8 @@ type Type struct {
 	RateOpenUTC     *time.Time
 	Breaker         *task.Breaker
 	BreakerUntilUTC *time.Time
+	LeaseSeconds    *float64
+	Retention       *task.Retention
 }
 
 type TypeRule struct {

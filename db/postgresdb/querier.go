@@ -27,6 +27,8 @@ type Querier interface {
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
+	// DeleteEnded deletes those of the tasks that still have the status and ended not later than @before.
+	DeleteEnded(ctx context.Context, arg DeleteEndedParams) (int64, error)
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteTasks(ctx context.Context, ids string) ([]int64, error)
@@ -77,10 +79,15 @@ type Querier interface {
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListBacklog returns the lanes with queued tasks.
 	ListBacklog(ctx context.Context) ([]ListBacklogRow, error)
+	// ListCompleted returns completed tasks of a type with ids above the one given, in their order, and when they ended. The range of one type, ordered by it, is
+	// what only an index that begins with the type can give.
+	ListCompleted(ctx context.Context, arg ListCompletedParams) ([]ListCompletedRow, error)
 	// ListDraining returns the workers that are to take nothing new.
 	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
 	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
+	// ListFailures is ListCompleted for failed tasks.
+	ListFailures(ctx context.Context, arg ListFailuresParams) ([]ListFailuresRow, error)
 	// ListFinishes returns when the newest completed tasks of a type have ended. The order leaves no other way than the index of completed tasks by type.
 	ListFinishes(ctx context.Context, arg ListFinishesParams) ([]*time.Time, error)
 	// ListHeld returns tasks of a type in processing, those whose leases end first.

@@ -14,7 +14,7 @@ import (
 
 const breakType = `-- name: BreakType :one
 UPDATE task_types SET breaker_until_utc = $1 WHERE type = $2 AND breaker IS NOT NULL
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention
 `
 
 type BreakTypeParams struct {
@@ -40,6 +40,8 @@ func (q *Queries) BreakType(ctx context.Context, arg BreakTypeParams) (Type, err
 		&i.RateOpenUTC,
 		&i.Breaker,
 		&i.BreakerUntilUTC,
+		&i.LeaseSeconds,
+		&i.Retention,
 	)
 	return i, err
 }
@@ -94,7 +96,7 @@ func (q *Queries) CountTypes(ctx context.Context, type_ string) ([]CountTypesRow
 }
 
 const listTypes = `-- name: ListTypes :many
-SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc FROM task_types WHERE CAST($1 AS text) = '' OR type = CAST($1 AS text)
+SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention FROM task_types WHERE CAST($1 AS text) = '' OR type = CAST($1 AS text)
 `
 
 // ListTypes returns the rules of one type, of all types for an empty name.
@@ -121,6 +123,8 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 			&i.RateOpenUTC,
 			&i.Breaker,
 			&i.BreakerUntilUTC,
+			&i.LeaseSeconds,
+			&i.Retention,
 		); err != nil {
 			return nil, err
 		}
@@ -138,7 +142,7 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 const pauseType = `-- name: PauseType :one
 INSERT INTO task_types (type, paused, updated_at_utc) VALUES ($1, $2, $3)
 ON CONFLICT (type) DO UPDATE SET paused = excluded.paused, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention
 `
 
 type PauseTypeParams struct {
@@ -164,20 +168,25 @@ func (q *Queries) PauseType(ctx context.Context, arg PauseTypeParams) (Type, err
 		&i.RateOpenUTC,
 		&i.Breaker,
 		&i.BreakerUntilUTC,
+		&i.LeaseSeconds,
+		&i.Retention,
 	)
 	return i, err
 }
 
 const putType = `-- name: PutType :one
-INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, breaker)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, breaker,
+                        lease_seconds, retention)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+        $11, $12)
 ON CONFLICT (type) DO UPDATE SET
     max_concurrency = excluded.max_concurrency, max_attempts = excluded.max_attempts, retry_policy = excluded.retry_policy,
     timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes,
     payload_schema = excluded.payload_schema, updated_at_utc = excluded.updated_at_utc, rate_limit = excluded.rate_limit, breaker = excluded.breaker,
+    lease_seconds = excluded.lease_seconds, retention = excluded.retention,
     rate_open_utc = CASE WHEN CAST(task_types.rate_limit AS text) IS NOT DISTINCT FROM CAST(excluded.rate_limit AS text) THEN task_types.rate_open_utc END,
     breaker_until_utc = CASE WHEN excluded.breaker IS NOT NULL THEN task_types.breaker_until_utc END
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention
 `
 
 type PutTypeParams struct {
@@ -191,6 +200,8 @@ type PutTypeParams struct {
 	UpdatedAtUTC    *time.Time
 	RateLimit       *task.RateLimit
 	Breaker         *task.Breaker
+	LeaseSeconds    *float64
+	Retention       *task.Retention
 }
 
 // PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
@@ -206,6 +217,8 @@ func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) 
 		arg.UpdatedAtUTC,
 		arg.RateLimit,
 		arg.Breaker,
+		arg.LeaseSeconds,
+		arg.Retention,
 	)
 	var i Type
 	err := row.Scan(
@@ -222,6 +235,8 @@ func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) 
 		&i.RateOpenUTC,
 		&i.Breaker,
 		&i.BreakerUntilUTC,
+		&i.LeaseSeconds,
+		&i.Retention,
 	)
 	return i, err
 }

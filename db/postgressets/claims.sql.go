@@ -16,20 +16,23 @@ const claimInOrder = `-- name: ClaimInOrder :many
 
 WITH picked AS MATERIALIZED (
     SELECT h.id
-    FROM (SELECT unnest(CAST($2 AS bigint[])) AS id, unnest(CAST($3 AS bigint[])) AS n) AS l
+    FROM (SELECT unnest(CAST($3 AS bigint[])) AS id, unnest(CAST($4 AS bigint[])) AS n) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
                         ORDER BY r.lane_id, r.id LIMIT l.n FOR UPDATE SKIP LOCKED) AS h
-    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
-    LIMIT CAST($5 AS bigint)
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($5 AS bigint)
+    LIMIT CAST($6 AS bigint)
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST($6 AS text[]) AS secrets, CAST($7 AS text[]) AS workers, CAST($8 AS timestamptz[]) AS lease_untils
+    SELECT CAST($7 AS text[]) AS secrets, CAST($8 AS text[]) AS workers, CAST($9 AS double precision[]) AS leases
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
-    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz),
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n],
+    lease_until_utc = CAST($1 AS timestamptz) + make_interval(secs => CASE WHEN s.leases[p.n] > 0 THEN s.leases[p.n] ELSE
+        coalesce((SELECT y.lease_seconds FROM task_types AS y WHERE y.type = t.type), CAST($2 AS double precision)) END),
+    reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz),
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
@@ -37,18 +40,19 @@ RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.sta
 `
 
 type ClaimInOrderParams struct {
-	Now         time.Time
-	Lanes       []int64
-	Most        []int64
-	Version     int64
-	Max         int64
-	Secrets     []string
-	Workers     []string
-	LeaseUntils []time.Time
+	Now          time.Time
+	DefaultLease float64
+	Lanes        []int64
+	Most         []int64
+	Version      int64
+	Max          int64
+	Secrets      []string
+	Workers      []string
+	Leases       []float64
 }
 
-// A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils belongs to the n-th task that it
-// takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
+// A claim is one statement for all callers that came together: slot n of @secrets, @workers and @leases belongs to the n-th task that it
+// takes. A lease of 0 seconds lasts as long as the rule of the type says, or @default_lease. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
 // task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
 // FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
 // that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
@@ -58,13 +62,14 @@ type ClaimInOrderParams struct {
 func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimInOrder,
 		arg.Now,
+		arg.DefaultLease,
 		arg.Lanes,
 		arg.Most,
 		arg.Version,
 		arg.Max,
 		arg.Secrets,
 		arg.Workers,
-		arg.LeaseUntils,
+		arg.Leases,
 	)
 	if err != nil {
 		return nil, err
@@ -120,25 +125,28 @@ func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]T
 const claimNewest = `-- name: ClaimNewest :many
 WITH heads AS MATERIALIZED (
     SELECT h.id
-    FROM (SELECT unnest(CAST($2 AS bigint[])) AS id) AS l
+    FROM (SELECT unnest(CAST($3 AS bigint[])) AS id) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
-                        ORDER BY r.lane_id DESC, r.id DESC LIMIT CAST($3 AS bigint)) AS h
-    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
+                        ORDER BY r.lane_id DESC, r.id DESC LIMIT CAST($4 AS bigint)) AS h
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($5 AS bigint)
     ORDER BY h.id DESC
-    LIMIT CAST($3 AS bigint)
+    LIMIT CAST($4 AS bigint)
 ), picked AS MATERIALIZED (
     SELECT f.id
     FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
-    LIMIT CAST($5 AS bigint)
+    LIMIT CAST($6 AS bigint)
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST($6 AS text[]) AS secrets, CAST($7 AS text[]) AS workers, CAST($8 AS timestamptz[]) AS lease_untils
+    SELECT CAST($7 AS text[]) AS secrets, CAST($8 AS text[]) AS workers, CAST($9 AS double precision[]) AS leases
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
-    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz),
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n],
+    lease_until_utc = CAST($1 AS timestamptz) + make_interval(secs => CASE WHEN s.leases[p.n] > 0 THEN s.leases[p.n] ELSE
+        coalesce((SELECT y.lease_seconds FROM task_types AS y WHERE y.type = t.type), CAST($2 AS double precision)) END),
+    reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz),
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
@@ -146,26 +154,28 @@ RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.sta
 `
 
 type ClaimNewestParams struct {
-	Now         time.Time
-	Lanes       []int64
-	Width       int64
-	Version     int64
-	Max         int64
-	Secrets     []string
-	Workers     []string
-	LeaseUntils []time.Time
+	Now          time.Time
+	DefaultLease float64
+	Lanes        []int64
+	Width        int64
+	Version      int64
+	Max          int64
+	Secrets      []string
+	Workers      []string
+	Leases       []float64
 }
 
 func (q *Queries) ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimNewest,
 		arg.Now,
+		arg.DefaultLease,
 		arg.Lanes,
 		arg.Width,
 		arg.Version,
 		arg.Max,
 		arg.Secrets,
 		arg.Workers,
-		arg.LeaseUntils,
+		arg.Leases,
 	)
 	if err != nil {
 		return nil, err
@@ -222,25 +232,28 @@ const claimOldest = `-- name: ClaimOldest :many
 
 WITH heads AS MATERIALIZED (
     SELECT h.id
-    FROM (SELECT unnest(CAST($2 AS bigint[])) AS id) AS l
+    FROM (SELECT unnest(CAST($3 AS bigint[])) AS id) AS l
     CROSS JOIN LATERAL (SELECT r.id FROM task_queue AS r
                         WHERE r.ready AND r.lane_id >= l.id AND r.lane_id <= l.id AND r.lost < 2 AND r.run_after_utc <= CAST($1 AS timestamptz) AND (r.deadline_utc IS NULL OR r.deadline_utc > CAST($1 AS timestamptz))
-                        ORDER BY r.lane_id, r.id LIMIT CAST($3 AS bigint)) AS h
-    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($4 AS bigint)
+                        ORDER BY r.lane_id, r.id LIMIT CAST($4 AS bigint)) AS h
+    WHERE (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($5 AS bigint)
     ORDER BY h.id
-    LIMIT CAST($3 AS bigint)
+    LIMIT CAST($4 AS bigint)
 ), picked AS MATERIALIZED (
     SELECT f.id
     FROM heads AS h CROSS JOIN LATERAL (SELECT c.id FROM task_queue AS c WHERE c.id = ANY (ARRAY[h.id]) AND c.ready IS TRUE FOR UPDATE SKIP LOCKED) AS f
-    LIMIT CAST($5 AS bigint)
+    LIMIT CAST($6 AS bigint)
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST($6 AS text[]) AS secrets, CAST($7 AS text[]) AS workers, CAST($8 AS timestamptz[]) AS lease_untils
+    SELECT CAST($7 AS text[]) AS secrets, CAST($8 AS text[]) AS workers, CAST($9 AS double precision[]) AS leases
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
-    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz),
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n],
+    lease_until_utc = CAST($1 AS timestamptz) + make_interval(secs => CASE WHEN s.leases[p.n] > 0 THEN s.leases[p.n] ELSE
+        coalesce((SELECT y.lease_seconds FROM task_types AS y WHERE y.type = t.type), CAST($2 AS double precision)) END),
+    reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz),
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
@@ -248,14 +261,15 @@ RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.sta
 `
 
 type ClaimOldestParams struct {
-	Now         time.Time
-	Lanes       []int64
-	Width       int64
-	Version     int64
-	Max         int64
-	Secrets     []string
-	Workers     []string
-	LeaseUntils []time.Time
+	Now          time.Time
+	DefaultLease float64
+	Lanes        []int64
+	Width        int64
+	Version      int64
+	Max          int64
+	Secrets      []string
+	Workers      []string
+	Leases       []float64
 }
 
 // The next two differ in their order alone. They look at the first @width tasks of each lane given and take the first @max of these that nobody else
@@ -263,13 +277,14 @@ type ClaimOldestParams struct {
 func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Task, error) {
 	rows, err := q.db.Query(ctx, claimOldest,
 		arg.Now,
+		arg.DefaultLease,
 		arg.Lanes,
 		arg.Width,
 		arg.Version,
 		arg.Max,
 		arg.Secrets,
 		arg.Workers,
-		arg.LeaseUntils,
+		arg.Leases,
 	)
 	if err != nil {
 		return nil, err
@@ -325,20 +340,23 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 const claimQuarantined = `-- name: ClaimQuarantined :many
 UPDATE task_queue AS t SET
     updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST($2 AS text),
-    locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text), lease_until_utc = CAST($4 AS timestamptz),
+    locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text),
+    lease_until_utc = CAST($1 AS timestamptz) + make_interval(secs => CASE WHEN CAST($4 AS double precision) > 0 THEN CAST($4 AS double precision) ELSE
+        coalesce((SELECT y.lease_seconds FROM task_types AS y WHERE y.type = t.type), CAST($5 AS double precision)) END),
     reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz), attempt_outcome = NULL, progress = NULL, progress_message = NULL
-WHERE t.id = (SELECT q.id FROM task_queue AS q WHERE q.id = CAST($5 AS bigint) AND q.ready IS TRUE FOR UPDATE SKIP LOCKED)
-  AND (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($6 AS bigint)
+WHERE t.id = (SELECT q.id FROM task_queue AS q WHERE q.id = CAST($6 AS bigint) AND q.ready IS TRUE FOR UPDATE SKIP LOCKED)
+  AND (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($7 AS bigint)
 RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
 `
 
 type ClaimQuarantinedParams struct {
-	Now        time.Time
-	Secret     string
-	WorkerID   string
-	LeaseUntil time.Time
-	ID         int64
-	Version    int64
+	Now          time.Time
+	Secret       string
+	WorkerID     string
+	Lease        float64
+	DefaultLease float64
+	ID           int64
+	Version      int64
 }
 
 func (q *Queries) ClaimQuarantined(ctx context.Context, arg ClaimQuarantinedParams) ([]Task, error) {
@@ -346,7 +364,8 @@ func (q *Queries) ClaimQuarantined(ctx context.Context, arg ClaimQuarantinedPara
 		arg.Now,
 		arg.Secret,
 		arg.WorkerID,
-		arg.LeaseUntil,
+		arg.Lease,
+		arg.DefaultLease,
 		arg.ID,
 		arg.Version,
 	)

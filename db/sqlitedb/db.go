@@ -159,6 +159,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listBacklogStmt, err = db.PrepareContext(ctx, listBacklog); err != nil {
 		return nil, fmt.Errorf("error preparing query ListBacklog: %w", err)
 	}
+	if q.listCompletedStmt, err = db.PrepareContext(ctx, listCompleted); err != nil {
+		return nil, fmt.Errorf("error preparing query ListCompleted: %w", err)
+	}
 	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
 	}
@@ -167,6 +170,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listExpiredLeasesStmt, err = db.PrepareContext(ctx, listExpiredLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query ListExpiredLeases: %w", err)
+	}
+	if q.listFailuresStmt, err = db.PrepareContext(ctx, listFailures); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFailures: %w", err)
 	}
 	if q.listFinishesStmt, err = db.PrepareContext(ctx, listFinishes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListFinishes: %w", err)
@@ -560,6 +566,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listBacklogStmt: %w", cerr)
 		}
 	}
+	if q.listCompletedStmt != nil {
+		if cerr := q.listCompletedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listCompletedStmt: %w", cerr)
+		}
+	}
 	if q.listDrainingStmt != nil {
 		if cerr := q.listDrainingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDrainingStmt: %w", cerr)
@@ -573,6 +584,11 @@ func (q *Queries) Close() error {
 	if q.listExpiredLeasesStmt != nil {
 		if cerr := q.listExpiredLeasesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listExpiredLeasesStmt: %w", cerr)
+		}
+	}
+	if q.listFailuresStmt != nil {
+		if cerr := q.listFailuresStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFailuresStmt: %w", cerr)
 		}
 	}
 	if q.listFinishesStmt != nil {
@@ -929,9 +945,11 @@ type Queries struct {
 	keepAttemptStmt           *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listBacklogStmt           *sql.Stmt
+	listCompletedStmt         *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
 	listExpiredLeasesStmt     *sql.Stmt
+	listFailuresStmt          *sql.Stmt
 	listFinishesStmt          *sql.Stmt
 	listGuardsStmt            *sql.Stmt
 	listHeldStmt              *sql.Stmt
@@ -1037,9 +1055,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		keepAttemptStmt:           q.keepAttemptStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
+		listCompletedStmt:         q.listCompletedStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
 		listExpiredLeasesStmt:     q.listExpiredLeasesStmt,
+		listFailuresStmt:          q.listFailuresStmt,
 		listFinishesStmt:          q.listFinishesStmt,
 		listGuardsStmt:            q.listGuardsStmt,
 		listHeldStmt:              q.listHeldStmt,

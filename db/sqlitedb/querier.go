@@ -78,12 +78,16 @@ type Querier interface {
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListBacklog returns the lanes with queued tasks.
 	ListBacklog(ctx context.Context) ([]ListBacklogRow, error)
+	// ListCompleted returns completed tasks of a type with ids above the one given, in their order, and when they ended.
+	ListCompleted(ctx context.Context, arg ListCompletedParams) ([]ListCompletedRow, error)
 	// ListDraining returns the workers that are to take nothing new.
 	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
 	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
 	// ListExpiredLeases returns tasks whose lease ended not later than @now, the earliest first.
 	ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesParams) ([]Task, error)
+	// ListFailures is ListCompleted for failed tasks.
+	ListFailures(ctx context.Context, arg ListFailuresParams) ([]ListFailuresRow, error)
 	// ListFinishes returns when the newest completed tasks of a type have ended. The order leaves no other way than the index of completed tasks by type.
 	ListFinishes(ctx context.Context, arg ListFinishesParams) ([]*time.Time, error)
 	// What only the one writer of SQLite does: it keeps the counters and the history itself, reads a task before it changes it, and so needs no

@@ -174,6 +174,8 @@ func types(r *rig) {
 	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":0}`)
 	r.step("PUT", "/api/queue/types/email", `{"max_concurrency":1,"max_attempts":3,"retry_policy":{"jitter":0},"timeout_seconds":2.5,"max_payload_bytes":1000,"payload_schema":{"required":["to"]}}`)
 	r.step("PUT", "/api/queue/types/slow", `{"rate_limit":{"tasks":0},"breaker":{"failure_share":2}}`)
+	r.step("PUT", "/api/queue/types/slow", `{"lease_seconds":0.5,"retention":{"completed_seconds":0,"failed_seconds":1e10}}`)
+	r.step("PUT", "/api/queue/types/slow", `{"lease_seconds":90,"retention":{"completed_seconds":3600}}`)
 	r.step("PUT", "/api/queue/types/slow", `{"rate_limit":{"tasks":10},"breaker":{"open_seconds":5}}`)
 	r.step("PUT", "/api/queue/types/email", `{"retry_policy":{"jitter":0,"colour":1},"timeout_seconds":0,"max_attempts":101,"payload_schema":{"type":"text"}}`)
 	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`)

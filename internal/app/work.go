@@ -39,7 +39,7 @@ func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, e
 		return nil, err
 	}
 	return worker.New(src, worker.Options{
-		ID: cfg.WorkerID, Count: cfg.Workers, Capabilities: cfg.Capabilities, Strategy: cfg.SchedulingStrategy, Lease: cfg.LeaseDuration(),
+		ID: cfg.WorkerID, Count: cfg.Workers, Capabilities: cfg.Capabilities, Strategy: cfg.SchedulingStrategy, Lease: cfg.Lease(),
 		PollInterval: cfg.PollInterval(), Handlers: handlers, Grace: graceOf(cfg), Hurry: o.Hurry, Log: o.Log,
 	})
 }

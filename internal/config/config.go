@@ -83,8 +83,13 @@ func Default(getenv func(string) string) Config {
 	}
 }
 
-// LeaseDuration is how long a claim holds without a heartbeat.
-func (c Config) LeaseDuration() time.Duration { return seconds(c.LeaseDurationSeconds) }
+// Lease is how long the claims of the workers ask to hold without a heartbeat; 0 for the default, so that the rule of a type has its say.
+func (c Config) Lease() time.Duration {
+	if c.LeaseDurationSeconds == task.DefaultLease.Seconds() {
+		return 0
+	}
+	return seconds(c.LeaseDurationSeconds)
+}
 
 // PollInterval is the least time from a claim that found nothing to the next.
 func (c Config) PollInterval() time.Duration { return seconds(c.PollIntervalSeconds) }

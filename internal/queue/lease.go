@@ -46,11 +46,11 @@ func (q *Queue) Start(ctx context.Context, id int64, token string) (task.Task, e
 // Heartbeat renews the lease from now on and keeps the progress. A task that was cancelled under this token is no error: the
 // answer says so.
 func (q *Queue) Heartbeat(ctx context.Context, id int64, token string, b task.Beat) (task.Pulse, error) {
-	if b.Lease == 0 {
-		b.Lease = task.DefaultLease
-	}
 	if err := checkBeat(b); err != nil {
 		return task.Pulse{}, err
+	}
+	if b.Lease == 0 {
+		b.Lease = q.leaseOf(ctx, id)
 	}
 	t, err := q.held(ctx, "heartbeat", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.ExtendLease(ctx, id, tok, b, now.Add(b.Lease.Truncate(time.Microsecond)), now)
@@ -68,9 +68,24 @@ func (q *Queue) Heartbeat(ctx context.Context, id int64, token string, b task.Be
 	return task.Pulse{LeaseUntilUTC: t.LeaseUntilUTC, Drain: drain}, nil
 }
 
+// leaseOf returns how long a lease of the task lasts when nobody says. Where its type cannot be read, the heartbeat says why.
+func (q *Queue) leaseOf(ctx context.Context, id int64) time.Duration {
+	k, err := q.freshRules(ctx)
+	if err != nil || !k.leases {
+		return task.DefaultLease
+	}
+	t, err := q.store.HeldTask(ctx, id)
+	if err != nil {
+		return task.DefaultLease
+	}
+	return k.of(t.Type).Lease(task.DefaultLease)
+}
+
 func checkBeat(b task.Beat) error {
 	var bad task.InvalidError
-	task.CheckLease(b.Lease, &bad)
+	if b.Lease != 0 {
+		task.CheckLease(b.Lease, &bad)
+	}
 	if b.Progress != nil && (*b.Progress < 0 || *b.Progress > 100) {
 		bad.Add("progress", "must lie between 0 and 100")
 	}

@@ -50,6 +50,7 @@ type Queue struct {
 	// purgeFrom is when the upkeep looks for expired answers again. Only the upkeep uses it.
 	purgeFrom time.Time
 
+	purges     purges
 	operations alarm
 	runner     string // this process, for those who share the store
 
@@ -84,7 +85,7 @@ func New(st store.Store, o Options) *Queue {
 	}
 	q := &Queue{
 		store: st, o: o, drained: make(chan struct{}), upkeep: alarm{ring: make(chan struct{}, 1)},
-		operations: alarm{ring: make(chan struct{}, 1)}, runner: systemSecret(),
+		operations: alarm{ring: make(chan struct{}, 1)}, runner: systemSecret(), purges: make(purges),
 		watchers: watchers{byTask: make(map[int64]map[chan struct{}]struct{})}, workers: registry{seen: make(map[string]registration)},
 	}
 	q.SetBackoff(o.Backoff)

@@ -28,6 +28,8 @@ type knownRules struct {
 	byType  map[string]task.Type
 	schemas map[string]payloadSchema // of the types that have one
 	timed   bool                     // a type has a rate or a breaker
+	leases  bool                     // a type says how long leases last
+	kept    []task.Type              // those that do not keep all their ended tasks for good
 }
 
 // newKnownRules compiles the schemas that before does not have; a nil before has none.
@@ -35,6 +37,10 @@ func newKnownRules(all []task.Type, at time.Time, before *knownRules) *knownRule
 	k := &knownRules{at: at, byType: make(map[string]task.Type, len(all)), schemas: make(map[string]payloadSchema)}
 	for _, t := range all {
 		k.byType[t.Type] = t
+		k.leases = k.leases || t.LeaseSeconds != nil
+		if t.Retention != nil {
+			k.kept = append(k.kept, t)
+		}
 		k.timed = k.timed || t.RateLimit != nil || t.Breaker != nil
 		if t.PayloadSchema == nil {
 			continue

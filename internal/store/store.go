@@ -101,7 +101,7 @@ type Enqueuer interface {
 type Leases interface {
 	// ClaimTasks moves up to c.Max ready tasks from queued to processing and returns them in the order of c.Strategy; the order of
 	// weighted_random is that of id. Each has one attempt more and a new Fence, greater than any it had, and is held until c.Now +
-	// c.Lease. Of a type with a limit no more are held than that, and of one with a rate no more are given than it allows. A task that is due after c.Now, past its deadline, of another or a paused type, or with requirements that c does not meet is left. Empty when there is none.
+	// c.Lease, or where that is 0 as long as the rule of its type says, or task.DefaultLease. Of a type with a limit no more are held than that, and of one with a rate no more are given than it allows. A task that is due after c.Now, past its deadline, of another or a paused type, or with requirements that c does not meet is left. Empty when there is none.
 	//
 	// A task in quarantine (task.Quarantined) comes before all others, and alone: to a worker that holds nothing, which then gets nothing more until it has
 	// ended. Of the workers that hold something, one that may take it stands by: it gets nothing more, so that it will hold nothing.
@@ -196,7 +196,7 @@ type Schedules interface {
 	AdvanceSchedule(ctx context.Context, a task.Advance) (task.Advanced, error)
 }
 
-// Maintenance does what falls due with time. Each method changes at most max tasks, returns them, and is to be called again while
+// Maintenance does what falls due with time. Each of the first three methods changes at most max tasks, returns them, and is to be called again while
 // it returns that many. Any number of processes may call them at once.
 type Maintenance interface {
 	// ReapExpiredLeases takes back leases whose time was over at now. A task with attempts left is queued and due; one
@@ -206,6 +206,9 @@ type Maintenance interface {
 	PromoteDue(ctx context.Context, now time.Time, max int) ([]task.Task, error)
 	// ExpireTasks ends queued tasks whose deadline has come as failed/expired.
 	ExpireTasks(ctx context.Context, now time.Time, max int) ([]task.Task, error)
+	// PurgeTasks deletes ended tasks of one type and status that ended not later than before, with their attempts and logs. It looks at up to max of them with ids
+	// above after, in the order of ids, and returns the last that it has looked at, where the next call goes on; 0: there are no more.
+	PurgeTasks(ctx context.Context, taskType string, status task.Status, before time.Time, after int64, max int) (deleted int, next int64, err error)
 	// NextEvent returns the earliest instant at which one of the three has something to do, or a schedule its next tick; nil: nothing is waiting
 	// for its time.
 	NextEvent(ctx context.Context) (*time.Time, error)

@@ -50,7 +50,7 @@ type Claim struct {
 	Capabilities Capabilities
 	Strategy     Strategy      // empty: priority
 	Max          int           // 0: 1
-	Lease        time.Duration // 0: DefaultLease
+	Lease        time.Duration // 0: as long as the rule of each type says, or DefaultLease
 	Wait         time.Duration // how long to wait for work; 0: not at all
 
 	// What the service adds for the store.
@@ -68,9 +68,6 @@ func (c Claim) WithDefaults() (Claim, error) {
 	if c.Max == 0 {
 		c.Max = 1
 	}
-	if c.Lease == 0 {
-		c.Lease = DefaultLease
-	}
 	var bad InvalidError
 	if msg := CheckName(c.WorkerID, 200); msg != "" {
 		bad.Add("worker_id", "%s", msg)
@@ -81,7 +78,9 @@ func (c Claim) WithDefaults() (Claim, error) {
 	if c.Max < 1 || c.Max > MaxClaim {
 		bad.Add("max", "must lie between 1 and %d", MaxClaim)
 	}
-	CheckLease(c.Lease, &bad)
+	if c.Lease != 0 {
+		CheckLease(c.Lease, &bad)
+	}
 	if c.Wait < 0 || c.Wait > MaxWait {
 		bad.Add("wait_seconds", "must lie between 0 and %.0f", MaxWait.Seconds())
 	}
@@ -96,8 +95,10 @@ func (c Claim) WithDefaults() (Claim, error) {
 }
 
 // CheckLease adds a complaint to bad unless the lease is of an allowed length.
-func CheckLease(d time.Duration, bad *InvalidError) {
-	if d < MinLease || d > MaxLease {
+func CheckLease(d time.Duration, bad *InvalidError) { checkLeaseSeconds(d.Seconds(), bad) }
+
+func checkLeaseSeconds(s float64, bad *InvalidError) {
+	if !(s >= MinLease.Seconds() && s <= MaxLease.Seconds()) {
 		bad.Add("lease_seconds", "must lie between %.0f and %.0f", MinLease.Seconds(), MaxLease.Seconds())
 	}
 }
@@ -131,6 +132,14 @@ func NewLease(t Task) Lease {
 	return Lease{Task: t, LeaseToken: Token{Fence: t.Fence, Secret: *t.LeaseSecret}.String()}
 }
 
+// Length returns how long the lease lasts from the claim, or from a heartbeat that asks for as long. 0 without times.
+func (l Lease) Length() time.Duration {
+	if l.LeaseUntilUTC == nil || l.ReservedAtUTC == nil {
+		return 0
+	}
+	return l.LeaseUntilUTC.Sub(*l.ReservedAtUTC)
+}
+
 // AppendJSON appends the fields of the task and the token as one JSON object.
 func (l Lease) AppendJSON(b []byte) []byte {
 	b = l.appendFields(append(b, '{'))
@@ -155,7 +164,7 @@ func (l *Lease) UnmarshalJSON(b []byte) error {
 
 // Beat is what a worker reports with a heartbeat.
 type Beat struct {
-	Lease    time.Duration // how long from now; 0: DefaultLease
+	Lease    time.Duration // how long from now; 0: as long as the rule of the type says, or DefaultLease
 	Progress *int          // 0 to 100; nil: as it was
 	Message  *string       // nil or empty: as it was
 }

@@ -19,7 +19,7 @@ func TestClaimTakesTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "claim", task.Claim{WorkerID: "w", Strategy: task.Priority, Max: 1, Lease: time.Minute}, got)
+	diff(t, "claim", task.Claim{WorkerID: "w", Strategy: task.Priority, Max: 1}, got)
 	full := task.Claim{WorkerID: "w", Types: []string{"a"}, Strategy: task.LIFO, Max: 100, Lease: 12 * time.Hour, Wait: 30 * time.Second}
 	got, err = full.WithDefaults()
 	if err != nil {

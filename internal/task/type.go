@@ -26,6 +26,9 @@ type Type struct {
 	RateOpenUTC     *time.Time `json:"rate_open_utc"`     // from when on the rate allows the next task; nil: it allows as many as ever at once
 	Breaker         *Breaker   `json:"breaker"`           // when claims are to stop because attempts fail; nil: never
 	BreakerUntilUTC *time.Time `json:"breaker_until_utc"` // until when they have been stopped; after that one task at a time is tried. nil: they have not
+
+	LeaseSeconds *float64   `json:"lease_seconds"` // of claims and heartbeats that do not say; nil: DefaultLease
+	Retention    *Retention `json:"retention"`     // how long ended tasks are kept; nil: for good
 }
 
 // TypeRules is what an operator sets for a type.
@@ -40,6 +43,9 @@ type TypeRules struct {
 
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 	Breaker   *Breaker   `json:"breaker,omitempty"`
+
+	LeaseSeconds *float64   `json:"lease_seconds,omitempty"`
+	Retention    *Retention `json:"retention,omitempty"`
 }
 
 // Check returns an InvalidError with every field that is wrong; whether PayloadSchema is a schema is not looked at.
@@ -68,6 +74,12 @@ func (r TypeRules) Check() error {
 	if r.Breaker != nil {
 		r.Breaker.check(&bad)
 	}
+	if r.LeaseSeconds != nil {
+		checkLeaseSeconds(*r.LeaseSeconds, &bad)
+	}
+	if r.Retention != nil {
+		r.Retention.check(&bad)
+	}
 	return bad.OrNil()
 }
 
@@ -86,8 +98,16 @@ func (r TypeRules) WithDefaults() TypeRules {
 func (t Type) Rules() TypeRules {
 	return TypeRules{
 		MaxConcurrency: t.MaxConcurrency, MaxAttempts: t.MaxAttempts, RetryPolicy: t.RetryPolicy, TimeoutSeconds: t.TimeoutSeconds, MaxPayloadBytes: t.MaxPayloadBytes,
-		PayloadSchema: t.PayloadSchema, RateLimit: t.RateLimit, Breaker: t.Breaker,
+		PayloadSchema: t.PayloadSchema, RateLimit: t.RateLimit, Breaker: t.Breaker, LeaseSeconds: t.LeaseSeconds, Retention: t.Retention,
 	}
+}
+
+// Lease returns how long a lease lasts of a claim or heartbeat that does not say: LeaseSeconds in whole microseconds, or the one given where there is none.
+func (t Type) Lease(otherwise time.Duration) time.Duration {
+	if t.LeaseSeconds == nil {
+		return otherwise
+	}
+	return time.Duration(math.Round(*t.LeaseSeconds*1e6)) * time.Microsecond
 }
 
 // Most returns how many tasks of the type may be in processing, and false where any number may. While a breaker tries whether what it had stopped works

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -65,6 +66,7 @@ type keeper struct {
 	a      *Attempt
 	held   context.Context
 	lose   context.CancelCauseFunc // ends held
+	lease  time.Duration           // how long it lasts
 	expiry *time.Timer             // fires when the lease must have run out
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -72,7 +74,7 @@ type keeper struct {
 
 // keep starts to send heartbeats, each after a third of the lease, until rest.
 func (s *slot) keep(forced context.Context, a *Attempt) *keeper {
-	k := &keeper{slot: s, a: a, done: make(chan struct{})}
+	k := &keeper{slot: s, a: a, lease: length(a.Lease), done: make(chan struct{})}
 	k.held, k.lose = context.WithCancelCause(context.WithoutCancel(forced))
 	k.expiry = k.countdown()
 	var ctx context.Context
@@ -91,7 +93,7 @@ func (s *slot) keep(forced context.Context, a *Attempt) *keeper {
 
 // countdown starts a timer that ends held one lease from now.
 func (k *keeper) countdown() *time.Timer {
-	return time.AfterFunc(k.claim.Lease, func() { k.lose(task.ErrLeaseLost) })
+	return time.AfterFunc(k.lease, func() { k.lose(task.ErrLeaseLost) })
 }
 
 // rest ends the heartbeats and returns after the last. What is left of the lease still counts down until end.
@@ -107,7 +109,7 @@ func (k *keeper) end() {
 }
 
 func (k *keeper) run(ctx context.Context, ended <-chan struct{}) {
-	next := time.NewTimer(k.claim.Lease / 3)
+	next := time.NewTimer(k.lease / 3)
 	defer next.Stop()
 	news, mute := k.a.wake, (<-chan time.Time)(nil)
 	for {
@@ -133,9 +135,9 @@ func (k *keeper) run(ctx context.Context, ended <-chan struct{}) {
 // ends here no later than on the server.
 func (k *keeper) beat(ctx context.Context) time.Duration {
 	renewed := k.countdown()
-	call, cancel := context.WithTimeout(ctx, k.claim.Lease/3)
+	call, cancel := context.WithTimeout(ctx, k.lease/3)
 	defer cancel()
-	pulse, err := k.src.Heartbeat(call, k.a.ID, k.a.LeaseToken, k.a.beat(k.claim.Lease))
+	pulse, err := k.src.Heartbeat(call, k.a.ID, k.a.LeaseToken, k.a.beat(k.lease))
 	if pulse.Drain {
 		k.drain()
 	}
@@ -147,14 +149,17 @@ func (k *keeper) beat(ctx context.Context) time.Duration {
 		if ctx.Err() == nil {
 			k.log.Warn("heartbeat did not get through", "task_id", k.a.ID, "type", k.a.Type, "error", err)
 		}
-		return k.claim.Lease / 12
+		return k.lease / 12
 	case pulse.CancelRequested:
 		k.lose(ErrCancelled)
 	}
 	k.expiry.Stop()
 	k.expiry = renewed
-	return k.claim.Lease / 3
+	return k.lease / 3
 }
+
+// length returns how long a lease lasts. A server that does not say gives the default.
+func length(l task.Lease) time.Duration { return cmp.Or(max(l.Length(), 0), task.DefaultLease) }
 
 // clean returns s as text that every store takes: valid UTF-8 without NUL, at most limit bytes.
 func clean(s string, limit int) string {

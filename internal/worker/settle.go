@@ -49,7 +49,7 @@ func (s *slot) settle(held, forced context.Context, l task.Lease, result *task.J
 // complete reports the success. A result that the source refuses rejects the task: the work is done, and doing it again would
 // bring the same result.
 func (s *slot) complete(held, forced context.Context, l task.Lease, result *task.JSON) error {
-	err := s.insist(held, forced, func(ctx context.Context) error {
+	err := s.insist(held, forced, l, func(ctx context.Context) error {
 		_, err := s.src.Complete(ctx, l.ID, l.LeaseToken, result)
 		return err
 	})
@@ -60,7 +60,7 @@ func (s *slot) complete(held, forced context.Context, l task.Lease, result *task
 }
 
 func (s *slot) fail(held, forced context.Context, l task.Lease, f task.Failure) error {
-	return s.insist(held, forced, func(ctx context.Context) error {
+	return s.insist(held, forced, l, func(ctx context.Context) error {
 		_, err := s.src.Fail(ctx, l.ID, l.LeaseToken, f)
 		return err
 	})
@@ -71,7 +71,7 @@ func (s *slot) release(held, forced context.Context, l task.Lease, after *time.D
 	if after == nil {
 		after = new(time.Duration)
 	}
-	return s.insist(held, forced, func(ctx context.Context) error {
+	return s.insist(held, forced, l, func(ctx context.Context) error {
 		_, err := s.src.Release(ctx, l.ID, l.LeaseToken, *after)
 		return err
 	})
@@ -79,19 +79,19 @@ func (s *slot) release(held, forced context.Context, l task.Lease, after *time.D
 
 // handBack releases a task that was claimed in the moment the claiming ended.
 func (s *slot) handBack(forced context.Context, l task.Lease) {
-	held, cancel := context.WithTimeoutCause(context.WithoutCancel(forced), s.claim.Lease, task.ErrLeaseLost)
+	held, cancel := context.WithTimeoutCause(context.WithoutCancel(forced), length(l), task.ErrLeaseLost)
 	defer cancel()
 	s.settle(held, forced, l, nil, ErrShutdown)
 }
 
 // insist makes the call until it is answered for good: with success, or with an error that another try cannot change. It gives up
 // when the lease has run out, or lastCall after forced has ended, and returns the last error.
-func (s *slot) insist(held, forced context.Context, call func(context.Context) error) error {
+func (s *slot) insist(held, forced context.Context, l task.Lease, call func(context.Context) error) error {
 	held, cancel := context.WithCancel(held)
 	defer cancel()
 	defer context.AfterFunc(forced, func() { time.AfterFunc(lastCall, cancel) })()
 	for n := 0; ; n++ {
-		ctx, done := context.WithTimeout(held, s.claim.Lease/3)
+		ctx, done := context.WithTimeout(held, length(l)/3)
 		err := call(ctx)
 		done()
 		if err == nil || final(err) || !pause(held, time.After(backoff(n))) {

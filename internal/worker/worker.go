@@ -41,7 +41,7 @@ type Options struct {
 	Count        int                // attempts that run at once; 0: DefaultCount
 	Capabilities task.Capabilities  // what the worker offers; nil: nothing
 	Strategy     task.Strategy      // empty: priority
-	Lease        time.Duration      // of each claim and heartbeat; 0: task.DefaultLease
+	Lease        time.Duration      // of each claim and heartbeat; 0: as long as the rule of each type says, or task.DefaultLease
 	Wait         time.Duration      // how long one claim waits for work; 0: task.MaxWait; negative: not at all
 	PollInterval time.Duration      // at least so long from an empty claim to the next; 0: DefaultPollInterval
 	Handlers     map[string]Handler // by task type

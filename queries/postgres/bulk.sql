@@ -58,3 +58,10 @@ WITH changed AS (
     FROM changed AS c
 )
 SELECT c.id, c.lane_id FROM changed AS c;
+
+-- DeleteEnded deletes those of the tasks that still have the status and ended not later than @before.
+-- name: DeleteEnded :execrows
+DELETE FROM task_queue
+WHERE id IN (SELECT e.id FROM task_queue AS e
+             WHERE e.id = ANY (CAST(CAST(@ids AS text) AS bigint[])) AND e.status = @status AND e.finished_at_utc <= @before
+             ORDER BY e.id FOR UPDATE SKIP LOCKED);

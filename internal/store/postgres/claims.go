@@ -264,7 +264,7 @@ func (t *taking) laneByLane(ctx context.Context, lanes []task.Lane, wanted []int
 	p := t.params(wanted)
 	rows, err := t.q.ClaimInOrder(ctx, postgressets.ClaimInOrderParams{
 		Now: p.Now, Lanes: column(lanes, laneID), Most: column(lanes, func(l task.Lane) int64 { return min(l.Ready, p.Max) }), Max: p.Max, Version: t.version,
-		Secrets: p.Secrets, Workers: p.Workers, LeaseUntils: p.LeaseUntils,
+		Secrets: p.Secrets, Workers: p.Workers, Leases: p.Leases, DefaultLease: p.DefaultLease,
 	})
 	for _, r := range rows {
 		given[r.LaneID]++
@@ -293,9 +293,9 @@ func (t *taking) newest(ctx context.Context, lanes []task.Lane) error {
 func (t *taking) params(wanted []int) postgressets.ClaimOldestParams {
 	return postgressets.ClaimOldestParams{
 		Now: t.now, Max: int64(len(wanted)), Version: t.version,
-		Secrets:     column(wanted, func(claim int) string { return t.claims[claim].Secret }),
-		Workers:     column(wanted, func(claim int) string { return t.claims[claim].WorkerID }),
-		LeaseUntils: column(wanted, func(claim int) time.Time { return t.now.Add(t.claims[claim].Lease) }),
+		Secrets: column(wanted, func(claim int) string { return t.claims[claim].Secret }),
+		Workers: column(wanted, func(claim int) string { return t.claims[claim].WorkerID }),
+		Leases:  column(wanted, func(claim int) float64 { return t.claims[claim].Lease.Seconds() }), DefaultLease: task.DefaultLease.Seconds(),
 	}
 }
 

@@ -53,11 +53,11 @@ func TestPlansMadeForAnUnknownBacklogReadNoMoreThanTheyNeed(t *testing.T) {
 func checkPlans(t *testing.T, st *postgres.Store) {
 	t.Helper()
 	now := st.Clock().Now()
-	lanes, most, slots, times, readies := []int64{1, 2}, []int64{5, 5}, []string{"a", "b"}, []time.Time{now, now}, []bool{true, true}
-	oldest := postgressets.ClaimOldestParams{Now: now, Lanes: lanes, Width: 10, Max: 2, Secrets: slots, Workers: slots, LeaseUntils: times}
+	lanes, most, slots, times, readies, leases := []int64{1, 2}, []int64{5, 5}, []string{"a", "b"}, []time.Time{now, now}, []bool{true, true}, []float64{60, 0}
+	oldest := postgressets.ClaimOldestParams{Now: now, Lanes: lanes, Width: 10, Max: 2, Secrets: slots, Workers: slots, Leases: leases}
 	statements := map[string]func(q *postgressets.Queries){
 		"ClaimInOrder": func(q *postgressets.Queries) {
-			q.ClaimInOrder(t.Context(), postgressets.ClaimInOrderParams{Now: now, Lanes: lanes, Most: most, Max: 2, Secrets: slots, Workers: slots, LeaseUntils: times})
+			q.ClaimInOrder(t.Context(), postgressets.ClaimInOrderParams{Now: now, Lanes: lanes, Most: most, Max: 2, Secrets: slots, Workers: slots, Leases: leases})
 		},
 		"ClaimOldest":       func(q *postgressets.Queries) { q.ClaimOldest(t.Context(), oldest) },
 		"ClaimNewest":       func(q *postgressets.Queries) { q.ClaimNewest(t.Context(), postgressets.ClaimNewestParams(oldest)) },

@@ -98,7 +98,7 @@ func (t *taking) takeQuarantined(ctx context.Context, id int64, w work, l task.L
 	}
 	c := t.claims[0]
 	rows, err := t.q.ClaimQuarantined(ctx, postgressets.ClaimQuarantinedParams{
-		Now: t.now, Secret: c.Secret, WorkerID: c.WorkerID, LeaseUntil: t.now.Add(c.Lease), ID: id, Version: t.version,
+		Now: t.now, Secret: c.Secret, WorkerID: c.WorkerID, Lease: c.Lease.Seconds(), DefaultLease: task.DefaultLease.Seconds(), ID: id, Version: t.version,
 	})
 	for _, r := range rows {
 		t.got[0] = append(t.got[0], task.Task(r))

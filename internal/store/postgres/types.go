@@ -78,6 +78,7 @@ func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now 
 		row, err := q.PutType(ctx, postgresdb.PutTypeParams{
 			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
 			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now, RateLimit: r.RateLimit, Breaker: r.Breaker,
+			LeaseSeconds: r.LeaseSeconds, Retention: r.Retention,
 		})
 		if err == nil && r.Paused != nil {
 			row, err = q.PauseType(ctx, postgresdb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})

@@ -262,7 +262,7 @@ func (p *picker) take(ctx context.Context, l *lane, id int64) error {
 		p.pass(l, id)
 		return nil
 	}
-	until := c.Now.Add(c.Lease)
+	until := c.Now.Add(l.rule.leaseOf(c))
 	n, err := p.hot.ClaimTask(ctx, sqlitedb.ClaimTaskParams{Now: c.Now, LeaseSecret: c.Secret, WorkerID: c.WorkerID, LeaseUntil: until, ID: id, Fence: before.Fence})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -24,6 +25,7 @@ type settings struct {
 	most   int64           // tasks in processing; 0: no limit
 	rate   *task.RateLimit // nil: none
 	open   *time.Time      // from when on the rate has a token; nil: it is full
+	lease  time.Duration   // of claims that do not say; 0: the default
 	broken *time.Time      // until when the breaker stops claims; after that one task at a time is tried. nil: it does not
 }
 
@@ -32,6 +34,7 @@ func settingsOf(t sqlitedb.Type) settings {
 	if t.MaxConcurrency != nil {
 		s.most = int64(*t.MaxConcurrency)
 	}
+	s.lease = task.Type(t).Lease(0)
 	return s
 }
 
@@ -41,6 +44,11 @@ func (s settings) limit() int64 {
 		return 1
 	}
 	return s.most
+}
+
+// leaseOf is how long a task lasts that the claim takes.
+func (s settings) leaseOf(c task.Claim) time.Duration {
+	return cmp.Or(c.Lease, s.lease, task.DefaultLease)
 }
 
 // opensAt is the time from which on the rate and the breaker let a task be claimed; the zero time: always.

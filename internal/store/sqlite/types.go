@@ -73,6 +73,7 @@ func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now 
 		row, err := x.PutType(ctx, sqlitedb.PutTypeParams{
 			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
 			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now, RateLimit: r.RateLimit, Breaker: r.Breaker,
+			LeaseSeconds: r.LeaseSeconds, Retention: r.Retention,
 		})
 		if err == nil && r.Paused != nil {
 			row, err = x.PauseType(ctx, sqlitedb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})

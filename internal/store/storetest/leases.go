@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -21,6 +24,56 @@ var leaseBehaviours = []behaviour{
 	{"ReleaseQueuesForLater", releaseForLater},
 	{"CompleteClearsTheErrorOfAnEarlierAttempt", completeClearsError},
 	{"ShowTheirTaskToTheHolder", showsHeld},
+	{"LastAsLongAsTheirTypeSaysUnlessTheClaimDoes", leasesOfTypes},
+	{"LastAsLongAsTheirTypeSaysInQuarantine", leasesInQuarantine},
+}
+
+// lease gives a type a rule for its leases; 0: none.
+func (r *rig) lease(name string, seconds float64) {
+	r.Helper()
+	rules := task.TypeRules{LeaseSeconds: &seconds}
+	if seconds == 0 {
+		rules.LeaseSeconds = nil
+	}
+	_, err := r.st.PutType(r.Context(), name, rules, start)
+	r.ok(err)
+}
+
+func leasesOfTypes(r *rig) {
+	r.lease("long", 600.25)
+	r.lease("short", 1.25)
+	for _, s := range task.Strategies {
+		for _, lease := range []time.Duration{0, 5 * time.Second} {
+			for _, name := range []string{"long", "short", "work"} {
+				r.insertMany(2, task.Spec{Type: name})
+			}
+			got := r.claim(task.Claim{Strategy: s, Max: 6, Lease: lease})
+			r.equal("claimed", 6, len(got))
+			for _, t := range got {
+				want := map[string]float64{"long": 600.25, "short": 1.25, "work": 60}[t.Type]
+				if lease > 0 {
+					want = 5
+				}
+				r.equal("end of the lease of "+t.Type, ptr(at(want)), t.LeaseUntilUTC)
+				r.equal("stored", t, r.get(t.ID))
+				r.complete(t, start)
+			}
+		}
+	}
+	r.lease("long", 0)
+	r.equal("without the rule", ptr(at(60)), r.running(task.Spec{Type: "long"}).LeaseUntilUTC)
+}
+
+func leasesInQuarantine(r *rig) {
+	r.insert(task.Spec{})
+	for n := range task.QuarantineAfter {
+		r.claimOne(task.Claim{WorkerID: fmt.Sprint("w", n), Lease: time.Second, Now: at(float64(2 * n))})
+		r.equal("reaped", 1, len(r.reap(at(float64(2*n+1)))))
+	}
+	r.lease("work", 90)
+	t := r.claimOne(task.Claim{WorkerID: "w9", Now: at(10)})
+	r.equal("in quarantine", true, t.Quarantined())
+	r.equal("end of the lease", ptr(at(100)), t.LeaseUntilUTC)
 }
 
 func startNotesBeginning(r *rig) {

@@ -56,8 +56,8 @@ GROUP BY l.type;
 SELECT l.id, l.type, l.compatibility, l.priority FROM lanes AS l
 WHERE l.id = ANY (CAST(@ids AS bigint[]));
 
--- A claim is one statement for all callers that came together: slot n of @secrets, @workers and @lease_untils belongs to the n-th task that it
--- takes. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
+-- A claim is one statement for all callers that came together: slot n of @secrets, @workers and @leases belongs to the n-th task that it
+-- takes. A lease of 0 seconds lasts as long as the rule of the type says, or @default_lease. Tasks are looked for by range (lane_id >= x AND lane_id <= x, ordered by lane_id and id) so that no index but
 -- task_queue_ready gives the order: with lane_id = x the primary key would too, and a plan that takes it reads every finished task. Subqueries with
 -- FOR UPDATE are planned by themselves and run once for each row before them, in their order, until there is enough. id = ANY (ARRAY[x]) is id = x
 -- that no plan can turn round: for an empty table, looking x up for each row of the table is as cheap as looking the row up for each x.
@@ -77,11 +77,14 @@ WITH picked AS MATERIALIZED (
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@lease_untils AS timestamptz[]) AS lease_untils
+    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@leases AS double precision[]) AS leases
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
-    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n],
+    lease_until_utc = CAST(@now AS timestamptz) + make_interval(secs => CASE WHEN s.leases[p.n] > 0 THEN s.leases[p.n] ELSE
+        coalesce((SELECT y.lease_seconds FROM task_types AS y WHERE y.type = t.type), CAST(@default_lease AS double precision)) END),
+    reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
@@ -107,11 +110,14 @@ WITH heads AS MATERIALIZED (
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@lease_untils AS timestamptz[]) AS lease_untils
+    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@leases AS double precision[]) AS leases
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
-    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n],
+    lease_until_utc = CAST(@now AS timestamptz) + make_interval(secs => CASE WHEN s.leases[p.n] > 0 THEN s.leases[p.n] ELSE
+        coalesce((SELECT y.lease_seconds FROM task_types AS y WHERE y.type = t.type), CAST(@default_lease AS double precision)) END),
+    reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
@@ -134,11 +140,14 @@ WITH heads AS MATERIALIZED (
 ), numbered AS MATERIALIZED (
     SELECT p.id, row_number() OVER () AS n FROM picked AS p
 ), slots AS MATERIALIZED (
-    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@lease_untils AS timestamptz[]) AS lease_untils
+    SELECT CAST(@secrets AS text[]) AS secrets, CAST(@workers AS text[]) AS workers, CAST(@leases AS double precision[]) AS leases
 )
 UPDATE task_queue AS t SET
     updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = s.secrets[p.n],
-    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n], lease_until_utc = s.lease_untils[p.n], reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
+    locked_by = s.workers[p.n], last_worker_id = s.workers[p.n],
+    lease_until_utc = CAST(@now AS timestamptz) + make_interval(secs => CASE WHEN s.leases[p.n] > 0 THEN s.leases[p.n] ELSE
+        coalesce((SELECT y.lease_seconds FROM task_types AS y WHERE y.type = t.type), CAST(@default_lease AS double precision)) END),
+    reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz),
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
@@ -165,7 +174,9 @@ SELECT EXISTS (SELECT 1 FROM task_queue AS p WHERE p.status = 'processing' AND p
 -- name: ClaimQuarantined :many
 UPDATE task_queue AS t SET
     updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST(@secret AS text),
-    locked_by = CAST(@worker_id AS text), last_worker_id = CAST(@worker_id AS text), lease_until_utc = CAST(@lease_until AS timestamptz),
+    locked_by = CAST(@worker_id AS text), last_worker_id = CAST(@worker_id AS text),
+    lease_until_utc = CAST(@now AS timestamptz) + make_interval(secs => CASE WHEN CAST(@lease AS double precision) > 0 THEN CAST(@lease AS double precision) ELSE
+        coalesce((SELECT y.lease_seconds FROM task_types AS y WHERE y.type = t.type), CAST(@default_lease AS double precision)) END),
     reserved_at_utc = CAST(@now AS timestamptz), processing_started_utc = CAST(@now AS timestamptz), attempt_outcome = NULL, progress = NULL, progress_message = NULL
 WHERE t.id = (SELECT q.id FROM task_queue AS q WHERE q.id = CAST(@id AS bigint) AND q.ready IS TRUE FOR UPDATE SKIP LOCKED)
   AND (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST(@version AS bigint)

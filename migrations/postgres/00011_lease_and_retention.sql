@@ -1,0 +1,10 @@
+-- +goose Up
+
+-- How long leases of tasks of the type last that do not say; null: 60 seconds.
+ALTER TABLE task_types ADD COLUMN lease_seconds double precision CHECK (lease_seconds BETWEEN 1 AND 43200);
+-- How long its ended tasks are kept: {"completed_seconds": s, "failed_seconds": s}; null, or without one of them: for good.
+ALTER TABLE task_types ADD COLUMN retention json CHECK (json_typeof(retention) = 'object');
+
+-- +goose Down
+ALTER TABLE task_types DROP COLUMN retention;
+ALTER TABLE task_types DROP COLUMN lease_seconds;
