@@ -16,6 +16,9 @@ import (
 // growthTime is how long claims are watched in one round of one strategy, as a share of a trial.
 const growthTime = 0.5
 
+// coldTime is how long a store is used before it is measured: the first calls open connections and plan their statements, which those on the large store have done.
+const coldTime = 300 * time.Millisecond
+
 // grown is P4: claims among many queued and as many completed tasks, against few.
 func grown(ctx context.Context, h *Harness) error {
 	return h.watchEngines(ctx, growthWatch{
@@ -66,6 +69,9 @@ func (h *Harness) watchEngines(ctx context.Context, w growthWatch) error {
 			return err
 		}
 		if err = errors.Join(w.many(large), h.settled(ctx, large)); err == nil {
+			_, err = large.live(ctx, task.FIFO, 64, coldTime)
+		}
+		if err == nil {
 			err = h.watchClaims(ctx, w, engine, large)
 		}
 		if err := errors.Join(err, large.remove()); err != nil {
@@ -123,7 +129,10 @@ func (h *Harness) watchClaims(ctx context.Context, w growthWatch, engine string,
 				if err != nil {
 					return err
 				}
-				if err = w.few(small); err == nil {
+				if err = errors.Join(w.few(small), h.settled(ctx, small)); err == nil {
+					_, err = small.live(ctx, strategy, callers, coldTime)
+				}
+				if err == nil {
 					err = h.watchRound(ctx, w, growthRow(engine, strategy, callers), round, strategy, callers, map[string]*shelf{"few": small, "many": large})
 				}
 				if err := errors.Join(err, small.remove()); err != nil {

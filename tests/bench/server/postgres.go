@@ -134,7 +134,7 @@ func (s *Postgres) Vacuum(ctx context.Context, databaseURL string) error {
 	return at.exec(ctx, "VACUUM (ANALYZE)")
 }
 
-// Database makes an empty database and returns its URL; drop removes it.
+// Database makes an empty database, waits until it is on the disk, and returns its URL; drop removes it.
 func (s *Postgres) Database(ctx context.Context) (databaseURL string, drop func() error, err error) {
 	name := "bench_" + strings.ToLower(rand.Text())
 	u, err := url.Parse(s.url)
@@ -142,7 +142,9 @@ func (s *Postgres) Database(ctx context.Context) (databaseURL string, drop func(
 		return "", nil, err
 	}
 	u.Path = "/" + name
-	return u.String(), func() error { return s.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") }, s.exec(ctx, "CREATE DATABASE "+name)
+	err = s.exec(ctx, "CREATE DATABASE "+name)
+	syscall.Sync() // the files of a new database, which would else be written while it is measured
+	return u.String(), func() error { return s.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") }, err
 }
 
 func (s *Postgres) exec(ctx context.Context, statement string) error {
