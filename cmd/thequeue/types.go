@@ -59,6 +59,7 @@ type typesSetCmd struct {
 	Breaker         *string  `placeholder:"JSON" help:"When to stop because attempts fail, like {\"failure_share\":0.5,\"min_attempts\":20}; {}: never."`
 	Lease           *float64 `placeholder:"SECONDS" help:"How long leases last of claims that do not say; 0: the default."`
 	Retention       *string  `placeholder:"JSON" help:"How long ended tasks are kept, like {\"completed_seconds\":86400,\"failed_seconds\":604800}; {}: for good."`
+	PerKey          *string  `placeholder:"JSON" help:"What holds for each concurrency key, like {\"max_concurrency\":2,\"weights\":{\"big\":3}}; {}: nothing."`
 	access
 }
 
@@ -103,6 +104,7 @@ func (c *typesSetCmd) rules(r task.TypeRules, stdin io.Reader) (task.TypeRules, 
 	decoded(&r.RateLimit, document("--rate-limit", c.RateLimit), "--rate-limit", &bad)
 	given(&r.LeaseSeconds, c.Lease, 0)
 	decoded(&r.Retention, document("--retention", c.Retention), "--retention", &bad)
+	decoded(&r.PerKey, document("--per-key", c.PerKey), "--per-key", &bad)
 	decoded(&r.Breaker, document("--breaker", c.Breaker), "--breaker", &bad)
 	return r, bad.OrNil()
 }
@@ -179,10 +181,10 @@ func (s *session) answerType(t task.TypeStatus, err error, output string) error 
 }
 
 func (s *session) printTypes(types []task.TypeStatus) error {
-	rows := [][]string{{"TYPE", "PAUSED", "LIMIT", "RATE", "BREAKER", "READY", "SCHEDULED", "PROCESSING", "COMPLETED", "FAILED"}}
+	rows := [][]string{{"TYPE", "PAUSED", "LIMIT", "RATE", "PER KEY", "BREAKER", "READY", "SCHEDULED", "PROCESSING", "COMPLETED", "FAILED"}}
 	for _, t := range types {
 		rows = append(rows, []string{
-			t.Type.Type, yes(t.Paused), limit(t.MaxConcurrency), rate(t.RateLimit), broken(t.Type), fmt.Sprint(t.ReadyTasks), fmt.Sprint(t.ScheduledTasks), fmt.Sprint(t.ProcessingTasks), fmt.Sprint(t.CompletedTasks), fmt.Sprint(t.FailedTasks),
+			t.Type.Type, yes(t.Paused), limit(t.MaxConcurrency), rate(t.RateLimit), perKey(t.PerKey), broken(t.Type), fmt.Sprint(t.ReadyTasks), fmt.Sprint(t.ScheduledTasks), fmt.Sprint(t.ProcessingTasks), fmt.Sprint(t.CompletedTasks), fmt.Sprint(t.FailedTasks),
 		})
 	}
 	return s.printRows(rows)
@@ -209,6 +211,27 @@ func rate(r *task.RateLimit) string {
 		return "-"
 	}
 	return fmt.Sprintf("%d/%gs", r.Tasks, r.PerSeconds)
+}
+
+// perKey is like 2, 10/60s, or a dash where nothing holds for each key.
+func perKey(k *task.KeyRules) string {
+	if k == nil {
+		return "-"
+	}
+	var parts []string
+	if k.MaxConcurrency != nil {
+		parts = append(parts, limit(k.MaxConcurrency))
+	}
+	if k.RateLimit != nil {
+		parts = append(parts, rate(k.RateLimit))
+	}
+	if len(k.Weights) > 0 {
+		parts = append(parts, "weights")
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
 }
 
 // broken says how the circuit breaker of a type stands: closed, until when it is open, or a dash where there is none.

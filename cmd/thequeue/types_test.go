@@ -22,7 +22,7 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if len(list) != 2 || list[0].Type.Type != "later" || !list[1].Paused || list[1].ReadyTasks != 1 || list[1].UpdatedAtUTC == nil {
 			t.Errorf("got %+v", list)
 		}
-		if out := r.ok(q("types", "list")...); !strings.HasPrefix(out, "TYPE      PAUSED  LIMIT  RATE  BREAKER  READY  SCHEDULED") || !strings.Contains(out, "\nmail/x y  yes     -      -     -        1  ") {
+		if out := r.ok(q("types", "list")...); !strings.HasPrefix(out, "TYPE      PAUSED  LIMIT  RATE  PER KEY  BREAKER  READY  SCHEDULED") || !strings.Contains(out, "\nmail/x y  yes     -      -     -        -        1  ") {
 			t.Errorf("got %s", out)
 		}
 		if got := parse[task.TypeStatus](t, r.ok(q("types", "resume", "mail/x y", "-o", "json")...)); got.Paused || got.QueuedTasks != 1 {
@@ -64,6 +64,20 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		}
 		r.fails(2, []string{"lease_seconds: must lie between 1 and 43200"}, q("types", "set", "later", "--lease", "0.5")...)
 		r.fails(2, []string{"retention.failed_seconds: must lie between 1 and"}, q("types", "set", "later", "--retention", `{"failed_seconds":0}`)...)
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--per-key", `{"max_concurrency":2,"rate_limit":{"tasks":10,"per_seconds":60},"weights":{"big":3}}`, "-o", "json")...))
+		if *got.PerKey.MaxConcurrency != 2 || *got.PerKey.RateLimit != (task.RateLimit{Tasks: 10, PerSeconds: 60, Burst: 10}) || got.PerKey.Weights["big"] != 3 {
+			t.Errorf("got %+v", got.PerKey)
+		}
+		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "  2, 10/60s, weights  ") {
+			t.Errorf("got %s", out)
+		}
+		r.fails(2, []string{`per_key.weights["x"]: must lie between 1 and 1000`}, q("types", "set", "later", "--per-key", `{"weights":{"x":0}}`)...)
+		if got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--per-key", "{}", "-o", "json")...)); got.PerKey != nil {
+			t.Errorf("got %+v", got.PerKey)
+		}
+		if out := r.ok(q("enqueue", "mail", "--concurrency-key", "tenant-1", "-o", "json")...); !strings.Contains(out, "task_id") {
+			t.Errorf("got %s", out)
+		}
 		schema := r.write("schema.json", `{"required": ["to"]}`)
 		r.ok(q("types", "set", "later", "--payload-schema", "@"+schema)...)
 		r.fails(2, []string{"payload: missing property 'to'"}, q("enqueue", "later")...)

@@ -48,6 +48,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
+	if q.countKeyAheadStmt, err = db.PrepareContext(ctx, countKeyAhead); err != nil {
+		return nil, fmt.Errorf("error preparing query CountKeyAhead: %w", err)
+	}
 	if q.countListenersStmt, err = db.PrepareContext(ctx, countListeners); err != nil {
 		return nil, fmt.Errorf("error preparing query CountListeners: %w", err)
 	}
@@ -81,6 +84,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.drainWorkerStmt, err = db.PrepareContext(ctx, drainWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DrainWorker: %w", err)
 	}
+	if q.dropKeyRatesStmt, err = db.PrepareContext(ctx, dropKeyRates); err != nil {
+		return nil, fmt.Errorf("error preparing query DropKeyRates: %w", err)
+	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
 	}
@@ -107,6 +113,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
+	}
+	if q.getKeyRateStmt, err = db.PrepareContext(ctx, getKeyRate); err != nil {
+		return nil, fmt.Errorf("error preparing query GetKeyRate: %w", err)
 	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
@@ -180,6 +189,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listHeldStmt, err = db.PrepareContext(ctx, listHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListHeld: %w", err)
 	}
+	if q.listKeyHeldStmt, err = db.PrepareContext(ctx, listKeyHeld); err != nil {
+		return nil, fmt.Errorf("error preparing query ListKeyHeld: %w", err)
+	}
 	if q.listLiveTicksStmt, err = db.PrepareContext(ctx, listLiveTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLiveTicks: %w", err)
 	}
@@ -188,6 +200,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listMatchingStmt, err = db.PrepareContext(ctx, listMatching); err != nil {
 		return nil, fmt.Errorf("error preparing query ListMatching: %w", err)
+	}
+	if q.listOpeningTypesStmt, err = db.PrepareContext(ctx, listOpeningTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListOpeningTypes: %w", err)
 	}
 	if q.listOperationsStmt, err = db.PrepareContext(ctx, listOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOperations: %w", err)
@@ -237,6 +252,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listenStmt, err = db.PrepareContext(ctx, listen); err != nil {
 		return nil, fmt.Errorf("error preparing query Listen: %w", err)
 	}
+	if q.lockKeysStmt, err = db.PrepareContext(ctx, lockKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query LockKeys: %w", err)
+	}
 	if q.lockScheduleStmt, err = db.PrepareContext(ctx, lockSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query LockSchedule: %w", err)
 	}
@@ -252,6 +270,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.nextDeadlineStmt, err = db.PrepareContext(ctx, nextDeadline); err != nil {
 		return nil, fmt.Errorf("error preparing query NextDeadline: %w", err)
 	}
+	if q.nextKeyOpeningStmt, err = db.PrepareContext(ctx, nextKeyOpening); err != nil {
+		return nil, fmt.Errorf("error preparing query NextKeyOpening: %w", err)
+	}
 	if q.nextLeaseEndStmt, err = db.PrepareContext(ctx, nextLeaseEnd); err != nil {
 		return nil, fmt.Errorf("error preparing query NextLeaseEnd: %w", err)
 	}
@@ -264,6 +285,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.oldestQueuedAtStmt, err = db.PrepareContext(ctx, oldestQueuedAt); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueuedAt: %w", err)
 	}
+	if q.openDueKeysStmt, err = db.PrepareContext(ctx, openDueKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query OpenDueKeys: %w", err)
+	}
+	if q.openKeysStmt, err = db.PrepareContext(ctx, openKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query OpenKeys: %w", err)
+	}
 	if q.pauseTypeStmt, err = db.PrepareContext(ctx, pauseType); err != nil {
 		return nil, fmt.Errorf("error preparing query PauseType: %w", err)
 	}
@@ -275,6 +302,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.purgeAnswersStmt, err = db.PrepareContext(ctx, purgeAnswers); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeAnswers: %w", err)
+	}
+	if q.purgeKeyRatesStmt, err = db.PrepareContext(ctx, purgeKeyRates); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeKeyRates: %w", err)
 	}
 	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
 		return nil, fmt.Errorf("error preparing query PutType: %w", err)
@@ -381,6 +411,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
 		}
 	}
+	if q.countKeyAheadStmt != nil {
+		if cerr := q.countKeyAheadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countKeyAheadStmt: %w", cerr)
+		}
+	}
 	if q.countListenersStmt != nil {
 		if cerr := q.countListenersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countListenersStmt: %w", cerr)
@@ -436,6 +471,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing drainWorkerStmt: %w", cerr)
 		}
 	}
+	if q.dropKeyRatesStmt != nil {
+		if cerr := q.dropKeyRatesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropKeyRatesStmt: %w", cerr)
+		}
+	}
 	if q.dropProposalsStmt != nil {
 		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
@@ -479,6 +519,11 @@ func (q *Queries) Close() error {
 	if q.getAnswerStmt != nil {
 		if cerr := q.getAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
+		}
+	}
+	if q.getKeyRateStmt != nil {
+		if cerr := q.getKeyRateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getKeyRateStmt: %w", cerr)
 		}
 	}
 	if q.getLaneStmt != nil {
@@ -601,6 +646,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listHeldStmt: %w", cerr)
 		}
 	}
+	if q.listKeyHeldStmt != nil {
+		if cerr := q.listKeyHeldStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listKeyHeldStmt: %w", cerr)
+		}
+	}
 	if q.listLiveTicksStmt != nil {
 		if cerr := q.listLiveTicksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLiveTicksStmt: %w", cerr)
@@ -614,6 +664,11 @@ func (q *Queries) Close() error {
 	if q.listMatchingStmt != nil {
 		if cerr := q.listMatchingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listMatchingStmt: %w", cerr)
+		}
+	}
+	if q.listOpeningTypesStmt != nil {
+		if cerr := q.listOpeningTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listOpeningTypesStmt: %w", cerr)
 		}
 	}
 	if q.listOperationsStmt != nil {
@@ -696,6 +751,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listenStmt: %w", cerr)
 		}
 	}
+	if q.lockKeysStmt != nil {
+		if cerr := q.lockKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockKeysStmt: %w", cerr)
+		}
+	}
 	if q.lockScheduleStmt != nil {
 		if cerr := q.lockScheduleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lockScheduleStmt: %w", cerr)
@@ -721,6 +781,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing nextDeadlineStmt: %w", cerr)
 		}
 	}
+	if q.nextKeyOpeningStmt != nil {
+		if cerr := q.nextKeyOpeningStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextKeyOpeningStmt: %w", cerr)
+		}
+	}
 	if q.nextLeaseEndStmt != nil {
 		if cerr := q.nextLeaseEndStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing nextLeaseEndStmt: %w", cerr)
@@ -741,6 +806,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing oldestQueuedAtStmt: %w", cerr)
 		}
 	}
+	if q.openDueKeysStmt != nil {
+		if cerr := q.openDueKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing openDueKeysStmt: %w", cerr)
+		}
+	}
+	if q.openKeysStmt != nil {
+		if cerr := q.openKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing openKeysStmt: %w", cerr)
+		}
+	}
 	if q.pauseTypeStmt != nil {
 		if cerr := q.pauseTypeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing pauseTypeStmt: %w", cerr)
@@ -759,6 +834,11 @@ func (q *Queries) Close() error {
 	if q.purgeAnswersStmt != nil {
 		if cerr := q.purgeAnswersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing purgeAnswersStmt: %w", cerr)
+		}
+	}
+	if q.purgeKeyRatesStmt != nil {
+		if cerr := q.purgeKeyRatesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeKeyRatesStmt: %w", cerr)
 		}
 	}
 	if q.putTypeStmt != nil {
@@ -908,6 +988,7 @@ type Queries struct {
 	cancelTasksStmt           *sql.Stmt
 	completeTaskStmt          *sql.Stmt
 	countAheadStmt            *sql.Stmt
+	countKeyAheadStmt         *sql.Stmt
 	countListenersStmt        *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
@@ -919,6 +1000,7 @@ type Queries struct {
 	deleteWorkerStmt          *sql.Stmt
 	describeSessionStmt       *sql.Stmt
 	drainWorkerStmt           *sql.Stmt
+	dropKeyRatesStmt          *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endTicksStmt              *sql.Stmt
 	expireTasksStmt           *sql.Stmt
@@ -928,6 +1010,7 @@ type Queries struct {
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	getAnswerStmt             *sql.Stmt
+	getKeyRateStmt            *sql.Stmt
 	getLaneStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
 	getScheduleStmt           *sql.Stmt
@@ -952,9 +1035,11 @@ type Queries struct {
 	listFailuresStmt          *sql.Stmt
 	listFinishesStmt          *sql.Stmt
 	listHeldStmt              *sql.Stmt
+	listKeyHeldStmt           *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
 	listMatchingStmt          *sql.Stmt
+	listOpeningTypesStmt      *sql.Stmt
 	listOperationsStmt        *sql.Stmt
 	listRecentFailuresStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
@@ -971,19 +1056,24 @@ type Queries struct {
 	listWorkerStatusStmt      *sql.Stmt
 	listWorkersStmt           *sql.Stmt
 	listenStmt                *sql.Stmt
+	lockKeysStmt              *sql.Stmt
 	lockScheduleStmt          *sql.Stmt
 	lockTasksStmt             *sql.Stmt
 	lockUniqueStmt            *sql.Stmt
 	newestTaskAtStmt          *sql.Stmt
 	nextDeadlineStmt          *sql.Stmt
+	nextKeyOpeningStmt        *sql.Stmt
 	nextLeaseEndStmt          *sql.Stmt
 	nextRunAfterStmt          *sql.Stmt
 	nextTickStmt              *sql.Stmt
 	oldestQueuedAtStmt        *sql.Stmt
+	openDueKeysStmt           *sql.Stmt
+	openKeysStmt              *sql.Stmt
 	pauseTypeStmt             *sql.Stmt
 	promoteDueStmt            *sql.Stmt
 	proposeOperationStmt      *sql.Stmt
 	purgeAnswersStmt          *sql.Stmt
+	purgeKeyRatesStmt         *sql.Stmt
 	putTypeStmt               *sql.Stmt
 	raiseRulesStmt            *sql.Stmt
 	readClockStmt             *sql.Stmt
@@ -1018,6 +1108,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTasksStmt:           q.cancelTasksStmt,
 		completeTaskStmt:          q.completeTaskStmt,
 		countAheadStmt:            q.countAheadStmt,
+		countKeyAheadStmt:         q.countKeyAheadStmt,
 		countListenersStmt:        q.countListenersStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
@@ -1029,6 +1120,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		describeSessionStmt:       q.describeSessionStmt,
 		drainWorkerStmt:           q.drainWorkerStmt,
+		dropKeyRatesStmt:          q.dropKeyRatesStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endTicksStmt:              q.endTicksStmt,
 		expireTasksStmt:           q.expireTasksStmt,
@@ -1038,6 +1130,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		getAnswerStmt:             q.getAnswerStmt,
+		getKeyRateStmt:            q.getKeyRateStmt,
 		getLaneStmt:               q.getLaneStmt,
 		getOperationStmt:          q.getOperationStmt,
 		getScheduleStmt:           q.getScheduleStmt,
@@ -1062,9 +1155,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listFailuresStmt:          q.listFailuresStmt,
 		listFinishesStmt:          q.listFinishesStmt,
 		listHeldStmt:              q.listHeldStmt,
+		listKeyHeldStmt:           q.listKeyHeldStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,
 		listMatchingStmt:          q.listMatchingStmt,
+		listOpeningTypesStmt:      q.listOpeningTypesStmt,
 		listOperationsStmt:        q.listOperationsStmt,
 		listRecentFailuresStmt:    q.listRecentFailuresStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
@@ -1081,19 +1176,24 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listWorkerStatusStmt:      q.listWorkerStatusStmt,
 		listWorkersStmt:           q.listWorkersStmt,
 		listenStmt:                q.listenStmt,
+		lockKeysStmt:              q.lockKeysStmt,
 		lockScheduleStmt:          q.lockScheduleStmt,
 		lockTasksStmt:             q.lockTasksStmt,
 		lockUniqueStmt:            q.lockUniqueStmt,
 		newestTaskAtStmt:          q.newestTaskAtStmt,
 		nextDeadlineStmt:          q.nextDeadlineStmt,
+		nextKeyOpeningStmt:        q.nextKeyOpeningStmt,
 		nextLeaseEndStmt:          q.nextLeaseEndStmt,
 		nextRunAfterStmt:          q.nextRunAfterStmt,
 		nextTickStmt:              q.nextTickStmt,
 		oldestQueuedAtStmt:        q.oldestQueuedAtStmt,
+		openDueKeysStmt:           q.openDueKeysStmt,
+		openKeysStmt:              q.openKeysStmt,
 		pauseTypeStmt:             q.pauseTypeStmt,
 		promoteDueStmt:            q.promoteDueStmt,
 		proposeOperationStmt:      q.proposeOperationStmt,
 		purgeAnswersStmt:          q.purgeAnswersStmt,
+		purgeKeyRatesStmt:         q.purgeKeyRatesStmt,
 		putTypeStmt:               q.putTypeStmt,
 		raiseRulesStmt:            q.raiseRulesStmt,
 		readClockStmt:             q.readClockStmt,

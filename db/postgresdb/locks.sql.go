@@ -39,6 +39,16 @@ func (q *Queries) ListTaskWriters(ctx context.Context) ([]string, error) {
 	return items, nil
 }
 
+const lockKeys = `-- name: LockKeys :exec
+SELECT keys_lock()
+`
+
+// LockKeys keeps others from changing lane_keys until the end of the transaction.
+func (q *Queries) LockKeys(ctx context.Context) error {
+	_, err := q.exec(ctx, q.lockKeysStmt, lockKeys)
+	return err
+}
+
 const lockUnique = `-- name: LockUnique :exec
 SELECT pg_advisory_xact_lock(hashtextextended(CAST($1 AS text), 7161))
 `

@@ -22,6 +22,8 @@ type Querier interface {
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
 	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
+	// CountKeyAhead counts the ready tasks of a key in a lane that are older than a task, up to a number.
+	CountKeyAhead(ctx context.Context, arg CountKeyAheadParams) (int64, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
@@ -38,6 +40,8 @@ type Querier interface {
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
 	// DrainWorker has a worker take nothing new, or take tasks again.
 	DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worker, error)
+	// DropKeyRates fills the buckets of all keys of a type.
+	DropKeyRates(ctx context.Context, type_ string) error
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
 	// EndTicks notes which tasks of a schedule have ended.
@@ -54,6 +58,8 @@ type Querier interface {
 	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
 	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
+	// GetKeyRate returns from when on the rate of a key gives its next task. No row: its bucket is full.
+	GetKeyRate(ctx context.Context, arg GetKeyRateParams) (time.Time, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
 	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetSchedule(ctx context.Context, name string) (Schedule, error)
@@ -92,12 +98,16 @@ type Querier interface {
 	ListFinishes(ctx context.Context, arg ListFinishesParams) ([]*time.Time, error)
 	// ListHeld returns tasks of a type in processing, those whose leases end first.
 	ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldRow, error)
+	// ListKeyHeld returns tasks of a key in processing, those whose leases end first.
+	ListKeyHeld(ctx context.Context, arg ListKeyHeldParams) ([]ListKeyHeldRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
 	// ListMatching returns tasks, newest first.
 	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
+	// ListOpeningTypes returns the types of keys whose rate gives a task again at @now, of the first @max keys.
+	ListOpeningTypes(ctx context.Context, arg ListOpeningTypesParams) ([]string, error)
 	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
 	ListRunningOperations(ctx context.Context) ([]Operation, error)
@@ -123,6 +133,8 @@ type Querier interface {
 	ListWorkerStatus(ctx context.Context) ([]VWorkerStatus, error)
 	ListWorkers(ctx context.Context) ([]Worker, error)
 	Listen(ctx context.Context) error
+	// LockKeys keeps others from changing lane_keys until the end of the transaction.
+	LockKeys(ctx context.Context) error
 	// LockSchedule returns no row when the schedule is not of this version any more; else nobody changes it before the end of the transaction.
 	LockSchedule(ctx context.Context, arg LockScheduleParams) (int64, error)
 	// The steps of operations, a set of tasks at once. The rows are locked by LockTasks first, and what is asked of them is looked at again.
@@ -132,14 +144,21 @@ type Querier interface {
 	LockUnique(ctx context.Context, name string) error
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
+	NextKeyOpening(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	NextTick(ctx context.Context) (*time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
+	// OpenDueKeys lets these keys have their turns again, not before those that have waited.
+	OpenDueKeys(ctx context.Context, now *time.Time) error
+	// OpenKeys lets the keys of a type have their turns again: its rules have changed.
+	OpenKeys(ctx context.Context, type_ string) error
 	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
 	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
+	// PurgeKeyRates deletes the rows of buckets that are full at @now.
+	PurgeKeyRates(ctx context.Context, now time.Time) error
 	// PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.

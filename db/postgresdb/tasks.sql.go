@@ -16,7 +16,7 @@ UPDATE task_queue SET
     attempt_outcome = CASE WHEN status = 'processing' THEN 'cancelled' ELSE attempt_outcome END,
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id = $2 AND status IN ('queued', 'processing')
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
 `
 
 type CancelTaskParams struct {
@@ -60,6 +60,7 @@ func (q *Queries) CancelTask(ctx context.Context, arg CancelTaskParams) (Task, e
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
 		&i.Lost,
+		&i.ConcurrencyKey,
 	)
 	return i, err
 }
@@ -77,7 +78,7 @@ func (q *Queries) DeleteTask(ctx context.Context, id int64) (int64, error) {
 }
 
 const getTask = `-- name: GetTask :one
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue WHERE id = $1
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue WHERE id = $1
 `
 
 func (q *Queries) GetTask(ctx context.Context, id int64) (Task, error) {
@@ -116,12 +117,13 @@ func (q *Queries) GetTask(ctx context.Context, id int64) (Task, error) {
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
 		&i.Lost,
+		&i.ConcurrencyKey,
 	)
 	return i, err
 }
 
 const getTaskByKey = `-- name: GetTaskByKey :one
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue WHERE idempotency_key = CAST($1 AS text)
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue WHERE idempotency_key = CAST($1 AS text)
 `
 
 func (q *Queries) GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error) {
@@ -160,12 +162,13 @@ func (q *Queries) GetTaskByKey(ctx context.Context, idempotencyKey string) (Task
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
 		&i.Lost,
+		&i.ConcurrencyKey,
 	)
 	return i, err
 }
 
 const listTasks = `-- name: ListTasks :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue
 WHERE id < $1
 ORDER BY id DESC
 LIMIT CAST($2 AS bigint)
@@ -219,6 +222,7 @@ func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, e
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}
@@ -250,7 +254,7 @@ UPDATE task_queue SET
     finished_at_utc = NULL, processing_started_utc = NULL, progress = NULL, progress_message = NULL,
     deadline_utc = CASE WHEN deadline_utc > $1 THEN deadline_utc END
 WHERE id = $2 AND status = 'failed'
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
 `
 
 type RequeueTaskParams struct {
@@ -295,6 +299,7 @@ func (q *Queries) RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task,
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
 		&i.Lost,
+		&i.ConcurrencyKey,
 	)
 	return i, err
 }
@@ -302,7 +307,7 @@ func (q *Queries) RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task,
 const setPriority = `-- name: SetPriority :one
 UPDATE task_queue SET updated_at_utc = $1, priority = $2, lane_id = $3
 WHERE id = $4 AND status = 'queued'
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
 `
 
 type SetPriorityParams struct {
@@ -354,6 +359,7 @@ func (q *Queries) SetPriority(ctx context.Context, arg SetPriorityParams) (Task,
 		&i.CreatedAtUTC,
 		&i.UpdatedAtUTC,
 		&i.Lost,
+		&i.ConcurrencyKey,
 	)
 	return i, err
 }

@@ -36,7 +36,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key
 `
 
 type ClaimInOrderParams struct {
@@ -111,6 +111,7 @@ func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]T
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}
@@ -150,7 +151,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key
 `
 
 type ClaimNewestParams struct {
@@ -217,6 +218,7 @@ func (q *Queries) ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Tas
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}
@@ -257,7 +259,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key
 `
 
 type ClaimOldestParams struct {
@@ -326,6 +328,7 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}
@@ -337,7 +340,7 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 	return items, nil
 }
 
-const claimQuarantined = `-- name: ClaimQuarantined :many
+const claimTask = `-- name: ClaimTask :many
 UPDATE task_queue AS t SET
     updated_at_utc = CAST($1 AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST($2 AS text),
     locked_by = CAST($3 AS text), last_worker_id = CAST($3 AS text),
@@ -346,10 +349,10 @@ UPDATE task_queue AS t SET
     reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz), attempt_outcome = NULL, progress = NULL, progress_message = NULL
 WHERE t.id = (SELECT q.id FROM task_queue AS q WHERE q.id = CAST($6 AS bigint) AND q.ready IS TRUE FOR UPDATE SKIP LOCKED)
   AND (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($7 AS bigint)
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key
 `
 
-type ClaimQuarantinedParams struct {
+type ClaimTaskParams struct {
 	Now          time.Time
 	Secret       string
 	WorkerID     string
@@ -359,8 +362,9 @@ type ClaimQuarantinedParams struct {
 	Version      int64
 }
 
-func (q *Queries) ClaimQuarantined(ctx context.Context, arg ClaimQuarantinedParams) ([]Task, error) {
-	rows, err := q.db.Query(ctx, claimQuarantined,
+// ClaimTask takes one task, unless somebody else holds it.
+func (q *Queries) ClaimTask(ctx context.Context, arg ClaimTaskParams) ([]Task, error) {
+	rows, err := q.db.Query(ctx, claimTask,
 		arg.Now,
 		arg.Secret,
 		arg.WorkerID,
@@ -409,6 +413,7 @@ func (q *Queries) ClaimQuarantined(ctx context.Context, arg ClaimQuarantinedPara
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}

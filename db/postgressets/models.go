@@ -50,4 +50,5 @@ type Task struct {
 	CreatedAtUTC         time.Time
 	UpdatedAtUTC         time.Time
 	Lost                 int
+	ConcurrencyKey       *string
 }

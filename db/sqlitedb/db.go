@@ -48,6 +48,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
+	if q.countKeyAheadStmt, err = db.PrepareContext(ctx, countKeyAhead); err != nil {
+		return nil, fmt.Errorf("error preparing query CountKeyAhead: %w", err)
+	}
+	if q.countKeyHeldStmt, err = db.PrepareContext(ctx, countKeyHeld); err != nil {
+		return nil, fmt.Errorf("error preparing query CountKeyHeld: %w", err)
+	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
@@ -69,11 +75,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.drainWorkerStmt, err = db.PrepareContext(ctx, drainWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DrainWorker: %w", err)
 	}
+	if q.dropKeyRatesStmt, err = db.PrepareContext(ctx, dropKeyRates); err != nil {
+		return nil, fmt.Errorf("error preparing query DropKeyRates: %w", err)
+	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
 	}
 	if q.endTicksStmt, err = db.PrepareContext(ctx, endTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query EndTicks: %w", err)
+	}
+	if q.enterKeyStmt, err = db.PrepareContext(ctx, enterKey); err != nil {
+		return nil, fmt.Errorf("error preparing query EnterKey: %w", err)
 	}
 	if q.expireTasksStmt, err = db.PrepareContext(ctx, expireTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ExpireTasks: %w", err)
@@ -93,8 +105,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.forgetAnswerStmt, err = db.PrepareContext(ctx, forgetAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetAnswer: %w", err)
 	}
+	if q.freeKeyStmt, err = db.PrepareContext(ctx, freeKey); err != nil {
+		return nil, fmt.Errorf("error preparing query FreeKey: %w", err)
+	}
 	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
+	}
+	if q.getKeyRateStmt, err = db.PrepareContext(ctx, getKeyRate); err != nil {
+		return nil, fmt.Errorf("error preparing query GetKeyRate: %w", err)
 	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
@@ -153,6 +171,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.keepAttemptStmt, err = db.PrepareContext(ctx, keepAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAttempt: %w", err)
 	}
+	if q.leaveKeyStmt, err = db.PrepareContext(ctx, leaveKey); err != nil {
+		return nil, fmt.Errorf("error preparing query LeaveKey: %w", err)
+	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
@@ -183,6 +204,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listHeldStmt, err = db.PrepareContext(ctx, listHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListHeld: %w", err)
 	}
+	if q.listKeyHeldStmt, err = db.PrepareContext(ctx, listKeyHeld); err != nil {
+		return nil, fmt.Errorf("error preparing query ListKeyHeld: %w", err)
+	}
 	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
 	}
@@ -195,11 +219,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listMatchingStmt, err = db.PrepareContext(ctx, listMatching); err != nil {
 		return nil, fmt.Errorf("error preparing query ListMatching: %w", err)
 	}
+	if q.listNewestOfKeyStmt, err = db.PrepareContext(ctx, listNewestOfKey); err != nil {
+		return nil, fmt.Errorf("error preparing query ListNewestOfKey: %w", err)
+	}
 	if q.listNewestReadyStmt, err = db.PrepareContext(ctx, listNewestReady); err != nil {
 		return nil, fmt.Errorf("error preparing query ListNewestReady: %w", err)
 	}
+	if q.listOldestOfKeyStmt, err = db.PrepareContext(ctx, listOldestOfKey); err != nil {
+		return nil, fmt.Errorf("error preparing query ListOldestOfKey: %w", err)
+	}
 	if q.listOldestReadyStmt, err = db.PrepareContext(ctx, listOldestReady); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOldestReady: %w", err)
+	}
+	if q.listOpeningTypesStmt, err = db.PrepareContext(ctx, listOpeningTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListOpeningTypes: %w", err)
 	}
 	if q.listOperationsStmt, err = db.PrepareContext(ctx, listOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOperations: %w", err)
@@ -255,6 +288,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.nextDeadlineStmt, err = db.PrepareContext(ctx, nextDeadline); err != nil {
 		return nil, fmt.Errorf("error preparing query NextDeadline: %w", err)
 	}
+	if q.nextKeyStmt, err = db.PrepareContext(ctx, nextKey); err != nil {
+		return nil, fmt.Errorf("error preparing query NextKey: %w", err)
+	}
+	if q.nextKeyOpeningStmt, err = db.PrepareContext(ctx, nextKeyOpening); err != nil {
+		return nil, fmt.Errorf("error preparing query NextKeyOpening: %w", err)
+	}
 	if q.nextLeaseEndStmt, err = db.PrepareContext(ctx, nextLeaseEnd); err != nil {
 		return nil, fmt.Errorf("error preparing query NextLeaseEnd: %w", err)
 	}
@@ -267,6 +306,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.oldestQueuedAtStmt, err = db.PrepareContext(ctx, oldestQueuedAt); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueuedAt: %w", err)
 	}
+	if q.openDueKeysStmt, err = db.PrepareContext(ctx, openDueKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query OpenDueKeys: %w", err)
+	}
+	if q.openKeysStmt, err = db.PrepareContext(ctx, openKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query OpenKeys: %w", err)
+	}
 	if q.pauseTypeStmt, err = db.PrepareContext(ctx, pauseType); err != nil {
 		return nil, fmt.Errorf("error preparing query PauseType: %w", err)
 	}
@@ -278,6 +323,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.purgeAnswersStmt, err = db.PrepareContext(ctx, purgeAnswers); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeAnswers: %w", err)
+	}
+	if q.purgeKeyRatesStmt, err = db.PrepareContext(ctx, purgeKeyRates); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeKeyRates: %w", err)
+	}
+	if q.putKeyRateStmt, err = db.PrepareContext(ctx, putKeyRate); err != nil {
+		return nil, fmt.Errorf("error preparing query PutKeyRate: %w", err)
 	}
 	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
 		return nil, fmt.Errorf("error preparing query PutType: %w", err)
@@ -306,6 +357,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.setPriorityStmt, err = db.PrepareContext(ctx, setPriority); err != nil {
 		return nil, fmt.Errorf("error preparing query SetPriority: %w", err)
 	}
+	if q.shutKeyStmt, err = db.PrepareContext(ctx, shutKey); err != nil {
+		return nil, fmt.Errorf("error preparing query ShutKey: %w", err)
+	}
 	if q.spendRateStmt, err = db.PrepareContext(ctx, spendRate); err != nil {
 		return nil, fmt.Errorf("error preparing query SpendRate: %w", err)
 	}
@@ -329,6 +383,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
+	}
+	if q.turnKeyStmt, err = db.PrepareContext(ctx, turnKey); err != nil {
+		return nil, fmt.Errorf("error preparing query TurnKey: %w", err)
 	}
 	if q.updateScheduleStmt, err = db.PrepareContext(ctx, updateSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateSchedule: %w", err)
@@ -381,6 +438,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
 		}
 	}
+	if q.countKeyAheadStmt != nil {
+		if cerr := q.countKeyAheadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countKeyAheadStmt: %w", cerr)
+		}
+	}
+	if q.countKeyHeldStmt != nil {
+		if cerr := q.countKeyHeldStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countKeyHeldStmt: %w", cerr)
+		}
+	}
 	if q.countTasksStmt != nil {
 		if cerr := q.countTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
@@ -416,6 +483,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing drainWorkerStmt: %w", cerr)
 		}
 	}
+	if q.dropKeyRatesStmt != nil {
+		if cerr := q.dropKeyRatesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropKeyRatesStmt: %w", cerr)
+		}
+	}
 	if q.dropProposalsStmt != nil {
 		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
@@ -424,6 +496,11 @@ func (q *Queries) Close() error {
 	if q.endTicksStmt != nil {
 		if cerr := q.endTicksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing endTicksStmt: %w", cerr)
+		}
+	}
+	if q.enterKeyStmt != nil {
+		if cerr := q.enterKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing enterKeyStmt: %w", cerr)
 		}
 	}
 	if q.expireTasksStmt != nil {
@@ -456,9 +533,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing forgetAnswerStmt: %w", cerr)
 		}
 	}
+	if q.freeKeyStmt != nil {
+		if cerr := q.freeKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing freeKeyStmt: %w", cerr)
+		}
+	}
 	if q.getAnswerStmt != nil {
 		if cerr := q.getAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
+		}
+	}
+	if q.getKeyRateStmt != nil {
+		if cerr := q.getKeyRateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getKeyRateStmt: %w", cerr)
 		}
 	}
 	if q.getLaneStmt != nil {
@@ -556,6 +643,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing keepAttemptStmt: %w", cerr)
 		}
 	}
+	if q.leaveKeyStmt != nil {
+		if cerr := q.leaveKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing leaveKeyStmt: %w", cerr)
+		}
+	}
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
@@ -606,6 +698,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listHeldStmt: %w", cerr)
 		}
 	}
+	if q.listKeyHeldStmt != nil {
+		if cerr := q.listKeyHeldStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listKeyHeldStmt: %w", cerr)
+		}
+	}
 	if q.listLanesStmt != nil {
 		if cerr := q.listLanesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLanesStmt: %w", cerr)
@@ -626,14 +723,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listMatchingStmt: %w", cerr)
 		}
 	}
+	if q.listNewestOfKeyStmt != nil {
+		if cerr := q.listNewestOfKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listNewestOfKeyStmt: %w", cerr)
+		}
+	}
 	if q.listNewestReadyStmt != nil {
 		if cerr := q.listNewestReadyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listNewestReadyStmt: %w", cerr)
 		}
 	}
+	if q.listOldestOfKeyStmt != nil {
+		if cerr := q.listOldestOfKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listOldestOfKeyStmt: %w", cerr)
+		}
+	}
 	if q.listOldestReadyStmt != nil {
 		if cerr := q.listOldestReadyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listOldestReadyStmt: %w", cerr)
+		}
+	}
+	if q.listOpeningTypesStmt != nil {
+		if cerr := q.listOpeningTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listOpeningTypesStmt: %w", cerr)
 		}
 	}
 	if q.listOperationsStmt != nil {
@@ -726,6 +838,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing nextDeadlineStmt: %w", cerr)
 		}
 	}
+	if q.nextKeyStmt != nil {
+		if cerr := q.nextKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextKeyStmt: %w", cerr)
+		}
+	}
+	if q.nextKeyOpeningStmt != nil {
+		if cerr := q.nextKeyOpeningStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextKeyOpeningStmt: %w", cerr)
+		}
+	}
 	if q.nextLeaseEndStmt != nil {
 		if cerr := q.nextLeaseEndStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing nextLeaseEndStmt: %w", cerr)
@@ -746,6 +868,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing oldestQueuedAtStmt: %w", cerr)
 		}
 	}
+	if q.openDueKeysStmt != nil {
+		if cerr := q.openDueKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing openDueKeysStmt: %w", cerr)
+		}
+	}
+	if q.openKeysStmt != nil {
+		if cerr := q.openKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing openKeysStmt: %w", cerr)
+		}
+	}
 	if q.pauseTypeStmt != nil {
 		if cerr := q.pauseTypeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing pauseTypeStmt: %w", cerr)
@@ -764,6 +896,16 @@ func (q *Queries) Close() error {
 	if q.purgeAnswersStmt != nil {
 		if cerr := q.purgeAnswersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing purgeAnswersStmt: %w", cerr)
+		}
+	}
+	if q.purgeKeyRatesStmt != nil {
+		if cerr := q.purgeKeyRatesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeKeyRatesStmt: %w", cerr)
+		}
+	}
+	if q.putKeyRateStmt != nil {
+		if cerr := q.putKeyRateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putKeyRateStmt: %w", cerr)
 		}
 	}
 	if q.putTypeStmt != nil {
@@ -811,6 +953,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing setPriorityStmt: %w", cerr)
 		}
 	}
+	if q.shutKeyStmt != nil {
+		if cerr := q.shutKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing shutKeyStmt: %w", cerr)
+		}
+	}
 	if q.spendRateStmt != nil {
 		if cerr := q.spendRateStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing spendRateStmt: %w", cerr)
@@ -849,6 +996,11 @@ func (q *Queries) Close() error {
 	if q.touchWorkerStmt != nil {
 		if cerr := q.touchWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing touchWorkerStmt: %w", cerr)
+		}
+	}
+	if q.turnKeyStmt != nil {
+		if cerr := q.turnKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing turnKeyStmt: %w", cerr)
 		}
 	}
 	if q.updateScheduleStmt != nil {
@@ -908,6 +1060,8 @@ type Queries struct {
 	claimTaskStmt             *sql.Stmt
 	completeTaskStmt          *sql.Stmt
 	countAheadStmt            *sql.Stmt
+	countKeyAheadStmt         *sql.Stmt
+	countKeyHeldStmt          *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
@@ -915,15 +1069,19 @@ type Queries struct {
 	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
 	drainWorkerStmt           *sql.Stmt
+	dropKeyRatesStmt          *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endTicksStmt              *sql.Stmt
+	enterKeyStmt              *sql.Stmt
 	expireTasksStmt           *sql.Stmt
 	extendLeaseStmt           *sql.Stmt
 	failExpiredLeasesStmt     *sql.Stmt
 	failTaskStmt              *sql.Stmt
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
+	freeKeyStmt               *sql.Stmt
 	getAnswerStmt             *sql.Stmt
+	getKeyRateStmt            *sql.Stmt
 	getLaneStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
 	getScheduleStmt           *sql.Stmt
@@ -943,6 +1101,7 @@ type Queries struct {
 	insertUniqueStmt          *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	keepAttemptStmt           *sql.Stmt
+	leaveKeyStmt              *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listBacklogStmt           *sql.Stmt
 	listCompletedStmt         *sql.Stmt
@@ -953,12 +1112,16 @@ type Queries struct {
 	listFinishesStmt          *sql.Stmt
 	listGuardsStmt            *sql.Stmt
 	listHeldStmt              *sql.Stmt
+	listKeyHeldStmt           *sql.Stmt
 	listLanesStmt             *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
 	listMatchingStmt          *sql.Stmt
+	listNewestOfKeyStmt       *sql.Stmt
 	listNewestReadyStmt       *sql.Stmt
+	listOldestOfKeyStmt       *sql.Stmt
 	listOldestReadyStmt       *sql.Stmt
+	listOpeningTypesStmt      *sql.Stmt
 	listOperationsStmt        *sql.Stmt
 	listPastDeadlineStmt      *sql.Stmt
 	listQuarantinedStmt       *sql.Stmt
@@ -977,14 +1140,20 @@ type Queries struct {
 	lockScheduleStmt          *sql.Stmt
 	newestTaskAtStmt          *sql.Stmt
 	nextDeadlineStmt          *sql.Stmt
+	nextKeyStmt               *sql.Stmt
+	nextKeyOpeningStmt        *sql.Stmt
 	nextLeaseEndStmt          *sql.Stmt
 	nextRunAfterStmt          *sql.Stmt
 	nextTickStmt              *sql.Stmt
 	oldestQueuedAtStmt        *sql.Stmt
+	openDueKeysStmt           *sql.Stmt
+	openKeysStmt              *sql.Stmt
 	pauseTypeStmt             *sql.Stmt
 	promoteDueStmt            *sql.Stmt
 	proposeOperationStmt      *sql.Stmt
 	purgeAnswersStmt          *sql.Stmt
+	purgeKeyRatesStmt         *sql.Stmt
+	putKeyRateStmt            *sql.Stmt
 	putTypeStmt               *sql.Stmt
 	raiseRulesStmt            *sql.Stmt
 	readClockStmt             *sql.Stmt
@@ -994,6 +1163,7 @@ type Queries struct {
 	reserveAnswerStmt         *sql.Stmt
 	retryTaskStmt             *sql.Stmt
 	setPriorityStmt           *sql.Stmt
+	shutKeyStmt               *sql.Stmt
 	spendRateStmt             *sql.Stmt
 	startOperationStmt        *sql.Stmt
 	startTaskStmt             *sql.Stmt
@@ -1002,6 +1172,7 @@ type Queries struct {
 	taskIDAboveStmt           *sql.Stmt
 	taskIDBelowStmt           *sql.Stmt
 	touchWorkerStmt           *sql.Stmt
+	turnKeyStmt               *sql.Stmt
 	updateScheduleStmt        *sql.Stmt
 	upsertWorkerStmt          *sql.Stmt
 }
@@ -1018,6 +1189,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		claimTaskStmt:             q.claimTaskStmt,
 		completeTaskStmt:          q.completeTaskStmt,
 		countAheadStmt:            q.countAheadStmt,
+		countKeyAheadStmt:         q.countKeyAheadStmt,
+		countKeyHeldStmt:          q.countKeyHeldStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
@@ -1025,15 +1198,19 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		drainWorkerStmt:           q.drainWorkerStmt,
+		dropKeyRatesStmt:          q.dropKeyRatesStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endTicksStmt:              q.endTicksStmt,
+		enterKeyStmt:              q.enterKeyStmt,
 		expireTasksStmt:           q.expireTasksStmt,
 		extendLeaseStmt:           q.extendLeaseStmt,
 		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
 		failTaskStmt:              q.failTaskStmt,
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
+		freeKeyStmt:               q.freeKeyStmt,
 		getAnswerStmt:             q.getAnswerStmt,
+		getKeyRateStmt:            q.getKeyRateStmt,
 		getLaneStmt:               q.getLaneStmt,
 		getOperationStmt:          q.getOperationStmt,
 		getScheduleStmt:           q.getScheduleStmt,
@@ -1053,6 +1230,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertUniqueStmt:          q.insertUniqueStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		keepAttemptStmt:           q.keepAttemptStmt,
+		leaveKeyStmt:              q.leaveKeyStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
 		listCompletedStmt:         q.listCompletedStmt,
@@ -1063,12 +1241,16 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listFinishesStmt:          q.listFinishesStmt,
 		listGuardsStmt:            q.listGuardsStmt,
 		listHeldStmt:              q.listHeldStmt,
+		listKeyHeldStmt:           q.listKeyHeldStmt,
 		listLanesStmt:             q.listLanesStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,
 		listMatchingStmt:          q.listMatchingStmt,
+		listNewestOfKeyStmt:       q.listNewestOfKeyStmt,
 		listNewestReadyStmt:       q.listNewestReadyStmt,
+		listOldestOfKeyStmt:       q.listOldestOfKeyStmt,
 		listOldestReadyStmt:       q.listOldestReadyStmt,
+		listOpeningTypesStmt:      q.listOpeningTypesStmt,
 		listOperationsStmt:        q.listOperationsStmt,
 		listPastDeadlineStmt:      q.listPastDeadlineStmt,
 		listQuarantinedStmt:       q.listQuarantinedStmt,
@@ -1087,14 +1269,20 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lockScheduleStmt:          q.lockScheduleStmt,
 		newestTaskAtStmt:          q.newestTaskAtStmt,
 		nextDeadlineStmt:          q.nextDeadlineStmt,
+		nextKeyStmt:               q.nextKeyStmt,
+		nextKeyOpeningStmt:        q.nextKeyOpeningStmt,
 		nextLeaseEndStmt:          q.nextLeaseEndStmt,
 		nextRunAfterStmt:          q.nextRunAfterStmt,
 		nextTickStmt:              q.nextTickStmt,
 		oldestQueuedAtStmt:        q.oldestQueuedAtStmt,
+		openDueKeysStmt:           q.openDueKeysStmt,
+		openKeysStmt:              q.openKeysStmt,
 		pauseTypeStmt:             q.pauseTypeStmt,
 		promoteDueStmt:            q.promoteDueStmt,
 		proposeOperationStmt:      q.proposeOperationStmt,
 		purgeAnswersStmt:          q.purgeAnswersStmt,
+		purgeKeyRatesStmt:         q.purgeKeyRatesStmt,
+		putKeyRateStmt:            q.putKeyRateStmt,
 		putTypeStmt:               q.putTypeStmt,
 		raiseRulesStmt:            q.raiseRulesStmt,
 		readClockStmt:             q.readClockStmt,
@@ -1104,6 +1292,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		reserveAnswerStmt:         q.reserveAnswerStmt,
 		retryTaskStmt:             q.retryTaskStmt,
 		setPriorityStmt:           q.setPriorityStmt,
+		shutKeyStmt:               q.shutKeyStmt,
 		spendRateStmt:             q.spendRateStmt,
 		startOperationStmt:        q.startOperationStmt,
 		startTaskStmt:             q.startTaskStmt,
@@ -1112,6 +1301,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		taskIDAboveStmt:           q.taskIDAboveStmt,
 		taskIDBelowStmt:           q.taskIDBelowStmt,
 		touchWorkerStmt:           q.touchWorkerStmt,
+		turnKeyStmt:               q.turnKeyStmt,
 		updateScheduleStmt:        q.updateScheduleStmt,
 		upsertWorkerStmt:          q.upsertWorkerStmt,
 	}

@@ -32,6 +32,34 @@ func (q *Queries) CountAhead(ctx context.Context, arg CountAheadParams) (int64, 
 	return count, err
 }
 
+const countKeyAhead = `-- name: CountKeyAhead :one
+SELECT count(*) FROM (
+    SELECT 1 FROM task_queue AS t INDEXED BY task_queue_key_ready
+    WHERE t.ready = 1 AND t.concurrency_key IS NOT NULL AND t.lane_id = ?1 AND t.concurrency_key = ?2 AND t.id < ?3
+    LIMIT CAST(?4 AS INTEGER)
+) AS ahead
+`
+
+type CountKeyAheadParams struct {
+	LaneID         int64
+	ConcurrencyKey *string
+	ID             int64
+	Max            int64
+}
+
+// CountKeyAhead counts the ready tasks of a key in a lane that are older than a task, up to a number.
+func (q *Queries) CountKeyAhead(ctx context.Context, arg CountKeyAheadParams) (int64, error) {
+	row := q.queryRow(ctx, q.countKeyAheadStmt, countKeyAhead,
+		arg.LaneID,
+		arg.ConcurrencyKey,
+		arg.ID,
+		arg.Max,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const listBacklog = `-- name: ListBacklog :many
 SELECT l.id, l.type, l.compatibility, l.priority, c.ready, c.scheduled
 FROM lane_counts AS c CROSS JOIN lanes AS l ON l.id = c.lane_id

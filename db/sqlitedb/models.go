@@ -33,6 +33,13 @@ type Attempt struct {
 	ErrorMessage  *string
 }
 
+type KeyRate struct {
+	Type           string
+	ConcurrencyKey string
+	OpenUTC        time.Time
+	FullUTC        time.Time
+}
+
 type Lane struct {
 	ID            int64
 	Type          string
@@ -49,6 +56,15 @@ type LaneCount struct {
 	Completed  int64
 	Failed     int64
 	Purged     int64
+}
+
+type LaneKey struct {
+	LaneID         int64
+	ConcurrencyKey string
+	Turn           int64
+	SinceID        int64
+	Shut           bool
+	OpenUTC        *time.Time
 }
 
 type Log struct {
@@ -141,6 +157,7 @@ type Task struct {
 	CreatedAtUTC         time.Time
 	UpdatedAtUTC         time.Time
 	Lost                 int
+	ConcurrencyKey       *string
 }
 
 type TaskUniqueKey struct {
@@ -165,6 +182,7 @@ type Type struct {
 	BreakerUntilUTC *time.Time
 	LeaseSeconds    *float64
 	Retention       *task.Retention
+	PerKey          *task.KeyRules
 }
 
 type TypeRule struct {

@@ -23,6 +23,10 @@ type Querier interface {
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
 	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
+	// CountKeyAhead counts the ready tasks of a key in a lane that are older than a task, up to a number.
+	CountKeyAhead(ctx context.Context, arg CountKeyAheadParams) (int64, error)
+	// CountKeyHeld counts the tasks of a key that are in processing, up to @most.
+	CountKeyHeld(ctx context.Context, arg CountKeyHeldParams) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
@@ -32,10 +36,14 @@ type Querier interface {
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DrainWorker has a worker take nothing new, or take tasks again.
 	DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worker, error)
+	// DropKeyRates fills the buckets of all keys of a type.
+	DropKeyRates(ctx context.Context, type_ string) error
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
 	// EndTicks notes which tasks of a schedule have ended.
 	EndTicks(ctx context.Context, schedule string) error
+	// EnterKey, LeaveKey and FreeKey are what the triggers on task_queue do for others than the writer: see there.
+	EnterKey(ctx context.Context, arg EnterKeyParams) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
@@ -47,7 +55,10 @@ type Querier interface {
 	// FindTasks returns ids, ascending.
 	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
+	FreeKey(ctx context.Context, arg FreeKeyParams) error
 	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
+	// GetKeyRate returns from when on the rate of a key gives its next task. No row: its bucket is full.
+	GetKeyRate(ctx context.Context, arg GetKeyRateParams) (time.Time, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
 	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetSchedule(ctx context.Context, name string) (Schedule, error)
@@ -61,7 +72,7 @@ type Querier interface {
 	HoldsTask(ctx context.Context, workerID string) (int64, error)
 	// InsertAttempt writes an attempt that has ended already.
 	InsertAttempt(ctx context.Context, arg InsertAttemptParams) error
-	// InsertKeyedTask changes nothing when a task with this key exists.
+	// InsertKeyedTask stores a new task with keys. It changes nothing when a task with this idempotency key exists.
 	InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
@@ -74,6 +85,7 @@ type Querier interface {
 	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// KeepAttempt writes the attempt that is about to end into the history. No row: this is not its live lease.
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
+	LeaveKey(ctx context.Context, arg LeaveKeyParams) error
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListBacklog returns the lanes with queued tasks.
@@ -99,6 +111,8 @@ type Querier interface {
 	ListGuards(ctx context.Context) ([]interface{}, error)
 	// ListHeld returns tasks of a type in processing, those whose leases end first.
 	ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldRow, error)
+	// ListKeyHeld returns tasks of a key in processing, those whose leases end first.
+	ListKeyHeld(ctx context.Context, arg ListKeyHeldParams) ([]ListKeyHeldRow, error)
 	// ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
@@ -107,10 +121,16 @@ type Querier interface {
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
 	// ListMatching returns tasks, newest first.
 	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
+	// ListNewestOfKey returns the last ones, newest first.
+	ListNewestOfKey(ctx context.Context, arg ListNewestOfKeyParams) ([]Task, error)
 	// ListNewestReady returns the last ready tasks of a lane below the id given, newest first.
 	ListNewestReady(ctx context.Context, arg ListNewestReadyParams) ([]Task, error)
+	// ListOldestOfKey returns the first ready tasks of a key in a lane, oldest first.
+	ListOldestOfKey(ctx context.Context, arg ListOldestOfKeyParams) ([]Task, error)
 	// ListOldestReady returns the first ready tasks of a lane above the id given, oldest first.
 	ListOldestReady(ctx context.Context, arg ListOldestReadyParams) ([]Task, error)
+	// ListOpeningTypes returns the types of keys whose rate gives a task again at @now, of the first @max keys.
+	ListOpeningTypes(ctx context.Context, arg ListOpeningTypesParams) ([]string, error)
 	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListPastDeadline(ctx context.Context, arg ListPastDeadlineParams) ([]Task, error)
 	// ListQuarantined returns the live tasks that run alone: those that have lost two workers or more.
@@ -137,14 +157,25 @@ type Querier interface {
 	LockSchedule(ctx context.Context, arg LockScheduleParams) (int64, error)
 	NewestTaskAt(ctx context.Context) (time.Time, error)
 	NextDeadline(ctx context.Context) (*time.Time, error)
+	// NextKey returns the key of a lane whose turn comes next after the one given, of those that are not shut.
+	NextKey(ctx context.Context, arg NextKeyParams) (NextKeyRow, error)
+	NextKeyOpening(ctx context.Context) (*time.Time, error)
 	NextLeaseEnd(ctx context.Context) (*time.Time, error)
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	NextTick(ctx context.Context) (*time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
+	// OpenDueKeys lets these keys have their turns again, not before those that have waited.
+	OpenDueKeys(ctx context.Context, now *time.Time) error
+	// OpenKeys lets the keys of a type have their turns again: its rules have changed.
+	OpenKeys(ctx context.Context, type_ string) error
 	PauseType(ctx context.Context, arg PauseTypeParams) (Type, error)
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
 	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
+	// PurgeKeyRates deletes the rows of buckets that are full at @now.
+	PurgeKeyRates(ctx context.Context, now time.Time) error
+	// PutKeyRate notes from when on the rate of a key gives its next task, and from when on its bucket is full.
+	PutKeyRate(ctx context.Context, arg PutKeyRateParams) error
 	// PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
@@ -162,6 +193,8 @@ type Querier interface {
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
 	// SetPriority moves a queued task into another lane, which has the priority given.
 	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
+	// ShutKey takes a key out of its turn in a lane, until a time or, for null, until a task of it ends.
+	ShutKey(ctx context.Context, arg ShutKeyParams) error
 	// SpendRate notes from when on the rate of a type allows its next task.
 	SpendRate(ctx context.Context, arg SpendRateParams) error
 	// StartOperation begins what the token was given for, up to the last task there is.
@@ -177,6 +210,8 @@ type Querier interface {
 	TaskIDBelow(ctx context.Context, before int64) (int64, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
+	// TurnKey moves a key on that has had its turn.
+	TurnKey(ctx context.Context, arg TurnKeyParams) error
 	// UpdateSchedule returns no row when the schedule is not of this version any more.
 	UpdateSchedule(ctx context.Context, arg UpdateScheduleParams) (Schedule, error)
 	UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (Worker, error)

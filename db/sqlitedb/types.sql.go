@@ -14,7 +14,7 @@ import (
 
 const breakType = `-- name: BreakType :one
 UPDATE task_types SET breaker_until_utc = ?1 WHERE type = ?2 AND breaker IS NOT NULL
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention, per_key
 `
 
 type BreakTypeParams struct {
@@ -42,6 +42,7 @@ func (q *Queries) BreakType(ctx context.Context, arg BreakTypeParams) (Type, err
 		&i.BreakerUntilUTC,
 		&i.LeaseSeconds,
 		&i.Retention,
+		&i.PerKey,
 	)
 	return i, err
 }
@@ -96,7 +97,7 @@ func (q *Queries) CountTypes(ctx context.Context, type_ string) ([]CountTypesRow
 }
 
 const listTypes = `-- name: ListTypes :many
-SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention FROM task_types WHERE CAST(?1 AS TEXT) = '' OR type = CAST(?1 AS TEXT)
+SELECT type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention, per_key FROM task_types WHERE CAST(?1 AS TEXT) = '' OR type = CAST(?1 AS TEXT)
 `
 
 // ListTypes returns the rules of one type, of all types for an empty name.
@@ -125,6 +126,7 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 			&i.BreakerUntilUTC,
 			&i.LeaseSeconds,
 			&i.Retention,
+			&i.PerKey,
 		); err != nil {
 			return nil, err
 		}
@@ -142,7 +144,7 @@ func (q *Queries) ListTypes(ctx context.Context, type_ string) ([]Type, error) {
 const pauseType = `-- name: PauseType :one
 INSERT INTO task_types (type, paused, updated_at_utc) VALUES (?1, ?2, ?3)
 ON CONFLICT (type) DO UPDATE SET paused = excluded.paused, updated_at_utc = excluded.updated_at_utc
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention, per_key
 `
 
 type PauseTypeParams struct {
@@ -170,23 +172,24 @@ func (q *Queries) PauseType(ctx context.Context, arg PauseTypeParams) (Type, err
 		&i.BreakerUntilUTC,
 		&i.LeaseSeconds,
 		&i.Retention,
+		&i.PerKey,
 	)
 	return i, err
 }
 
 const putType = `-- name: PutType :one
 INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, breaker,
-                        lease_seconds, retention)
+                        lease_seconds, retention, per_key)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
-        ?11, ?12)
+        ?11, ?12, ?13)
 ON CONFLICT (type) DO UPDATE SET
     max_concurrency = excluded.max_concurrency, max_attempts = excluded.max_attempts, retry_policy = excluded.retry_policy,
     timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes,
     payload_schema = excluded.payload_schema, updated_at_utc = excluded.updated_at_utc, rate_limit = excluded.rate_limit, breaker = excluded.breaker,
-    lease_seconds = excluded.lease_seconds, retention = excluded.retention,
+    lease_seconds = excluded.lease_seconds, retention = excluded.retention, per_key = excluded.per_key,
     rate_open_utc = CASE WHEN task_types.rate_limit IS excluded.rate_limit THEN task_types.rate_open_utc END,
     breaker_until_utc = CASE WHEN excluded.breaker IS NOT NULL THEN task_types.breaker_until_utc END
-RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention
+RETURNING type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention, per_key
 `
 
 type PutTypeParams struct {
@@ -202,6 +205,7 @@ type PutTypeParams struct {
 	Breaker         *task.Breaker
 	LeaseSeconds    *float64
 	Retention       *task.Retention
+	PerKey          *task.KeyRules
 }
 
 // PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
@@ -219,6 +223,7 @@ func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) 
 		arg.Breaker,
 		arg.LeaseSeconds,
 		arg.Retention,
+		arg.PerKey,
 	)
 	var i Type
 	err := row.Scan(
@@ -237,6 +242,7 @@ func (q *Queries) PutType(ctx context.Context, arg PutTypeParams) (Type, error) 
 		&i.BreakerUntilUTC,
 		&i.LeaseSeconds,
 		&i.Retention,
+		&i.PerKey,
 	)
 	return i, err
 }

@@ -106,6 +106,66 @@ func (q *Queries) CompleteTask(ctx context.Context, arg CompleteTaskParams) (int
 	return result.RowsAffected()
 }
 
+const countKeyHeld = `-- name: CountKeyHeld :one
+SELECT count(*) FROM (
+    SELECT h.id FROM task_queue AS h INDEXED BY task_queue_key_held
+    WHERE h.status = 'processing' AND h.concurrency_key IS NOT NULL AND h.type = ?1 AND h.concurrency_key = ?2
+    LIMIT CAST(?3 AS INTEGER)) AS c
+`
+
+type CountKeyHeldParams struct {
+	Type           string
+	ConcurrencyKey *string
+	Most           int64
+}
+
+// CountKeyHeld counts the tasks of a key that are in processing, up to @most.
+func (q *Queries) CountKeyHeld(ctx context.Context, arg CountKeyHeldParams) (int64, error) {
+	row := q.queryRow(ctx, q.countKeyHeldStmt, countKeyHeld, arg.Type, arg.ConcurrencyKey, arg.Most)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const enterKey = `-- name: EnterKey :exec
+INSERT INTO lane_keys (lane_id, concurrency_key, turn, since_id)
+SELECT CAST(?1 AS INTEGER), CAST(?2 AS TEXT), 999999 + coalesce(
+    (SELECT o.turn FROM lane_keys AS o WHERE o.lane_id = CAST(?1 AS INTEGER) AND o.shut = 0 ORDER BY o.turn LIMIT 1),
+    (SELECT s.turn FROM lane_keys AS s WHERE s.lane_id = CAST(?1 AS INTEGER) AND s.shut = 1 ORDER BY s.turn DESC LIMIT 1), 0), CAST(?3 AS INTEGER)
+WHERE EXISTS (SELECT t.id FROM task_queue AS t INDEXED BY task_queue_key_ready
+              WHERE t.ready = 1 AND t.concurrency_key IS NOT NULL AND t.lane_id = CAST(?1 AS INTEGER) AND t.concurrency_key = CAST(?2 AS TEXT))
+ON CONFLICT (concurrency_key, lane_id) DO NOTHING
+`
+
+type EnterKeyParams struct {
+	LaneID         int64
+	ConcurrencyKey string
+	SinceID        int64
+}
+
+// EnterKey, LeaveKey and FreeKey are what the triggers on task_queue do for others than the writer: see there.
+func (q *Queries) EnterKey(ctx context.Context, arg EnterKeyParams) error {
+	_, err := q.exec(ctx, q.enterKeyStmt, enterKey, arg.LaneID, arg.ConcurrencyKey, arg.SinceID)
+	return err
+}
+
+const freeKey = `-- name: FreeKey :exec
+UPDATE lane_keys SET shut = 0, turn = max(turn, coalesce(
+    (SELECT o.turn FROM lane_keys AS o WHERE o.lane_id = lane_keys.lane_id AND o.shut = 0 ORDER BY o.turn LIMIT 1), turn))
+WHERE concurrency_key = CAST(?1 AS TEXT) AND shut = 1 AND open_utc IS NULL
+  AND lane_id IN (SELECT l.id FROM lanes AS l WHERE l.type = CAST(?2 AS TEXT))
+`
+
+type FreeKeyParams struct {
+	ConcurrencyKey string
+	Type           string
+}
+
+func (q *Queries) FreeKey(ctx context.Context, arg FreeKeyParams) error {
+	_, err := q.exec(ctx, q.freeKeyStmt, freeKey, arg.ConcurrencyKey, arg.Type)
+	return err
+}
+
 const holdsTask = `-- name: HoldsTask :one
 SELECT id FROM task_queue INDEXED BY task_queue_lease
 WHERE status = 'processing' AND locked_by = CAST(?1 AS TEXT)
@@ -153,9 +213,9 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) er
 
 const insertKeyedTask = `-- name: InsertKeyedTask :execresult
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, created_at_utc, updated_at_utc)
 VALUES (?1, ?2, ?3, ?4, ?5, 'queued', 0, ?6, ?7,
-        ?8, ?9, ?10, ?11, ?12, ?13, ?13)
+        ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 `
 
@@ -172,10 +232,11 @@ type InsertKeyedTaskParams struct {
 	RetryPolicy    *task.JSON
 	Ready          bool
 	IdempotencyKey *string
+	ConcurrencyKey *string
 	Now            time.Time
 }
 
-// InsertKeyedTask changes nothing when a task with this key exists.
+// InsertKeyedTask stores a new task with keys. It changes nothing when a task with this idempotency key exists.
 func (q *Queries) InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error) {
 	return q.exec(ctx, q.insertKeyedTaskStmt, insertKeyedTask,
 		arg.LaneID,
@@ -190,6 +251,7 @@ func (q *Queries) InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams
 		arg.RetryPolicy,
 		arg.Ready,
 		arg.IdempotencyKey,
+		arg.ConcurrencyKey,
 		arg.Now,
 	)
 }
@@ -267,8 +329,24 @@ func (q *Queries) KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64
 	return result.RowsAffected()
 }
 
+const leaveKey = `-- name: LeaveKey :exec
+DELETE FROM lane_keys WHERE concurrency_key = CAST(?1 AS TEXT) AND lane_id = CAST(?2 AS INTEGER) AND NOT EXISTS (
+    SELECT t.id FROM task_queue AS t INDEXED BY task_queue_key_ready
+    WHERE t.ready = 1 AND t.concurrency_key IS NOT NULL AND t.lane_id = lane_keys.lane_id AND t.concurrency_key = lane_keys.concurrency_key)
+`
+
+type LeaveKeyParams struct {
+	ConcurrencyKey string
+	LaneID         int64
+}
+
+func (q *Queries) LeaveKey(ctx context.Context, arg LeaveKeyParams) error {
+	_, err := q.exec(ctx, q.leaveKeyStmt, leaveKey, arg.ConcurrencyKey, arg.LaneID)
+	return err
+}
+
 const listExpiredLeases = `-- name: ListExpiredLeases :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_lease
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_lease
 WHERE status = 'processing' AND lease_until_utc <= ?1
 ORDER BY lease_until_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -322,6 +400,7 @@ func (q *Queries) ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesPa
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}
@@ -417,8 +496,79 @@ func (q *Queries) ListLanes(ctx context.Context) ([]ListLanesRow, error) {
 	return items, nil
 }
 
+const listNewestOfKey = `-- name: ListNewestOfKey :many
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_key_ready
+WHERE ready = 1 AND concurrency_key IS NOT NULL AND lane_id = ?1 AND concurrency_key = ?2
+ORDER BY id DESC
+LIMIT CAST(?3 AS INTEGER)
+`
+
+type ListNewestOfKeyParams struct {
+	LaneID         int64
+	ConcurrencyKey *string
+	Max            int64
+}
+
+// ListNewestOfKey returns the last ones, newest first.
+func (q *Queries) ListNewestOfKey(ctx context.Context, arg ListNewestOfKeyParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.listNewestOfKeyStmt, listNewestOfKey, arg.LaneID, arg.ConcurrencyKey, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Type,
+			&i.Priority,
+			&i.Payload,
+			&i.Compatibility,
+			&i.Status,
+			&i.Outcome,
+			&i.Attempts,
+			&i.MaxAttempts,
+			&i.RunAfterUTC,
+			&i.DeadlineUTC,
+			&i.TimeoutSeconds,
+			&i.RetryPolicy,
+			&i.Ready,
+			&i.Fence,
+			&i.LeaseSecret,
+			&i.LockedBy,
+			&i.LastWorkerID,
+			&i.LeaseUntilUTC,
+			&i.ReservedAtUTC,
+			&i.ProcessingStartedUTC,
+			&i.AttemptOutcome,
+			&i.FinishedAtUTC,
+			&i.ErrorMessage,
+			&i.Result,
+			&i.Progress,
+			&i.ProgressMessage,
+			&i.IdempotencyKey,
+			&i.CreatedAtUTC,
+			&i.UpdatedAtUTC,
+			&i.Lost,
+			&i.ConcurrencyKey,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listNewestReady = `-- name: ListNewestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id < ?2
 ORDER BY id DESC
 LIMIT CAST(?3 AS INTEGER)
@@ -473,6 +623,78 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOldestOfKey = `-- name: ListOldestOfKey :many
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_key_ready
+WHERE ready = 1 AND concurrency_key IS NOT NULL AND lane_id = ?1 AND concurrency_key = ?2
+ORDER BY id
+LIMIT CAST(?3 AS INTEGER)
+`
+
+type ListOldestOfKeyParams struct {
+	LaneID         int64
+	ConcurrencyKey *string
+	Max            int64
+}
+
+// ListOldestOfKey returns the first ready tasks of a key in a lane, oldest first.
+func (q *Queries) ListOldestOfKey(ctx context.Context, arg ListOldestOfKeyParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.listOldestOfKeyStmt, listOldestOfKey, arg.LaneID, arg.ConcurrencyKey, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Type,
+			&i.Priority,
+			&i.Payload,
+			&i.Compatibility,
+			&i.Status,
+			&i.Outcome,
+			&i.Attempts,
+			&i.MaxAttempts,
+			&i.RunAfterUTC,
+			&i.DeadlineUTC,
+			&i.TimeoutSeconds,
+			&i.RetryPolicy,
+			&i.Ready,
+			&i.Fence,
+			&i.LeaseSecret,
+			&i.LockedBy,
+			&i.LastWorkerID,
+			&i.LeaseUntilUTC,
+			&i.ReservedAtUTC,
+			&i.ProcessingStartedUTC,
+			&i.AttemptOutcome,
+			&i.FinishedAtUTC,
+			&i.ErrorMessage,
+			&i.Result,
+			&i.Progress,
+			&i.ProgressMessage,
+			&i.IdempotencyKey,
+			&i.CreatedAtUTC,
+			&i.UpdatedAtUTC,
+			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}
@@ -488,7 +710,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 }
 
 const listOldestReady = `-- name: ListOldestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id > ?2
 ORDER BY id
 LIMIT CAST(?3 AS INTEGER)
@@ -543,6 +765,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}
@@ -558,7 +781,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 }
 
 const listPastDeadline = `-- name: ListPastDeadline :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost FROM task_queue INDEXED BY task_queue_deadline
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_deadline
 WHERE status = 'queued' AND deadline_utc IS NOT NULL AND deadline_utc <= ?1
 ORDER BY deadline_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -611,6 +834,7 @@ func (q *Queries) ListPastDeadline(ctx context.Context, arg ListPastDeadlinePara
 			&i.CreatedAtUTC,
 			&i.UpdatedAtUTC,
 			&i.Lost,
+			&i.ConcurrencyKey,
 		); err != nil {
 			return nil, err
 		}
@@ -668,6 +892,72 @@ func (q *Queries) ListQuarantined(ctx context.Context) ([]ListQuarantinedRow, er
 	return items, nil
 }
 
+const nextKey = `-- name: NextKey :one
+SELECT k.concurrency_key, k.turn, k.since_id FROM lane_keys AS k INDEXED BY lane_keys_turn
+WHERE k.lane_id = ?1 AND k.shut = 0 AND k.turn >= ?2 AND (k.turn > ?2 OR k.since_id > ?3)
+ORDER BY k.turn, k.since_id
+LIMIT 1
+`
+
+type NextKeyParams struct {
+	LaneID  int64
+	Turn    int64
+	SinceID int64
+}
+
+type NextKeyRow struct {
+	ConcurrencyKey string
+	Turn           int64
+	SinceID        int64
+}
+
+// NextKey returns the key of a lane whose turn comes next after the one given, of those that are not shut.
+func (q *Queries) NextKey(ctx context.Context, arg NextKeyParams) (NextKeyRow, error) {
+	row := q.queryRow(ctx, q.nextKeyStmt, nextKey, arg.LaneID, arg.Turn, arg.SinceID)
+	var i NextKeyRow
+	err := row.Scan(&i.ConcurrencyKey, &i.Turn, &i.SinceID)
+	return i, err
+}
+
+const putKeyRate = `-- name: PutKeyRate :exec
+INSERT INTO key_rates (type, concurrency_key, open_utc, full_utc) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (type, concurrency_key) DO UPDATE SET open_utc = excluded.open_utc, full_utc = excluded.full_utc
+`
+
+type PutKeyRateParams struct {
+	Type           string
+	ConcurrencyKey string
+	OpenUTC        time.Time
+	FullUTC        time.Time
+}
+
+// PutKeyRate notes from when on the rate of a key gives its next task, and from when on its bucket is full.
+func (q *Queries) PutKeyRate(ctx context.Context, arg PutKeyRateParams) error {
+	_, err := q.exec(ctx, q.putKeyRateStmt, putKeyRate,
+		arg.Type,
+		arg.ConcurrencyKey,
+		arg.OpenUTC,
+		arg.FullUTC,
+	)
+	return err
+}
+
+const shutKey = `-- name: ShutKey :exec
+UPDATE lane_keys SET shut = 1, open_utc = ?1 WHERE concurrency_key = ?2 AND lane_id = ?3
+`
+
+type ShutKeyParams struct {
+	OpenUTC        *time.Time
+	ConcurrencyKey string
+	LaneID         int64
+}
+
+// ShutKey takes a key out of its turn in a lane, until a time or, for null, until a task of it ends.
+func (q *Queries) ShutKey(ctx context.Context, arg ShutKeyParams) error {
+	_, err := q.exec(ctx, q.shutKeyStmt, shutKey, arg.OpenUTC, arg.ConcurrencyKey, arg.LaneID)
+	return err
+}
+
 const spendRate = `-- name: SpendRate :exec
 UPDATE task_types SET rate_open_utc = CAST(?1 AS TIMESTAMP) WHERE type = ?2
 `
@@ -680,5 +970,21 @@ type SpendRateParams struct {
 // SpendRate notes from when on the rate of a type allows its next task.
 func (q *Queries) SpendRate(ctx context.Context, arg SpendRateParams) error {
 	_, err := q.exec(ctx, q.spendRateStmt, spendRate, arg.Open, arg.Type)
+	return err
+}
+
+const turnKey = `-- name: TurnKey :exec
+UPDATE lane_keys SET turn = turn + ?1 WHERE concurrency_key = ?2 AND lane_id = ?3
+`
+
+type TurnKeyParams struct {
+	Step           int64
+	ConcurrencyKey string
+	LaneID         int64
+}
+
+// TurnKey moves a key on that has had its turn.
+func (q *Queries) TurnKey(ctx context.Context, arg TurnKeyParams) error {
+	_, err := q.exec(ctx, q.turnKeyStmt, turnKey, arg.Step, arg.ConcurrencyKey, arg.LaneID)
 	return err
 }

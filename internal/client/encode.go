@@ -102,6 +102,7 @@ func encodeSpec(s task.Spec) ([]byte, error) {
 		add("deadline_utc", s.DeadlineUTC).
 		add("timeout_seconds", s.TimeoutSeconds).
 		add("retry_policy", s.RetryPolicy).
+		add("concurrency_key", s.ConcurrencyKey).
 		add("unique_key", s.UniqueKey).
 		add("unique_scope", s.UniqueScope).
 		add("unique_period_seconds", s.UniquePeriodSeconds).

@@ -63,5 +63,8 @@ func (q *Queue) purgeAnswers(ctx context.Context, now time.Time) error {
 	if err == nil && n < upkeepBatch {
 		q.purgeFrom = now.Add(purgeEvery)
 	}
+	if k := q.rules.known.Load(); err == nil && k != nil && k.keyRate {
+		err = q.store.PurgeKeyRates(ctx, now)
+	}
 	return err
 }

@@ -113,6 +113,11 @@ func (q *Queue) whyQueued(ctx context.Context, t task.Task) ([]task.Reason, erro
 	}
 	add(full)
 	add(s.rated(t.Type))
+	ofKey, err := q.heldByKey(ctx, s, t)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, ofKey...)
 	add(s.nobody(lane))
 	switch {
 	case t.RunAfterUTC.After(s.now):
@@ -343,7 +348,12 @@ func (q *Queue) place(ctx context.Context, s *scene, t task.Task, lane task.Lane
 				atLeast = true
 				break
 			}
-			if n, err = q.store.CountAhead(ctx, b.ID, t.ID, aheadCounted); err != nil {
+			if b.ID == t.LaneID && t.ConcurrencyKey != nil { // keys take turns: those of other keys come between
+				n, err = q.store.CountKeyAhead(ctx, b.ID, *t.ConcurrencyKey, t.ID, aheadCounted)
+			} else {
+				n, err = q.store.CountAhead(ctx, b.ID, t.ID, aheadCounted)
+			}
+			if err != nil {
 				return nil, err
 			}
 			atLeast = atLeast || n == aheadCounted

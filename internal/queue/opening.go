@@ -47,6 +47,11 @@ func (o *openings) due(now time.Time) (types []string, next time.Time) {
 
 // awaitOpening notes, for a claim that found nothing and waits, when rates and breakers next let something be claimed that it asks for.
 func (q *Queue) awaitOpening(ctx context.Context, c task.Claim) {
+	if k := q.rules.known.Load(); k != nil && k.keyRate { // the claim may have shut a key, whose opening is an event
+		if event, err := q.store.NextEvent(ctx); err == nil && event != nil {
+			q.upkeep.at(*event)
+		}
+	}
 	if k := q.rules.known.Load(); k != nil && !k.timed && q.Now().Sub(k.at) < rulesEvery {
 		return
 	}

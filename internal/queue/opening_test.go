@@ -1,7 +1,10 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -157,6 +160,30 @@ func TestABreakerJudgesByWhatBeganAfterIt(t *testing.T) {
 		r.attempt(true)
 		if got := r.broken(); got != nil {
 			r.Errorf("it is open until %v after its trial has succeeded", got)
+		}
+	})
+}
+
+func TestTheChangesOfABreakerAreLogged(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		var log bytes.Buffer
+		r.Queue = queue.New(r.st, queue.Options{Clock: r.clock, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		for range 6 {
+			r.enqueue(task.Spec{MaxAttempts: ptr(50)})
+		}
+		r.put("test", breaking)
+		for range 4 {
+			r.attempt(false)
+		}
+		r.clock.advance(20 * time.Second)
+		r.attempt(true)
+		for _, want := range []string{
+			`level=WARN msg="circuit breaker open: too many attempts of the type fail" type=test until=2026-01-31T08:00:20`,
+			`level=INFO msg="circuit breaker closed: a task of the type has succeeded" type=test`,
+		} {
+			if strings.Count(log.String(), want) != 1 {
+				r.Errorf("the log does not say %q once:\n%s", want, log.String())
+			}
 		}
 	})
 }

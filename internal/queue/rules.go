@@ -28,6 +28,7 @@ type knownRules struct {
 	byType  map[string]task.Type
 	schemas map[string]payloadSchema // of the types that have one
 	timed   bool                     // a type has a rate or a breaker
+	keyRate bool                     // a type has a rate for each key
 	leases  bool                     // a type says how long leases last
 	kept    []task.Type              // those that do not keep all their ended tasks for good
 }
@@ -37,6 +38,7 @@ func newKnownRules(all []task.Type, at time.Time, before *knownRules) *knownRule
 	k := &knownRules{at: at, byType: make(map[string]task.Type, len(all)), schemas: make(map[string]payloadSchema)}
 	for _, t := range all {
 		k.byType[t.Type] = t
+		k.keyRate = k.keyRate || t.PerKey.Rate() != task.RateLimit{}
 		k.leases = k.leases || t.LeaseSeconds != nil
 		if t.Retention != nil {
 			k.kept = append(k.kept, t)
@@ -119,7 +121,7 @@ func (q *Queue) ended(ctx context.Context, tasks ...task.Task) {
 	}
 	for _, t := range tasks {
 		q.judged(ctx, k, t)
-		if rules := k.of(t.Type); rules.MaxConcurrency == nil && rules.BreakerUntilUTC == nil {
+		if !k.of(t.Type).Waits(t) {
 			continue
 		}
 		q.waiters.wakeType(t.Type)

@@ -114,7 +114,19 @@ func (q *Queue) catchUp(ctx context.Context, now time.Time, reap bool) error {
 			n = len(changed)
 		}
 	}
+	if err := q.openKeys(ctx, now); err != nil {
+		return err
+	}
 	return q.tick(ctx, now)
+}
+
+// openKeys lets concurrency keys have tasks again whose rate allows it, and wakes the claims that wait for such.
+func (q *Queue) openKeys(ctx context.Context, now time.Time) error {
+	types, err := q.store.OpenKeys(ctx, now)
+	for _, t := range types {
+		q.waiters.wakeType(t)
+	}
+	return err
 }
 
 func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, error) {

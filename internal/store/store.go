@@ -70,6 +70,12 @@ type Explainer interface {
 	CountAhead(ctx context.Context, laneID, id int64, max int) (int64, error)
 	// ListHeld returns up to max tasks of a type in processing, those whose leases end first.
 	ListHeld(ctx context.Context, taskType string, max int) ([]task.Holding, error)
+	// ListKeyHeld is ListHeld for the tasks of one concurrency key.
+	ListKeyHeld(ctx context.Context, taskType, key string, max int) ([]task.Holding, error)
+	// KeyRateOpens returns from when on the rate of a key gives its next task; nil: it gives as many as ever.
+	KeyRateOpens(ctx context.Context, taskType, key string) (*time.Time, error)
+	// CountKeyAhead is CountAhead for the tasks of one concurrency key.
+	CountKeyAhead(ctx context.Context, laneID int64, key string, id int64, max int) (int64, error)
 	// ListFinishes returns when the newest max completed tasks of a type have ended, by id and newest first.
 	ListFinishes(ctx context.Context, taskType string, max int) ([]time.Time, error)
 }
@@ -209,7 +215,11 @@ type Maintenance interface {
 	// PurgeTasks deletes ended tasks of one type and status that ended not later than before, with their attempts and logs. It looks at up to max of them with ids
 	// above after, in the order of ids, and returns the last that it has looked at, where the next call goes on; 0: there are no more.
 	PurgeTasks(ctx context.Context, taskType string, status task.Status, before time.Time, after int64, max int) (deleted int, next int64, err error)
-	// NextEvent returns the earliest instant at which one of the three has something to do, or a schedule its next tick; nil: nothing is waiting
+	// OpenKeys lets the concurrency keys have tasks again whose rate allows one at now, and returns the types that these are of.
+	OpenKeys(ctx context.Context, now time.Time) (types []string, err error)
+	// PurgeKeyRates forgets the rates of keys that allow as many tasks at now as ever.
+	PurgeKeyRates(ctx context.Context, now time.Time) error
+	// NextEvent returns the earliest instant at which one of the first three or OpenKeys has something to do, or a schedule its next tick; nil: nothing is waiting
 	// for its time.
 	NextEvent(ctx context.Context) (*time.Time, error)
 }

@@ -154,6 +154,7 @@ func (t Task) appendFields(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"max_attempts":`...), int64(t.MaxAttempts), 10)
 	b = strconv.AppendInt(append(b, `,"lost":`...), int64(t.Lost), 10)
 	b = strconv.AppendBool(append(b, `,"quarantined":`...), t.Quarantined())
+	b = appendOptional(append(b, `,"concurrency_key":`...), t.ConcurrencyKey, appendText)
 	b = appendValue(append(b, `,"payload":`...), t.Payload)
 	b = appendValue(append(b, `,"compatibility":`...), t.Compatibility)
 	b = appendTime(append(b, `,"run_after_utc":`...), t.RunAfterUTC)

@@ -166,7 +166,7 @@ func drawTask(t *rapid.T) task.Task {
 		Result:   rapid.Ptr(value.Filter(func(j task.JSON) bool { return j != "null" }), true).Draw(t, "result"),
 		Progress: rapid.Ptr(number, true).Draw(t, "progress"), ProgressMessage: rapid.Ptr(text, true).Draw(t, "message"),
 		IdempotencyKey: rapid.Ptr(text, true).Draw(t, "key"), CreatedAtUTC: instant.Draw(t, "created"), UpdatedAtUTC: instant.Draw(t, "updated"),
-		Lost: number.Draw(t, "lost"),
+		Lost: number.Draw(t, "lost"), ConcurrencyKey: rapid.Ptr(text, true).Draw(t, "concurrency key"),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Lane groups the tasks that no claim can tell apart but by age: those of one type, compatibility and priority. A claim chooses
@@ -18,7 +19,28 @@ type Lane struct {
 	Requires Requirements
 	Priority int
 	Ready    int64 // tasks that can be claimed now
+	Keyed    bool  // its tasks have concurrency keys, which take turns
 }
+
+// LaneCompatibility is the text by which the lane of a task is told from others of its type and priority: the canonical compatibility, which for tasks with a concurrency
+// key ends with a space, so that they have lanes of their own.
+func (t Task) LaneCompatibility() (string, error) {
+	text := "{}"
+	if t.Compatibility != "{}" {
+		r, err := ParseRequirements(t.Compatibility)
+		if err != nil {
+			return "", err
+		}
+		text = r.Canonical()
+	}
+	if t.ConcurrencyKey != nil {
+		text += " "
+	}
+	return text, nil
+}
+
+// KeyedLane reports whether the lane with this compatibility is one of tasks with concurrency keys.
+func KeyedLane(compatibility string) bool { return strings.HasSuffix(compatibility, " ") }
 
 // Requirements is what a task asks of a worker: the parsed form of its compatibility. Empty: nothing.
 type Requirements map[string]any
@@ -203,25 +225,6 @@ func (c Claim) Eligible(lanes []Lane) []Lane {
 		return int(a.ID - b.ID)
 	})
 	return out
-}
-
-// SingleHead returns the lane whose oldest task is the one to claim, when that is plain without a look at the tasks: one task is
-// asked for, and one lane alone comes first. The lanes are as Eligible returns them.
-func (c Claim) SingleHead(lanes []Lane) (laneID int64, ok bool) {
-	if c.Max != 1 || len(lanes) == 0 {
-		return 0, false
-	}
-	alone := len(lanes) == 1
-	switch c.Strategy {
-	case FIFO:
-		return lanes[0].ID, alone
-	case LIFO:
-		return 0, false
-	case WeightedRandom:
-		d := DrawWeighted(lanes, 1, rand.New(rand.NewPCG(c.Seed, 0)))
-		return d[0].LaneID, true
-	}
-	return lanes[0].ID, alone || lanes[0].Priority < lanes[1].Priority
 }
 
 // Draw is a number of tasks to take from the head of one lane.

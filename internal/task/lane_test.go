@@ -1,7 +1,6 @@
 package task_test
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -161,59 +160,6 @@ func TestEligibleKeepsTheLanesThatMatchInOrder(t *testing.T) {
 		}
 	}
 	diff(t, "lanes given", before, lanes)
-}
-
-// TestSingleHeadIsTheLaneOfTheNextTask lays the tasks of a few lanes out in every order of ids that may be, as far as a draw reaches.
-func TestSingleHeadIsTheLaneOfTheNextTask(t *testing.T) {
-	t.Parallel()
-	type waiting struct {
-		lane     int64
-		priority int
-		id       int
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		lanes := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) task.Lane {
-			return task.Lane{Priority: rapid.IntRange(1, 3).Draw(t, "priority"), Ready: rapid.Int64Range(1, 3).Draw(t, "ready")}
-		}), 1, 4).Draw(t, "lanes")
-		var tasks []waiting
-		for i := range lanes {
-			lanes[i].ID = int64(i + 1)
-			for range lanes[i].Ready {
-				tasks = append(tasks, waiting{lane: lanes[i].ID, priority: lanes[i].Priority})
-			}
-		}
-		for i, id := range rapid.Permutation(slices.Collect(func(yield func(int) bool) {
-			for i := range tasks {
-				if !yield(i) {
-					return
-				}
-			}
-		})).Draw(t, "ids") {
-			tasks[i].id = id
-		}
-		orders := map[task.Strategy]func(a, b waiting) int{
-			task.FIFO:     func(a, b waiting) int { return cmp.Compare(a.id, b.id) },
-			task.LIFO:     func(a, b waiting) int { return cmp.Compare(b.id, a.id) },
-			task.Priority: func(a, b waiting) int { return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.id, b.id)) },
-		}
-		for s, order := range orders {
-			c := task.Claim{Strategy: s, Max: 1}
-			first := slices.MinFunc(tasks, order)
-			if lane, ok := c.SingleHead(c.Eligible(lanes)); ok && lane != first.lane {
-				t.Fatalf("%s: lane %d, but the first task is in %d", s, lane, first.lane)
-			}
-			if s != task.LIFO && len(lanes) == 1 {
-				if _, ok := c.SingleHead(lanes); !ok {
-					t.Fatalf("%s: one lane, and it is not plain which", s)
-				}
-			}
-			if c.Max = 2; slices.Contains([]task.Strategy{task.FIFO, task.Priority}, s) {
-				if lane, ok := c.SingleHead(lanes); ok {
-					t.Fatalf("%s: lane %d for two tasks", s, lane)
-				}
-			}
-		}
-	})
 }
 
 func TestDrawWeightedTakesWhatThereIs(t *testing.T) {

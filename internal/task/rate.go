@@ -23,15 +23,16 @@ const (
 	MaxRateSeconds = 30 * 24 * 60 * 60
 )
 
-func (r *RateLimit) check(bad *InvalidError) {
+// check adds to bad what is wrong with the limit of that name.
+func (r *RateLimit) check(name string, bad *InvalidError) {
 	if r.Tasks < 1 || r.Tasks > MaxRateTasks {
-		bad.Add("rate_limit.tasks", "must lie between 1 and %d: leave rate_limit out for no limit, or pause the type", MaxRateTasks)
+		bad.Add(name+".tasks", "must lie between 1 and %d: leave rate_limit out for no limit, or pause the type", MaxRateTasks)
 	}
 	if !(r.PerSeconds >= 0 && r.PerSeconds <= MaxRateSeconds) {
-		bad.Add("rate_limit.per_seconds", "must be greater than 0 and at most %d, the seconds in which so many tasks may be claimed", MaxRateSeconds)
+		bad.Add(name+".per_seconds", "must be greater than 0 and at most %d, the seconds in which so many tasks may be claimed", MaxRateSeconds)
 	}
 	if r.Burst < 0 || r.Burst > MaxRateTasks {
-		bad.Add("rate_limit.burst", "must lie between 1 and %d: the tasks that may be claimed at once after a pause", MaxRateTasks)
+		bad.Add(name+".burst", "must lie between 1 and %d: the tasks that may be claimed at once after a pause", MaxRateTasks)
 	}
 }
 
@@ -69,6 +70,11 @@ func (r RateLimit) Spend(open *time.Time, now time.Time, n int64) time.Time {
 		full = *open
 	}
 	return full.Add(time.Duration(n) * r.interval())
+}
+
+// Full returns from when on the bucket is full again, where open is the time from which on there is a token.
+func (r RateLimit) Full(open time.Time) time.Time {
+	return open.Add(time.Duration(r.Burst-1) * r.interval())
 }
 
 // Scan reads a limit from its column.

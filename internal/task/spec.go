@@ -27,6 +27,8 @@ type Spec struct {
 	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
 	RetryPolicy    *JSON    `json:"retry_policy,omitempty"` // a Backoff
 
+	ConcurrencyKey *string `json:"concurrency_key,omitempty"` // at most MaxKey characters
+
 	UniqueKey           *string      `json:"unique_key,omitempty"`
 	UniqueScope         *UniqueScope `json:"unique_scope,omitempty"`          // nil: UniqueLive
 	UniquePeriodSeconds *float64     `json:"unique_period_seconds,omitempty"` // with UniquePeriod
@@ -69,6 +71,12 @@ func (s Spec) Task(now time.Time, limits Limits) (Task, error) {
 			bad.Add("idempotency_key", "%s (leave it out to have none)", msg)
 		}
 		t.IdempotencyKey = s.IdempotencyKey
+	}
+	if s.ConcurrencyKey != nil {
+		if msg := CheckName(*s.ConcurrencyKey, MaxKey); msg != "" {
+			bad.Add("concurrency_key", "%s (leave it out to have none)", msg)
+		}
+		t.ConcurrencyKey = s.ConcurrencyKey
 	}
 	s.checkUnique(&bad)
 	return t, bad.OrNil()

@@ -29,6 +29,7 @@ type Type struct {
 
 	LeaseSeconds *float64   `json:"lease_seconds"` // of claims and heartbeats that do not say; nil: DefaultLease
 	Retention    *Retention `json:"retention"`     // how long ended tasks are kept; nil: for good
+	PerKey       *KeyRules  `json:"per_key"`       // what holds for each concurrency key; nil: nothing
 }
 
 // TypeRules is what an operator sets for a type.
@@ -46,6 +47,7 @@ type TypeRules struct {
 
 	LeaseSeconds *float64   `json:"lease_seconds,omitempty"`
 	Retention    *Retention `json:"retention,omitempty"`
+	PerKey       *KeyRules  `json:"per_key,omitempty"`
 }
 
 // Check returns an InvalidError with every field that is wrong; whether PayloadSchema is a schema is not looked at.
@@ -69,7 +71,7 @@ func (r TypeRules) Check() error {
 		bad.Add("max_payload_bytes", "must lie between 2 and %d", math.MaxInt32)
 	}
 	if r.RateLimit != nil {
-		r.RateLimit.check(&bad)
+		r.RateLimit.check("rate_limit", &bad)
 	}
 	if r.Breaker != nil {
 		r.Breaker.check(&bad)
@@ -80,16 +82,24 @@ func (r TypeRules) Check() error {
 	if r.Retention != nil {
 		r.Retention.check(&bad)
 	}
+	if r.PerKey != nil {
+		r.PerKey.check(&bad)
+	}
 	return bad.OrNil()
 }
 
-// WithDefaults returns the rules with what their rate and breaker leave out.
+// WithDefaults returns the rules with what their rates and breaker leave out.
 func (r TypeRules) WithDefaults() TypeRules {
 	if r.RateLimit != nil {
 		r.RateLimit = new(r.RateLimit.WithDefaults())
 	}
 	if r.Breaker != nil {
 		r.Breaker = new(r.Breaker.WithDefaults())
+	}
+	if r.PerKey != nil && r.PerKey.RateLimit != nil {
+		per := *r.PerKey
+		per.RateLimit = new(per.RateLimit.WithDefaults())
+		r.PerKey = &per
 	}
 	return r
 }
@@ -99,6 +109,7 @@ func (t Type) Rules() TypeRules {
 	return TypeRules{
 		MaxConcurrency: t.MaxConcurrency, MaxAttempts: t.MaxAttempts, RetryPolicy: t.RetryPolicy, TimeoutSeconds: t.TimeoutSeconds, MaxPayloadBytes: t.MaxPayloadBytes,
 		PayloadSchema: t.PayloadSchema, RateLimit: t.RateLimit, Breaker: t.Breaker, LeaseSeconds: t.LeaseSeconds, Retention: t.Retention,
+		PerKey: t.PerKey,
 	}
 }
 
@@ -120,6 +131,12 @@ func (t Type) Most() (n int64, limited bool) {
 		return int64(*t.MaxConcurrency), true
 	}
 	return 0, false
+}
+
+// Waits reports whether others may wait for the end of a task of the type, or of its key, because only so many may be in processing.
+func (t Type) Waits(ended Task) bool {
+	_, limited := t.Most()
+	return limited || ended.ConcurrencyKey != nil && t.PerKey != nil && t.PerKey.MaxConcurrency != nil
 }
 
 // OpensAt returns from when on the rate and the breaker of the type let tasks be claimed again, and true where they do not at now.

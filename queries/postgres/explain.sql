@@ -26,3 +26,11 @@ SELECT finished_at_utc FROM task_queue
 WHERE status = 'completed' AND type >= @type AND type <= @type
 ORDER BY type DESC, id DESC
 LIMIT CAST(@max AS bigint);
+
+-- CountKeyAhead counts the ready tasks of a key in a lane that are older than a task, up to a number.
+-- name: CountKeyAhead :one
+SELECT count(*) FROM (
+    SELECT 1 FROM task_queue AS t
+    WHERE t.ready AND t.concurrency_key IS NOT NULL AND t.lane_id = @lane_id AND t.concurrency_key = @concurrency_key AND t.id < @id
+    LIMIT CAST(@max AS bigint)
+) AS ahead;

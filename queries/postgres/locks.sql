@@ -7,3 +7,7 @@ WHERE d.datname = current_database() AND l.relation = CAST('task_queue' AS regcl
 -- LockUnique has enqueues under one unique key go one after the other, until the end of the transaction.
 -- name: LockUnique :exec
 SELECT pg_advisory_xact_lock(hashtextextended(CAST(@name AS text), 7161));
+
+-- LockKeys keeps others from changing lane_keys until the end of the transaction.
+-- name: LockKeys :exec
+SELECT keys_lock();

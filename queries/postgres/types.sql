@@ -14,14 +14,14 @@ GROUP BY l.type;
 -- PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
 -- name: PutType :one
 INSERT INTO task_types (type, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, breaker,
-                        lease_seconds, retention)
+                        lease_seconds, retention, per_key)
 VALUES (@type, @max_concurrency, @max_attempts, @retry_policy, @timeout_seconds, @max_payload_bytes, @payload_schema, @updated_at_utc, @rate_limit, @breaker,
-        @lease_seconds, @retention)
+        @lease_seconds, @retention, @per_key)
 ON CONFLICT (type) DO UPDATE SET
     max_concurrency = excluded.max_concurrency, max_attempts = excluded.max_attempts, retry_policy = excluded.retry_policy,
     timeout_seconds = excluded.timeout_seconds, max_payload_bytes = excluded.max_payload_bytes,
     payload_schema = excluded.payload_schema, updated_at_utc = excluded.updated_at_utc, rate_limit = excluded.rate_limit, breaker = excluded.breaker,
-    lease_seconds = excluded.lease_seconds, retention = excluded.retention,
+    lease_seconds = excluded.lease_seconds, retention = excluded.retention, per_key = excluded.per_key,
     rate_open_utc = CASE WHEN CAST(task_types.rate_limit AS text) IS NOT DISTINCT FROM CAST(excluded.rate_limit AS text) THEN task_types.rate_open_utc END,
     breaker_until_utc = CASE WHEN excluded.breaker IS NOT NULL THEN task_types.breaker_until_utc END
 RETURNING *;

@@ -25,3 +25,11 @@ SELECT finished_at_utc FROM task_queue INDEXED BY task_queue_completed
 WHERE status = 'completed' AND type >= @type AND type <= @type
 ORDER BY type DESC, id DESC
 LIMIT CAST(@max AS INTEGER);
+
+-- CountKeyAhead counts the ready tasks of a key in a lane that are older than a task, up to a number.
+-- name: CountKeyAhead :one
+SELECT count(*) FROM (
+    SELECT 1 FROM task_queue AS t INDEXED BY task_queue_key_ready
+    WHERE t.ready = 1 AND t.concurrency_key IS NOT NULL AND t.lane_id = @lane_id AND t.concurrency_key = @concurrency_key AND t.id < @id
+    LIMIT CAST(@max AS INTEGER)
+) AS ahead;

@@ -30,12 +30,12 @@ INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status,
 VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
         @deadline_utc, @timeout_seconds, @retry_policy, @ready, @now, @now);
 
--- InsertKeyedTask changes nothing when a task with this key exists.
+-- InsertKeyedTask stores a new task with keys. It changes nothing when a task with this idempotency key exists.
 -- name: InsertKeyedTask :execresult
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, created_at_utc, updated_at_utc)
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, created_at_utc, updated_at_utc)
 VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
-        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @now, @now)
+        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @concurrency_key, @now, @now)
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
 
 -- ListOldestReady returns the first ready tasks of a lane above the id given, oldest first.
@@ -104,3 +104,65 @@ LIMIT 1;
 -- SpendRate notes from when on the rate of a type allows its next task.
 -- name: SpendRate :exec
 UPDATE task_types SET rate_open_utc = CAST(@open AS TIMESTAMP) WHERE type = @type;
+
+-- NextKey returns the key of a lane whose turn comes next after the one given, of those that are not shut.
+-- name: NextKey :one
+SELECT k.concurrency_key, k.turn, k.since_id FROM lane_keys AS k INDEXED BY lane_keys_turn
+WHERE k.lane_id = @lane_id AND k.shut = 0 AND k.turn >= @turn AND (k.turn > @turn OR k.since_id > @since_id)
+ORDER BY k.turn, k.since_id
+LIMIT 1;
+
+-- ListOldestOfKey returns the first ready tasks of a key in a lane, oldest first.
+-- name: ListOldestOfKey :many
+SELECT * FROM task_queue INDEXED BY task_queue_key_ready
+WHERE ready = 1 AND concurrency_key IS NOT NULL AND lane_id = @lane_id AND concurrency_key = @concurrency_key
+ORDER BY id
+LIMIT CAST(@max AS INTEGER);
+
+-- ListNewestOfKey returns the last ones, newest first.
+-- name: ListNewestOfKey :many
+SELECT * FROM task_queue INDEXED BY task_queue_key_ready
+WHERE ready = 1 AND concurrency_key IS NOT NULL AND lane_id = @lane_id AND concurrency_key = @concurrency_key
+ORDER BY id DESC
+LIMIT CAST(@max AS INTEGER);
+
+-- CountKeyHeld counts the tasks of a key that are in processing, up to @most.
+-- name: CountKeyHeld :one
+SELECT count(*) FROM (
+    SELECT h.id FROM task_queue AS h INDEXED BY task_queue_key_held
+    WHERE h.status = 'processing' AND h.concurrency_key IS NOT NULL AND h.type = @type AND h.concurrency_key = @concurrency_key
+    LIMIT CAST(@most AS INTEGER)) AS c;
+
+-- ShutKey takes a key out of its turn in a lane, until a time or, for null, until a task of it ends.
+-- name: ShutKey :exec
+UPDATE lane_keys SET shut = 1, open_utc = @open_utc WHERE concurrency_key = @concurrency_key AND lane_id = @lane_id;
+
+-- TurnKey moves a key on that has had its turn.
+-- name: TurnKey :exec
+UPDATE lane_keys SET turn = turn + @step WHERE concurrency_key = @concurrency_key AND lane_id = @lane_id;
+
+-- EnterKey, LeaveKey and FreeKey are what the triggers on task_queue do for others than the writer: see there.
+-- name: EnterKey :exec
+INSERT INTO lane_keys (lane_id, concurrency_key, turn, since_id)
+SELECT CAST(@lane_id AS INTEGER), CAST(@concurrency_key AS TEXT), 999999 + coalesce(
+    (SELECT o.turn FROM lane_keys AS o WHERE o.lane_id = CAST(@lane_id AS INTEGER) AND o.shut = 0 ORDER BY o.turn LIMIT 1),
+    (SELECT s.turn FROM lane_keys AS s WHERE s.lane_id = CAST(@lane_id AS INTEGER) AND s.shut = 1 ORDER BY s.turn DESC LIMIT 1), 0), CAST(@since_id AS INTEGER)
+WHERE EXISTS (SELECT t.id FROM task_queue AS t INDEXED BY task_queue_key_ready
+              WHERE t.ready = 1 AND t.concurrency_key IS NOT NULL AND t.lane_id = CAST(@lane_id AS INTEGER) AND t.concurrency_key = CAST(@concurrency_key AS TEXT))
+ON CONFLICT (concurrency_key, lane_id) DO NOTHING;
+
+-- name: LeaveKey :exec
+DELETE FROM lane_keys WHERE concurrency_key = CAST(@concurrency_key AS TEXT) AND lane_id = CAST(@lane_id AS INTEGER) AND NOT EXISTS (
+    SELECT t.id FROM task_queue AS t INDEXED BY task_queue_key_ready
+    WHERE t.ready = 1 AND t.concurrency_key IS NOT NULL AND t.lane_id = lane_keys.lane_id AND t.concurrency_key = lane_keys.concurrency_key);
+
+-- name: FreeKey :exec
+UPDATE lane_keys SET shut = 0, turn = max(turn, coalesce(
+    (SELECT o.turn FROM lane_keys AS o WHERE o.lane_id = lane_keys.lane_id AND o.shut = 0 ORDER BY o.turn LIMIT 1), turn))
+WHERE concurrency_key = CAST(@concurrency_key AS TEXT) AND shut = 1 AND open_utc IS NULL
+  AND lane_id IN (SELECT l.id FROM lanes AS l WHERE l.type = CAST(@type AS TEXT));
+
+-- PutKeyRate notes from when on the rate of a key gives its next task, and from when on its bucket is full.
+-- name: PutKeyRate :exec
+INSERT INTO key_rates (type, concurrency_key, open_utc, full_utc) VALUES (@type, @concurrency_key, @open_utc, @full_utc)
+ON CONFLICT (type, concurrency_key) DO UPDATE SET open_utc = excluded.open_utc, full_utc = excluded.full_utc;

@@ -29,6 +29,27 @@ type rule struct {
 	paused bool
 	most   int
 	bucket *bucket // nil: no rate
+	ofKey  keyRule
+}
+
+// keyRule is what holds for each key of a type; most 0: no limit.
+type keyRule struct {
+	most    int
+	rate    task.RateLimit     // of no tasks: none
+	buckets map[string]*bucket // by key; one that is not there is full
+}
+
+// bucketOf returns the bucket of a key; nil: there is no rate.
+func (k keyRule) bucketOf(key string, now time.Time) *bucket {
+	if k.rate.Tasks == 0 {
+		return nil
+	}
+	if k.buckets[key] == nil {
+		interval := time.Duration(k.rate.PerSeconds*float64(time.Second)) / time.Duration(k.rate.Tasks)
+		full := time.Duration(k.rate.Burst) * interval
+		k.buckets[key] = &bucket{interval: interval, full: full, level: full, at: now}
+	}
+	return k.buckets[key]
 }
 
 // bucket is what a rate leaves, counted in the time in which it comes back: a token is worth one interval.
@@ -106,6 +127,35 @@ func (m *model) room(taskType string, now time.Time) int {
 		room = min(room, rule.bucket.tokens(now))
 	}
 	return room
+}
+
+// roomOfKey is how many more tasks of the key of a task may be taken at now, whatever its type allows.
+func (m *model) roomOfKey(r *record, now time.Time) int {
+	rule, room := m.rules[r.Type].ofKey, len(m.alive)
+	if r.ConcurrencyKey == nil {
+		return room
+	}
+	if rule.most > 0 {
+		held := 0
+		for _, o := range m.alive {
+			if o.Status == task.Processing && o.Type == r.Type && o.ConcurrencyKey != nil && *o.ConcurrencyKey == *r.ConcurrencyKey {
+				held++
+			}
+		}
+		room = max(0, rule.most-held)
+	}
+	if b := rule.bucketOf(*r.ConcurrencyKey, now); b != nil {
+		room = min(room, b.tokens(now))
+	}
+	return room
+}
+
+// ofKey names a type and a key; tasks without one have none.
+func (r *record) ofKey() string {
+	if r.ConcurrencyKey == nil {
+		return ""
+	}
+	return r.Type + "/" + *r.ConcurrencyKey
 }
 
 // stored reads a task.

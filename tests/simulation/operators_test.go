@@ -40,6 +40,9 @@ var kinds = func() (out []*kind) {
 	return append(out, &kind{name: poison, mean: 5 * time.Second})
 }()
 
+// keyedKinds are those of whose tasks most have a concurrency key.
+var keyedKinds = []string{"t1", "t4", "t7", "t9"}
+
 func kindOf(taskType string) *kind {
 	return kinds[slices.IndexFunc(kinds, func(k *kind) bool { return k.name == taskType })]
 }
@@ -104,6 +107,9 @@ func (w *world) spec() task.Spec {
 	begin := w.clock.Now()
 	if w.chance(0.3) {
 		s.Priority = ptr(100)
+	}
+	if slices.Contains(keyedKinds, k.name) && w.chance(0.8) {
+		s.ConcurrencyKey = ptr(fmt.Sprint("tenant-", w.rng.IntN(3)))
 	}
 	if w.chance(0.2) {
 		begin = begin.Add(w.around(10 * time.Minute))
@@ -292,12 +298,38 @@ func (w *world) limit(name string, most, rate int) {
 	if rate > 0 {
 		rules.RateLimit = &task.RateLimit{Tasks: rate, PerSeconds: 20, Burst: rate + 1}
 	}
+	r := w.rules[name]
+	if ofKey := w.keyRules(name, &r); most+rate > 0 {
+		rules.PerKey = ofKey
+	} else {
+		r.ofKey = keyRule{}
+	}
 	got, err := w.q.PutType(w.Context(), name, rules)
 	w.ok(err)
-	r := w.rules[name]
 	r.most = most
 	w.refill(&r, rate, got.RateLimit)
 	w.rules[name], w.touched = r, true
+}
+
+// keyRules are what is to hold for each key of a type, which the model learns too; nil: nothing.
+func (w *world) keyRules(name string, r *rule) *task.KeyRules {
+	if !slices.Contains(keyedKinds, name) {
+		return nil
+	}
+	var k task.KeyRules
+	if r.ofKey.most = w.rng.IntN(3); r.ofKey.most > 0 {
+		k.MaxConcurrency = ptr(r.ofKey.most)
+	}
+	var rate task.RateLimit
+	if n := w.rng.IntN(3); n > 0 {
+		rate = task.RateLimit{Tasks: n, PerSeconds: 10, Burst: n + 1}
+		k.RateLimit = &rate
+	}
+	if rate != r.ofKey.rate { // buckets of another rate begin full
+		r.ofKey.rate, r.ofKey.buckets = rate, make(map[string]*bucket)
+	}
+	k.Weights = map[string]int{"tenant-0": 1 + w.rng.IntN(3)}
+	return &k
 }
 
 // refill gives the model a full bucket, unless the rate is the one that it has.

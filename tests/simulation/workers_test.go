@@ -115,7 +115,7 @@ func (w *world) within(wk *worker, s task.Strategy) (out []*record) {
 		if _, known := room[r.Type]; !known {
 			room[r.Type] = w.room(r.Type, w.clock.Now())
 		}
-		if room[r.Type] > 0 {
+		if room[r.Type] > 0 && w.roomOfKey(r, now) > 0 {
 			out = append(out, r)
 		}
 	}
@@ -133,14 +133,48 @@ func (w *world) within(wk *worker, s task.Strategy) (out []*record) {
 
 // fitting keeps of tasks in their order those for which there is room.
 func (w *world) fitting(tasks []*record) []*record {
-	room := make(map[string]int)
-	return slices.DeleteFunc(tasks, func(r *record) bool {
-		if _, known := room[r.Type]; !known {
-			room[r.Type] = w.room(r.Type, w.clock.Now())
-		}
-		room[r.Type]--
-		return room[r.Type] < 0
-	})
+	room := w.newRooms()
+	return slices.DeleteFunc(tasks, func(r *record) bool { return !room.take(r) })
+}
+
+// rooms is how many more tasks of each type and key may be taken.
+type rooms struct {
+	*world
+	left map[string]int
+}
+
+func (w *world) newRooms() rooms { return rooms{w, make(map[string]int)} }
+
+// know looks how much room there is for a task.
+func (m rooms) know(r *record) {
+	now := m.clock.Now()
+	if _, known := m.left[r.Type]; !known {
+		m.left[r.Type] = m.room(r.Type, now)
+	}
+	key := r.ofKey()
+	if _, known := m.left[key]; key != "" && !known {
+		m.left[key] = m.roomOfKey(r, now)
+	}
+}
+
+// take takes room for a task, and reports whether there was any.
+func (m rooms) take(r *record) bool {
+	m.know(r)
+	key := r.ofKey()
+	if m.left[r.Type] <= 0 || key != "" && m.left[key] <= 0 {
+		return false
+	}
+	m.left[r.Type]--
+	if key != "" {
+		m.left[key]--
+	}
+	return true
+}
+
+// firstOfKey reports whether a task is the first of its lane and key among these, which are in the order of a strategy.
+func firstOfKey(tasks []*record, r *record) bool {
+	i := slices.IndexFunc(tasks, func(o *record) bool { return o.LaneID == r.LaneID && o.ofKey() == r.ofKey() })
+	return tasks[i].ID == r.ID
 }
 
 // claim wants exactly the tasks that come first, or with weighted_random as many of those that may be taken.
@@ -150,7 +184,8 @@ func (w *world) claim(wk *worker, s task.Strategy, n int) {
 	for _, r := range all {
 		may[r.ID] = true
 	}
-	want := w.fitting(all)
+	inTurn := slices.ContainsFunc(all, func(r *record) bool { return r.ConcurrencyKey != nil }) // then the order is known within a key alone
+	want := w.fitting(slices.Clone(all))
 	want = want[:min(n, len(want))]
 	standsBy := false // it may be given nothing, so that it takes a task in quarantine next
 	held, apart := w.heldBy(wk), w.apart(wk)
@@ -158,13 +193,13 @@ func (w *world) claim(wk *worker, s task.Strategy, n int) {
 	case slices.ContainsFunc(held, func(r *record) bool { return r.Quarantined() }):
 		want = nil
 	case len(apart) > 0 && len(held) == 0:
-		want, may[apart[0].ID], s = apart[:1], true, task.Priority
+		want, may[apart[0].ID], s, inTurn = apart[:1], true, task.Priority, false
 	case len(apart) > 0:
 		standsBy = true
 	}
-	room := make(map[string]int)
-	for _, k := range kinds {
-		room[k.name] = w.room(k.name, w.clock.Now())
+	room := w.newRooms()
+	for _, r := range slices.Concat(all, apart) {
+		room.know(r)
 	}
 	got, err := w.q.Claim(w.Context(), task.Claim{WorkerID: wk.id, Types: wk.types, Capabilities: wk.capabilities, Strategy: s, Max: n, Lease: lease})
 	w.ok(err)
@@ -177,10 +212,16 @@ func (w *world) claim(wk *worker, s task.Strategy, n int) {
 		w.broken("I12/I14/I18", "%s by %s of %d got %d tasks, want %d", wk.id, s, n, len(got), len(want))
 	}
 	for i, l := range got {
-		if s != task.WeightedRandom && l.ID != want[i].ID {
+		if inTurn && may[l.ID] {
+			if r := w.tasks[l.ID]; r.ConcurrencyKey != nil && !firstOfKey(all, r) {
+				w.broken("I17", "%s by %s of %d got task %d, which is not the first of key %s", wk.id, s, n, l.ID, *r.ConcurrencyKey)
+			}
+			all = slices.DeleteFunc(all, func(r *record) bool { return r.ID == l.ID })
+		}
+		if s != task.WeightedRandom && !inTurn && l.ID != want[i].ID {
 			w.broken("I17", "%s by %s of %d got task %d (%+v) as number %d, want %d (%+v)", wk.id, s, n, l.ID, visible(w.tasks[l.ID].Task), i, want[i].ID, visible(want[i].Task))
 		}
-		if room[l.Type]--; !may[l.ID] || room[l.Type] < 0 {
+		if !may[l.ID] || !room.take(w.tasks[l.ID]) {
 			w.broken("I12/I14/I18", "%s by %s got task %d, which it may not take", wk.id, s, l.ID)
 		}
 		w.take(wk, l)
@@ -192,6 +233,12 @@ func (w *world) take(wk *worker, l task.Lease) {
 	r, now := w.tasks[l.ID], w.clock.Now()
 	if b := w.rules[l.Type].bucket; b != nil {
 		b.level -= b.interval
+	}
+	if r.ConcurrencyKey != nil {
+		if b := w.rules[l.Type].ofKey.bucketOf(*r.ConcurrencyKey, now); b != nil {
+			b.tokens(now)
+			b.level -= b.interval
+		}
 	}
 	if l.Fence != r.Fence+1 || l.Attempts != r.Attempts+1 || l.Attempts > l.MaxAttempts || *l.LockedBy != wk.id || !l.LeaseUntilUTC.Equal(now.Add(lease)) {
 		w.broken("I6/I7/I13", "lease %+v of a task that was %+v", visible(l.Task), visible(r.Task))

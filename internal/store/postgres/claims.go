@@ -126,9 +126,13 @@ func (s *Store) takeWork(ctx context.Context, t *taking) error {
 		if len(w.lanes) == 0 || err != nil {
 			return err
 		}
-		if t.version = w.version; len(w.limits) > 0 {
+		t.version = w.version
+		switch {
+		case slices.ContainsFunc(w.lanes, func(l task.Lane) bool { return l.Keyed }):
+			err = t.takeInTurn(ctx, w)
+		case len(w.limits) > 0:
 			err = t.takeLimited(ctx, w)
-		} else {
+		default:
 			err = t.take(ctx, w.lanes)
 		}
 		if err != nil {

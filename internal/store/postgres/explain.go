@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/prismq/thequeue/db/postgresdb"
@@ -45,5 +47,33 @@ func (s *Store) ListFinishes(ctx context.Context, taskType string, max int) ([]t
 	return search(ctx, s, "list finishes", func(ctx context.Context) ([]time.Time, error) {
 		rows, err := s.lists.ListFinishes(ctx, postgresdb.ListFinishesParams{Type: taskType, Max: int64(max)})
 		return store.Finishes(rows), err
+	})
+}
+
+// ListKeyHeld returns tasks of a key in processing.
+func (s *Store) ListKeyHeld(ctx context.Context, taskType, key string, max int) ([]task.Holding, error) {
+	return search(ctx, s, "list held tasks of a key", func(ctx context.Context) ([]task.Holding, error) {
+		rows, err := s.lists.ListKeyHeld(ctx, postgresdb.ListKeyHeldParams{Type: taskType, ConcurrencyKey: &key, Max: int64(max)})
+		return column(rows, func(r postgresdb.ListKeyHeldRow) task.Holding {
+			return task.Holding{TaskID: r.ID, WorkerID: r.LockedBy, LeaseUntilUTC: r.LeaseUntilUTC}
+		}), err
+	})
+}
+
+// KeyRateOpens returns from when on the rate of a key gives its next task.
+func (s *Store) KeyRateOpens(ctx context.Context, taskType, key string) (*time.Time, error) {
+	return search(ctx, s, "read the rate of a key", func(ctx context.Context) (*time.Time, error) {
+		open, err := s.q.GetKeyRate(ctx, postgresdb.GetKeyRateParams{Type: taskType, ConcurrencyKey: key})
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, nil
+		}
+		return &open, err
+	})
+}
+
+// CountKeyAhead counts older tasks of a key in a lane.
+func (s *Store) CountKeyAhead(ctx context.Context, laneID int64, key string, id int64, max int) (int64, error) {
+	return search(ctx, s, "count tasks of a key ahead", func(ctx context.Context) (int64, error) {
+		return s.lists.CountKeyAhead(ctx, postgresdb.CountKeyAheadParams{LaneID: laneID, ConcurrencyKey: &key, ID: id, Max: int64(max)})
 	})
 }

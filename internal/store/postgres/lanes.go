@@ -74,16 +74,11 @@ func (l *lanes) forget() {
 
 // laneKey is what tells the lane of a task from others.
 func laneKey(t task.Task) (postgresdb.GetLaneParams, error) {
-	key := postgresdb.GetLaneParams{Type: t.Type, Compatibility: "{}", Priority: t.Priority}
-	if t.Compatibility == "{}" {
-		return key, nil
-	}
-	r, err := task.ParseRequirements(t.Compatibility)
+	c, err := t.LaneCompatibility()
 	if err != nil {
-		return key, fmt.Errorf("compatibility: %w", err)
+		return postgresdb.GetLaneParams{}, fmt.Errorf("compatibility: %w", err)
 	}
-	key.Compatibility = r.Canonical()
-	return key, nil
+	return postgresdb.GetLaneParams{Type: t.Type, Compatibility: c, Priority: t.Priority}, nil
 }
 
 // laneOf returns the id of a lane, making it when it is new. It is committed before it is used or remembered: a lane without tasks does no
@@ -136,7 +131,7 @@ func (s *Store) lanesByID(ctx context.Context, q *postgressets.Queries, ids []in
 		if err != nil {
 			return nil, fmt.Errorf("lane %d: compatibility %w", r.ID, err)
 		}
-		lane := task.Lane{ID: r.ID, Type: r.Type, Requires: requires, Priority: r.Priority}
+		lane := task.Lane{ID: r.ID, Type: r.Type, Requires: requires, Priority: r.Priority, Keyed: task.KeyedLane(r.Compatibility)}
 		s.lanes.keep(lane)
 		found = append(found, lane)
 	}

@@ -110,16 +110,23 @@ func (t *taking) leaveFull(ctx context.Context, w *work) error {
 // takeLimited is take for lanes of which some belong to types with a limit. Its transaction keeps other claims off these types until what was taken is
 // counted, so nodes never exceed a limit or a rate together.
 func (t *taking) takeLimited(ctx context.Context, w work) error {
+	return t.within(ctx, func() error {
+		if err := t.takeInRounds(ctx, w); err != nil {
+			return err
+		}
+		return t.spend(ctx)
+	})
+}
+
+// within runs do in a transaction. Nothing was taken when it fails.
+func (t *taking) within(ctx context.Context, do func() error) error {
 	tx, err := t.conn.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	outside, before := t.q, slices.Clone(t.got)
 	t.q = outside.WithTx(tx)
-	if err = t.takeInRounds(ctx, w); err == nil {
-		err = t.spend(ctx)
-	}
-	if err == nil {
+	if err = do(); err == nil {
 		err = tx.Commit(ctx)
 	} else {
 		_ = tx.Rollback(ctx) // a connection that cannot is closed, which does

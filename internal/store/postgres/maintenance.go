@@ -53,7 +53,7 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 func (s *Store) NextEvent(ctx context.Context) (*time.Time, error) {
 	return search(ctx, s, "find next event", func(ctx context.Context) (*time.Time, error) {
 		var next *time.Time
-		for _, find := range []func(context.Context) (*time.Time, error){s.nextRunAfter, s.q.NextLeaseEnd, s.q.NextDeadline, s.q.NextTick} {
+		for _, find := range []func(context.Context) (*time.Time, error){s.nextRunAfter, s.q.NextLeaseEnd, s.q.NextDeadline, s.q.NextTick, s.q.NextKeyOpening} {
 			at, err := find(ctx)
 			if errors.Is(err, sql.ErrNoRows) {
 				continue

@@ -85,6 +85,12 @@ func (s *Store) takeAlone(ctx context.Context, t *taking) (done bool, err error)
 
 // takeQuarantined claims one task, unless somebody else holds it or the limit of its type has been reached meanwhile.
 func (t *taking) takeQuarantined(ctx context.Context, id int64, w work, l task.Lane) (taken bool, err error) {
+	look := keyLook{taking: t}
+	if l.Keyed {
+		if isShut, err := look.at(ctx, l, id); err != nil || isShut {
+			return false, err
+		}
+	}
 	if _, limited := w.limits[l.Type]; limited {
 		if t.room, err = t.lockRoom(ctx, []string{l.Type}); err != nil || !t.room.has(l) {
 			return false, err
@@ -97,14 +103,22 @@ func (t *taking) takeQuarantined(ctx context.Context, id int64, w work, l task.L
 		}()
 	}
 	c := t.claims[0]
-	rows, err := t.q.ClaimQuarantined(ctx, postgressets.ClaimQuarantinedParams{
-		Now: t.now, Secret: c.Secret, WorkerID: c.WorkerID, Lease: c.Lease.Seconds(), DefaultLease: task.DefaultLease.Seconds(), ID: id, Version: t.version,
-	})
+	rows, err := t.q.ClaimTask(ctx, t.one(c, id))
 	for _, r := range rows {
 		t.got[0] = append(t.got[0], task.Task(r))
 		t.room.give(r.Type)
 	}
+	if err == nil && l.Keyed && len(rows) > 0 {
+		err = look.took(ctx, l)
+	}
 	return len(rows) > 0, err
+}
+
+// one is the claim of one task.
+func (t *taking) one(c task.Claim, id int64) postgressets.ClaimTaskParams {
+	return postgressets.ClaimTaskParams{
+		Now: t.now, Secret: c.Secret, WorkerID: c.WorkerID, Lease: c.Lease.Seconds(), DefaultLease: task.DefaultLease.Seconds(), ID: id, Version: t.version,
+	}
 }
 
 // entersQuarantine reports whether one of the tasks, whose leases have just run out, is in quarantine from now on.

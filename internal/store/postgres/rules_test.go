@@ -77,6 +77,12 @@ func TestARateHoldsOverAllNodes(t *testing.T) {
 	storetest.CheckRate(t, nodes[0], nodes[1])
 }
 
+func TestTheLimitOfAKeyHoldsOverAllNodes(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	storetest.CheckKeys(t, nodes[0], nodes[1])
+}
+
 // Another claim of the same worker is taking the task in quarantine: this one waits for it, and then takes nothing beside it.
 func TestClaimsOfOneWorkerWaitForEachOtherInQuarantine(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -75,16 +76,36 @@ func (s *Store) types(ctx context.Context, what, name string) ([]task.TypeStatus
 // PutType sets the rules of a type.
 func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error) {
 	return s.ruled(ctx, "put type", func(ctx context.Context, q *postgresdb.Queries) (postgresdb.Type, error) {
+		if err := openKeys(ctx, q, name, r.PerKey); err != nil {
+			return postgresdb.Type{}, err
+		}
 		row, err := q.PutType(ctx, postgresdb.PutTypeParams{
 			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
 			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now, RateLimit: r.RateLimit, Breaker: r.Breaker,
-			LeaseSeconds: r.LeaseSeconds, Retention: r.Retention,
+			LeaseSeconds: r.LeaseSeconds, Retention: r.Retention, PerKey: r.PerKey,
 		})
 		if err == nil && r.Paused != nil {
 			row, err = q.PauseType(ctx, postgresdb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})
 		}
 		return row, err
 	})
+}
+
+// openKeys lets the keys of a type have their turns again when what holds for them is about to change. Buckets of another rate begin full.
+func openKeys(ctx context.Context, q *postgresdb.Queries, name string, next *task.KeyRules) error {
+	rows, err := q.ListTypes(ctx, name)
+	if err != nil || len(rows) == 0 || reflect.DeepEqual(rows[0].PerKey, next) {
+		return err
+	}
+	if err := q.LockKeys(ctx); err != nil {
+		return err
+	}
+	if rows[0].PerKey.Rate() != next.Rate() {
+		if err := q.DropKeyRates(ctx, name); err != nil {
+			return err
+		}
+	}
+	return q.OpenKeys(ctx, name)
 }
 
 // PauseType pauses or resumes a type.

@@ -62,9 +62,10 @@ type picker struct {
 	tx
 	claim  task.Claim
 	view   *view
-	rng    *rand.Rand     // of weighted_random; nil before the first draw
-	passed map[int64]bool // tasks that are ready but not for this claim
-	spent  map[*lane]int  // how many were passed over in each lane
+	rng    *rand.Rand        // of weighted_random; nil before the first draw
+	passed map[int64]bool    // tasks that are ready but not for this claim
+	spent  map[*lane]int     // how many were passed over in each lane
+	heads  map[*lane]keyHead // of lanes of tasks with keys, as far as they are known
 	taken  []task.Task
 }
 
@@ -170,6 +171,9 @@ func (p *picker) weight(l *lane) float64 {
 
 // head returns the oldest task of a lane that this claim has not passed over; 0 when there is none.
 func (p *picker) head(ctx context.Context, l *lane) (int64, error) {
+	if l.Keyed {
+		return p.nextOfKeys(ctx, l, false)
+	}
 	for i := 0; p.spent[l] < maxPassed; i++ {
 		if i == len(l.oldest) {
 			if int64(i) >= l.Ready {
@@ -202,6 +206,9 @@ func (p *picker) head(ctx context.Context, l *lane) (int64, error) {
 
 // tail returns the newest task of a lane that this claim has not passed over; 0 when there is none.
 func (p *picker) tail(ctx context.Context, l *lane) (int64, error) {
+	if l.Keyed {
+		return p.nextOfKeys(ctx, l, true)
+	}
 	for i := 1; p.spent[l] < maxPassed; i++ {
 		known := l.newest
 		if int64(len(l.oldest)) == l.Ready { // all are known
@@ -281,6 +288,9 @@ func (p *picker) take(ctx context.Context, l *lane, id int64) error {
 	p.keep(t)
 	p.spend(l.rule, c.Now)
 	p.taken = append(p.taken, t)
+	if t.ConcurrencyKey != nil {
+		return p.tookKey(ctx, l, *t.ConcurrencyKey)
+	}
 	return nil
 }
 
@@ -301,4 +311,5 @@ func (p *picker) pass(l *lane, id int64) {
 	}
 	p.passed[id] = true
 	p.spent[l]++
+	delete(p.heads, l)
 }

@@ -44,6 +44,11 @@ func TestARateHoldsOverTwoProcesses(t *testing.T) {
 	storetest.CheckRate(t, openTwice(t)...)
 }
 
+func TestTheLimitOfAKeyHoldsOverTwoProcesses(t *testing.T) {
+	t.Parallel()
+	storetest.CheckKeys(t, openTwice(t)...)
+}
+
 func TestQuarantineHoldsOverTwoProcesses(t *testing.T) {
 	t.Parallel()
 	storetest.CheckQuarantine(t, openTwice(t)...)

@@ -36,3 +36,25 @@ func (s *Store) ListFinishes(ctx context.Context, taskType string, max int) ([]t
 	rows, err := s.read.ListFinishes(ctx, sqlitedb.ListFinishesParams{Type: taskType, Max: int64(max)})
 	return store.Finishes(rows), s.classify(ctx, err)
 }
+
+func (s *Store) ListKeyHeld(ctx context.Context, taskType, key string, max int) ([]task.Holding, error) {
+	rows, err := s.read.ListKeyHeld(ctx, sqlitedb.ListKeyHeldParams{Type: taskType, ConcurrencyKey: &key, Max: int64(max)})
+	out := make([]task.Holding, len(rows))
+	for i, r := range rows {
+		out[i] = task.Holding{TaskID: r.ID, WorkerID: r.LockedBy, LeaseUntilUTC: r.LeaseUntilUTC}
+	}
+	return out, s.classify(ctx, err)
+}
+
+func (s *Store) KeyRateOpens(ctx context.Context, taskType, key string) (*time.Time, error) {
+	open, err := s.read.GetKeyRate(ctx, sqlitedb.GetKeyRateParams{Type: taskType, ConcurrencyKey: key})
+	if noRow(err) {
+		return nil, nil
+	}
+	return &open, s.classify(ctx, err)
+}
+
+func (s *Store) CountKeyAhead(ctx context.Context, laneID int64, key string, id int64, max int) (int64, error) {
+	n, err := s.read.CountKeyAhead(ctx, sqlitedb.CountKeyAheadParams{LaneID: laneID, ConcurrencyKey: &key, ID: id, Max: int64(max)})
+	return n, s.classify(ctx, err)
+}

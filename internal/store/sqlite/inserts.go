@@ -37,7 +37,7 @@ func (s *Store) InsertTask(ctx context.Context, t task.Task) (task.Task, bool, e
 	if err != nil {
 		return task.Task{}, false, err
 	}
-	if t.IdempotencyKey != nil {
+	if hasKey(t) {
 		in, err := writeOne(ctx, s, func(ctx context.Context, x tx) (inserted, error) { return x.insertKeyed(ctx, key, t) })
 		return in.task, in.created, err
 	}
@@ -66,7 +66,7 @@ func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, [
 	_, err := write(ctx, s, func(ctx context.Context, x tx) (struct{}, error) {
 		var waiting []*task.Task // without a key, to be inserted together
 		for i, t := range ts {
-			if t.IdempotencyKey == nil {
+			if !hasKey(t) {
 				l, err := x.lane(ctx, keys[i])
 				if err != nil {
 					return struct{}{}, err
@@ -94,7 +94,10 @@ func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, [
 	return stored, created, nil
 }
 
-// insertKeyed stores a task, or returns the one that has its key.
+// hasKey reports whether the task needs the statement for those with keys.
+func hasKey(t task.Task) bool { return t.IdempotencyKey != nil || t.ConcurrencyKey != nil }
+
+// insertKeyed stores a task, or returns the one that has its idempotency key.
 func (x tx) insertKeyed(ctx context.Context, key laneKey, t task.Task) (inserted, error) {
 	l, err := x.lane(ctx, key)
 	if err != nil {
@@ -103,7 +106,7 @@ func (x tx) insertKeyed(ctx context.Context, key laneKey, t task.Task) (inserted
 	res, err := x.hot.InsertKeyedTask(ctx, sqlitedb.InsertKeyedTaskParams{
 		LaneID: l.ID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility, MaxAttempts: t.MaxAttempts,
 		RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds, RetryPolicy: t.RetryPolicy,
-		Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, Now: t.CreatedAtUTC,
+		Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, ConcurrencyKey: t.ConcurrencyKey, Now: t.CreatedAtUTC,
 	})
 	if err != nil {
 		return inserted{}, err

@@ -91,6 +91,28 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 	})
 }
 
+// openingKeys is at how many keys that open a look for their types looks.
+const openingKeys = 1000
+
+// OpenKeys goes to the writer only when there is something to open.
+func (s *Store) OpenKeys(ctx context.Context, now time.Time) ([]string, error) {
+	if types, err := s.read.ListOpeningTypes(ctx, sqlitedb.ListOpeningTypesParams{Now: &now, Max: openingKeys}); err != nil || len(types) == 0 {
+		return nil, s.classify(ctx, err)
+	}
+	return write(ctx, s, func(ctx context.Context, x tx) ([]string, error) {
+		types, err := x.ListOpeningTypes(ctx, sqlitedb.ListOpeningTypesParams{Now: &now, Max: openingKeys})
+		if err == nil && len(types) > 0 {
+			err = x.OpenDueKeys(ctx, &now)
+		}
+		return types, err
+	})
+}
+
+func (s *Store) PurgeKeyRates(ctx context.Context, now time.Time) error {
+	_, err := writeOne(ctx, s, func(ctx context.Context, x tx) (struct{}, error) { return struct{}{}, x.PurgeKeyRates(ctx, now) })
+	return err
+}
+
 func (s *Store) NextEvent(ctx context.Context) (*time.Time, error) {
 	if err := s.sound(); err != nil {
 		return nil, s.classify(ctx, err)
@@ -120,6 +142,9 @@ func (s *Store) nextEvent(ctx context.Context) (*time.Time, error) {
 		return nil, err
 	}
 	if err := keep(s.read.NextTick(ctx)); err != nil {
+		return nil, err
+	}
+	if err := keep(s.read.NextKeyOpening(ctx)); err != nil {
 		return nil, err
 	}
 	return next, nil

@@ -67,11 +67,20 @@ func (p *picker) alone(ctx context.Context) (done bool, err error) {
 		if !a.ready || !a.lane.claimable() || !p.claim.MayTake(a.lane.Lane) {
 			continue
 		}
-		if t, err := p.task(ctx, id); err != nil || p.early(t) {
-			if err != nil {
-				return false, err
-			}
+		t, err := p.task(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if p.early(t) {
 			continue
+		}
+		if t.ConcurrencyKey != nil {
+			if isShut, err := p.shutKey(ctx, a.lane, *t.ConcurrencyKey); err != nil || isShut {
+				if err != nil {
+					return false, err
+				}
+				continue
+			}
 		}
 		switch _, err := p.HoldsTask(ctx, p.claim.WorkerID); {
 		case noRow(err):

@@ -26,6 +26,7 @@ type settings struct {
 	rate   *task.RateLimit // nil: none
 	open   *time.Time      // from when on the rate has a token; nil: it is full
 	lease  time.Duration   // of claims that do not say; 0: the default
+	perKey *task.KeyRules  // nil: none
 	broken *time.Time      // until when the breaker stops claims; after that one task at a time is tried. nil: it does not
 }
 
@@ -34,7 +35,7 @@ func settingsOf(t sqlitedb.Type) settings {
 	if t.MaxConcurrency != nil {
 		s.most = int64(*t.MaxConcurrency)
 	}
-	s.lease = task.Type(t).Lease(0)
+	s.lease, s.perKey = task.Type(t).Lease(0), t.PerKey
 	return s
 }
 

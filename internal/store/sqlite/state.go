@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
 	"github.com/prismq/thequeue/internal/store"
@@ -40,6 +41,7 @@ type state struct {
 	changes  []change        // of the operation under way
 	apart    map[int64]apart // tasks in quarantine
 	standby  store.Standby   // who is to take the next of them
+	keys     keyNotes        // what has become of concurrency keys since lane_keys was brought up to date
 	doubt    bool            // something was found that cannot be: load before the next group
 }
 
@@ -60,16 +62,13 @@ func (l *lane) claimable() bool { return l.Ready > 0 && l.rule.allows() }
 // laneKey is what the tasks of one lane have in common.
 type laneKey struct {
 	taskType      string
-	compatibility string // canonical
+	compatibility string // as Task.LaneCompatibility has it
 	priority      int
 }
 
 func keyOf(t task.Task) (laneKey, error) {
-	if t.Compatibility == "{}" {
-		return laneKey{taskType: t.Type, compatibility: "{}", priority: t.Priority}, nil
-	}
-	r, err := task.ParseRequirements(t.Compatibility)
-	return laneKey{taskType: t.Type, compatibility: r.Canonical(), priority: t.Priority}, err
+	c, err := t.LaneCompatibility()
+	return laneKey{taskType: t.Type, compatibility: c, priority: t.Priority}, err
 }
 
 // change is one step of an operation, kept so that it can be taken back.
@@ -102,6 +101,7 @@ func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
 	s.lanes, s.byKey = make(map[int64]*lane, len(all)), make(map[laneKey]*lane, len(all))
 	s.views, s.rows, s.rowBytes = make(map[string]*view), make(map[int64]*task.Task), 0
 	s.dirty, s.changes, s.doubt = s.dirty[:0], s.changes[:0], false
+	s.keys.clear()
 	for _, r := range all {
 		key := laneKey{taskType: r.Type, compatibility: string(r.Compatibility), priority: r.Priority}
 		s.addLane(r.ID, key, r.Ready)
@@ -112,7 +112,7 @@ func (s *state) load(ctx context.Context, q *sqlitedb.Queries) error {
 
 func (s *state) addLane(id int64, key laneKey, ready int64) *lane {
 	requires, ok := s.requires[key.compatibility]
-	if !ok && key.compatibility != "{}" {
+	if !ok && strings.TrimSpace(key.compatibility) != "{}" {
 		var err error
 		if requires, err = task.ParseRequirements(task.JSON(key.compatibility)); err != nil {
 			requires = task.Unmeetable
@@ -120,7 +120,7 @@ func (s *state) addLane(id int64, key laneKey, ready int64) *lane {
 		}
 		s.requires[key.compatibility] = requires
 	}
-	l := &lane{Lane: task.Lane{ID: id, Type: key.taskType, Priority: key.priority, Requires: requires, Ready: ready}, rule: s.rule(key.taskType)}
+	l := &lane{Lane: task.Lane{ID: id, Type: key.taskType, Priority: key.priority, Requires: requires, Ready: ready, Keyed: task.KeyedLane(key.compatibility)}, rule: s.rule(key.taskType)}
 	l.counts.LaneID = id
 	s.lanes[id], s.byKey[key] = l, l
 	l.rule.lanes = append(l.rule.lanes, l)
@@ -177,6 +177,9 @@ func (s *state) move(before, after *task.Task) {
 	}
 	s.changes = append(s.changes, c)
 	s.forget(t.ID)
+	if t.ConcurrencyKey != nil {
+		s.noteKey(c.lane, *t.ConcurrencyKey, before, after)
+	}
 	wasReady, isReady := before != nil && before.Ready, after != nil && after.Ready
 	if wasReady && !isReady {
 		c.lane.oldest.remove(t.ID)
@@ -203,6 +206,9 @@ func (s *state) relane(before, after task.Task) {
 		c.apart = &a
 	}
 	s.changes = append(s.changes, c)
+	if before.ConcurrencyKey != nil {
+		s.noteKey(c.lane, *before.ConcurrencyKey, &before, nil)
+	}
 	if before.Ready {
 		c.lane.oldest.remove(before.ID)
 		c.lane.newest.remove(before.ID)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"reflect"
 	"time"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
@@ -70,10 +71,13 @@ func (s *Store) types(ctx context.Context, name string) ([]task.TypeStatus, erro
 
 func (s *Store) PutType(ctx context.Context, name string, r task.TypeRules, now time.Time) (task.Type, error) {
 	return s.ruled(ctx, func(ctx context.Context, x tx) (sqlitedb.Type, error) {
+		if err := x.openKeys(ctx, name, r.PerKey); err != nil {
+			return sqlitedb.Type{}, err
+		}
 		row, err := x.PutType(ctx, sqlitedb.PutTypeParams{
 			Type: name, MaxConcurrency: r.MaxConcurrency, MaxAttempts: r.MaxAttempts, RetryPolicy: r.RetryPolicy, TimeoutSeconds: r.TimeoutSeconds,
 			MaxPayloadBytes: r.MaxPayloadBytes, PayloadSchema: r.PayloadSchema, UpdatedAtUTC: &now, RateLimit: r.RateLimit, Breaker: r.Breaker,
-			LeaseSeconds: r.LeaseSeconds, Retention: r.Retention,
+			LeaseSeconds: r.LeaseSeconds, Retention: r.Retention, PerKey: r.PerKey,
 		})
 		if err == nil && r.Paused != nil {
 			row, err = x.PauseType(ctx, sqlitedb.PauseTypeParams{Type: name, Paused: *r.Paused, UpdatedAtUTC: &now})
@@ -92,6 +96,20 @@ func (s *Store) BreakType(ctx context.Context, name string, until *time.Time) (t
 	return s.ruled(ctx, func(ctx context.Context, x tx) (sqlitedb.Type, error) {
 		return x.BreakType(ctx, sqlitedb.BreakTypeParams{Type: name, Until: until})
 	})
+}
+
+// openKeys lets the keys of a type have their turns again when what holds for them is about to change. Buckets of another rate begin full.
+func (x tx) openKeys(ctx context.Context, name string, next *task.KeyRules) error {
+	rows, err := x.ListTypes(ctx, name)
+	if err != nil || len(rows) == 0 || reflect.DeepEqual(rows[0].PerKey, next) {
+		return err
+	}
+	if rows[0].PerKey.Rate() != next.Rate() {
+		if err := x.DropKeyRates(ctx, name); err != nil {
+			return err
+		}
+	}
+	return x.OpenKeys(ctx, name)
 }
 
 // ruled runs a change of the rules of a type. Claims of the same group come after it, those of earlier groups have been answered.

@@ -61,7 +61,7 @@ func (x uniqueTx) insert(ctx context.Context, t task.Task) (task.Task, error) {
 	if err != nil {
 		return t, err
 	}
-	if t.IdempotencyKey != nil {
+	if hasKey(t) {
 		in, err := x.insertKeyed(ctx, key, t)
 		return in.task, err
 	}

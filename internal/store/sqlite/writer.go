@@ -258,6 +258,9 @@ func (w *writer) serve(group []*op) {
 			err = w.applyAll(ctx, group)
 		}
 		if err == nil {
+			err = w.state.keepKeys(ctx, w.hot)
+		}
+		if err == nil {
 			err = w.state.flush(ctx, w.hot)
 		}
 		if err == nil {
@@ -301,6 +304,9 @@ func (w *writer) applyAll(ctx context.Context, group []*op) error {
 		return err
 	}
 	for _, claims := range []bool{false, true} {
+		if err := w.state.keepKeys(ctx, w.hot); err != nil {
+			return err
+		}
 		for _, o := range group {
 			if o.claim != claims || o.applied {
 				continue

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Limits", limitBehaviours},
 		{"Rates", rateBehaviours},
 		{"Quarantine", quarantineBehaviours},
+		{"Keys", keyBehaviours},
 		{"Maintenance", maintenanceBehaviours},
 		{"Retention", retentionBehaviours},
 		{"Concurrency", concurrencyBehaviours},

@@ -94,14 +94,15 @@ func keepsRules(r *rig) {
 	for n, rules := range []task.TypeRules{
 		{MaxConcurrency: ptr(1), MaxAttempts: ptr(100), RetryPolicy: ptr(task.JSON(`{ "jitter" : 0.10 }`)), TimeoutSeconds: ptr(1.5), MaxPayloadBytes: ptr(2), PayloadSchema: ptr(task.JSON(`{ "type" : "object" }`)),
 			RateLimit: &task.RateLimit{Tasks: 3, PerSeconds: 0.25, Burst: 7}, Breaker: &task.Breaker{FailureShare: 0.25, MinAttempts: 3, WindowSeconds: 1.5, OpenSeconds: 2.5},
-			LeaseSeconds: ptr(1.5), Retention: &task.Retention{CompletedSeconds: ptr(1.5), FailedSeconds: ptr(3e9)}},
+			LeaseSeconds: ptr(1.5), Retention: &task.Retention{CompletedSeconds: ptr(1.5), FailedSeconds: ptr(3e9)},
+			PerKey: &task.KeyRules{MaxConcurrency: ptr(2), RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: 2, Burst: 3}, Weights: map[string]int{"a b": 3}}},
 		{MaxConcurrency: ptr(1000000), TimeoutSeconds: ptr(3.0), LeaseSeconds: ptr(43200.0), Retention: &task.Retention{FailedSeconds: ptr(1.0)}},
 		{},
 	} {
 		want := task.Type{
 			Type: "work", MaxConcurrency: rules.MaxConcurrency, MaxAttempts: rules.MaxAttempts, RetryPolicy: rules.RetryPolicy, TimeoutSeconds: rules.TimeoutSeconds,
 			MaxPayloadBytes: rules.MaxPayloadBytes, PayloadSchema: rules.PayloadSchema, UpdatedAtUTC: ptr(at(float64(n))), RateLimit: rules.RateLimit, Breaker: rules.Breaker,
-			LeaseSeconds: rules.LeaseSeconds, Retention: rules.Retention,
+			LeaseSeconds: rules.LeaseSeconds, Retention: rules.Retention, PerKey: rules.PerKey,
 		}
 		got, err := r.st.PutType(r.Context(), "work", rules, at(float64(n)))
 		r.ok(err)

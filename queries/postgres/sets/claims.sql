@@ -171,7 +171,8 @@ ORDER BY q.lost, q.id;
 -- name: HoldsTask :one
 SELECT EXISTS (SELECT 1 FROM task_queue AS p WHERE p.status = 'processing' AND p.locked_by = CAST(@worker_id AS text));
 
--- name: ClaimQuarantined :many
+-- ClaimTask takes one task, unless somebody else holds it.
+-- name: ClaimTask :many
 UPDATE task_queue AS t SET
     updated_at_utc = CAST(@now AS timestamptz), status = 'processing', ready = false, attempts = t.attempts + 1, fence = t.fence + 1, lease_secret = CAST(@secret AS text),
     locked_by = CAST(@worker_id AS text), last_worker_id = CAST(@worker_id AS text),

@@ -1,0 +1,90 @@
+package queue_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// A claim that waits has its task when the rate of a key gives one, and not before.
+func TestAClaimWaitsForTheRateOfAKey(t *testing.T) {
+	bubble(t, func(r rig, w *watched) {
+		_, err := r.PutType(r.Context(), "test", task.TypeRules{PerKey: &task.KeyRules{RateLimit: &task.RateLimit{Tasks: 2, PerSeconds: 0.6, Burst: 1}}})
+		r.ok(err)
+		for range 3 {
+			r.enqueue(task.Spec{ConcurrencyKey: ptr("a")})
+		}
+		serving, stop := context.WithCancel(r.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = r.Queue.Run(serving) })
+		begin := time.Now()
+		for n, want := range []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond} {
+			if got := r.claim(task.Claim{Wait: 10 * time.Second}); len(got) != 1 {
+				r.Fatalf("claim %d got %d tasks", n, len(got))
+			}
+			if took := time.Since(begin); took < want || took > want+20*time.Millisecond {
+				r.Errorf("claim %d had its task after %s, want %s", n, took, want)
+			}
+		}
+		if looks := w.looks["worker-1"]; looks > 12 {
+			r.Errorf("three claims looked %d times", looks)
+		}
+		stop()
+		running.Wait()
+	})
+}
+
+// A claim that waits has its task as soon as another one of its key ends.
+func TestAClaimWaitsForTheLimitOfAKey(t *testing.T) {
+	bubble(t, func(r rig, _ *watched) {
+		_, err := r.PutType(r.Context(), "test", task.TypeRules{PerKey: &task.KeyRules{MaxConcurrency: ptr(1)}})
+		r.ok(err)
+		first, second := r.enqueue(task.Spec{ConcurrencyKey: ptr("a")}), r.enqueue(task.Spec{ConcurrencyKey: ptr("a")})
+		l := r.claimOne()
+		if l.ID != first.ID {
+			r.Fatalf("claimed task %d, want %d", l.ID, first.ID)
+		}
+		begin := time.Now()
+		time.AfterFunc(200*time.Millisecond, func() { r.ok(r.complete(l)) })
+		got := r.claim(task.Claim{Wait: 10 * time.Second})
+		if took := time.Since(begin); len(got) != 1 || got[0].ID != second.ID || took < 200*time.Millisecond || took > 220*time.Millisecond {
+			r.Errorf("after %s it got %v, want task %d after 200 ms", took, got, second.ID)
+		}
+	})
+}
+
+func TestExplainNamesWhatHoldsAKey(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		r.put("test", task.TypeRules{PerKey: &task.KeyRules{MaxConcurrency: ptr(1)}})
+		held := r.enqueue(task.Spec{ConcurrencyKey: ptr("tenant-1")})
+		waits := r.enqueue(task.Spec{ConcurrencyKey: ptr("tenant-1")})
+		other := r.enqueue(task.Spec{ConcurrencyKey: ptr("tenant-2")})
+		if l := r.claimOne(); l.ID != held.ID {
+			r.Fatalf("claimed task %d, want %d", l.ID, held.ID)
+		}
+		r.wantWhy(waits.ID, []string{"key_limit_reached"}, "Of its key tenant-1 at most 1 may run at a time, and 1 do: 1.", `"concurrency_key":"tenant-1"`)
+		r.wantWhy(other.ID, []string{"next"})
+		r.put("test", task.TypeRules{PerKey: &task.KeyRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: 30}}})
+		if l := r.claimOne(); l.ID != waits.ID && l.ID != other.ID {
+			r.Fatalf("claimed task %d", l.ID)
+		}
+		third := r.enqueue(task.Spec{ConcurrencyKey: ptr("tenant-1")})
+		for _, l := range r.claim(task.Claim{Max: 10}) {
+			if l.ID == third.ID {
+				r.Fatal("the rate of the key gave two")
+			}
+		}
+		r.wantWhy(third.ID, []string{"key_rate_limited"}, "Of its key tenant-1 1 tasks may be claimed in 30 s, and that is used up until")
+	})
+}
+
+func TestAConcurrencyKeyIsChecked(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		_, _, err := r.Enqueue(r.Context(), task.Spec{Type: "test", ConcurrencyKey: ptr(" ")}, queue.MaxAttempts)
+		r.invalid(err, "concurrency_key", "must not be empty")
+	})
+}
