@@ -247,19 +247,25 @@ func keysGoByNewRules(r *rig) {
 
 func keysOfTypes(r *rig) {
 	r.perKey("work", &task.KeyRules{MaxConcurrency: ptr(1)})
-	other := keyed("a")
-	other.Type = "other"
-	r.insertMany(2, keyed("a"))
-	r.insertMany(2, other)
-	high := keyed("a")
-	high.Priority = ptr(1)
-	r.insertMany(2, high)
-	got := r.claim(task.Claim{Max: 10})
-	n := map[string]int{}
-	for _, t := range got {
-		n[t.Type]++
+	other, high := keyed("a"), keyed("a")
+	other.Type, high.Priority = "other", ptr(1)
+	for _, s := range task.Strategies {
+		for _, spec := range []task.Spec{keyed("a"), other, high} {
+			r.insertMany(2, spec)
+		}
+		held := r.claim(task.Claim{Strategy: s, Max: 10})
+		n := map[string]int{}
+		for _, t := range held {
+			n[t.Type]++
+		}
+		r.equal(string(s), map[string]int{"work": 1, "other": 2}, n)
+		for len(held) > 0 {
+			for _, t := range held {
+				r.complete(t, at(1))
+			}
+			held = r.claim(task.Claim{Max: 10})
+		}
 	}
-	r.equal("claimed", map[string]int{"work": 1, "other": 2}, n)
 }
 
 func keysAndTypes(r *rig) {
