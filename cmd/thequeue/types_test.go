@@ -96,7 +96,7 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		r.fails(2, []string{"--rate-limit", "unknown field"}, q("types", "set", "later", "--rate-limit", `{"task":1}`)...)
 		r.fails(2, []string{"rate_limit.tasks: must lie between 1 and 1000000"}, q("types", "set", "later", "--rate-limit", `{"per_seconds":1}`)...)
 		r.fails(2, []string{"breaker.failure_share: "}, q("types", "set", "later", "--breaker", `{"failure_share":2}`)...)
-		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      10/60s  closed   0  ") {
+		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      10/60s  -        closed   0  ") {
 			t.Errorf("got %s", out)
 		}
 		r.fails(3, []string{"type none not found"}, q("types", "get", "none")...)
