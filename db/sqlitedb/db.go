@@ -27,6 +27,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addLaneCountsStmt, err = db.PrepareContext(ctx, addLaneCounts); err != nil {
 		return nil, fmt.Errorf("error preparing query AddLaneCounts: %w", err)
 	}
+	if q.addLogStmt, err = db.PrepareContext(ctx, addLog); err != nil {
+		return nil, fmt.Errorf("error preparing query AddLog: %w", err)
+	}
 	if q.advanceScheduleStmt, err = db.PrepareContext(ctx, advanceSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query AdvanceSchedule: %w", err)
 	}
@@ -401,6 +404,11 @@ func (q *Queries) Close() error {
 	if q.addLaneCountsStmt != nil {
 		if cerr := q.addLaneCountsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addLaneCountsStmt: %w", cerr)
+		}
+	}
+	if q.addLogStmt != nil {
+		if cerr := q.addLogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addLogStmt: %w", cerr)
 		}
 	}
 	if q.advanceScheduleStmt != nil {
@@ -1053,6 +1061,7 @@ type Queries struct {
 	db                        DBTX
 	tx                        *sql.Tx
 	addLaneCountsStmt         *sql.Stmt
+	addLogStmt                *sql.Stmt
 	advanceScheduleStmt       *sql.Stmt
 	breakTypeStmt             *sql.Stmt
 	cancelOperationStmt       *sql.Stmt
@@ -1182,6 +1191,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		db:                        tx,
 		tx:                        tx,
 		addLaneCountsStmt:         q.addLaneCountsStmt,
+		addLogStmt:                q.addLogStmt,
 		advanceScheduleStmt:       q.advanceScheduleStmt,
 		breakTypeStmt:             q.breakTypeStmt,
 		cancelOperationStmt:       q.cancelOperationStmt,

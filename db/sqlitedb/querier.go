@@ -13,6 +13,8 @@ import (
 type Querier interface {
 	// AddLaneCounts adds to the counters of a lane.
 	AddLaneCounts(ctx context.Context, arg AddLaneCountsParams) error
+	// AddLog writes a line that nobody reads back.
+	AddLog(ctx context.Context, arg AddLogParams) error
 	// AdvanceSchedule returns no row when the schedule is not of this version any more.
 	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
 	// BreakType stops claims of a type until a time, or lets them go on for null. Nothing happens where the type has no breaker.

@@ -45,6 +45,30 @@ func (q *Queries) AddLaneCounts(ctx context.Context, arg AddLaneCountsParams) er
 	return err
 }
 
+const addLog = `-- name: AddLog :exec
+INSERT INTO task_logs (task_id, at_utc, level, message, details) VALUES (?1, ?2, ?3, ?4, ?5)
+`
+
+type AddLogParams struct {
+	TaskID  int64
+	AtUTC   time.Time
+	Level   task.Level
+	Message string
+	Details *task.JSON
+}
+
+// AddLog writes a line that nobody reads back.
+func (q *Queries) AddLog(ctx context.Context, arg AddLogParams) error {
+	_, err := q.exec(ctx, q.addLogStmt, addLog,
+		arg.TaskID,
+		arg.AtUTC,
+		arg.Level,
+		arg.Message,
+		arg.Details,
+	)
+	return err
+}
+
 const claimTask = `-- name: ClaimTask :execrows
 UPDATE OR FAIL task_queue SET
     updated_at_utc = ?1, status = 'processing', ready = 0, attempts = attempts + 1, fence = fence + 1, lease_secret = CAST(?2 AS TEXT),

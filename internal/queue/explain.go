@@ -258,18 +258,23 @@ func (q *Queue) full(ctx context.Context, rules task.Type) (*task.Reason, error)
 	if err != nil {
 		return nil, err
 	}
+	return &task.Reason{
+		Code:    "limit_reached",
+		Message: fmt.Sprintf("Of its type %s at most %d may run at a time, and %d do: %s.", rules.Type, most, status.ProcessingTasks, named(holders, status.ProcessingTasks)),
+		Details: details(map[string]any{"max_concurrency": most, "processing_tasks": status.ProcessingTasks, "tasks": holders}),
+	}, nil
+}
+
+// named lists the ids of those that hold, of all that there are.
+func named(holders []task.Holding, all int64) string {
 	names := make([]string, len(holders))
 	for i, h := range holders {
 		names[i] = fmt.Sprint(h.TaskID)
 	}
-	if more := status.ProcessingTasks - int64(len(holders)); more > 0 {
+	if more := all - int64(len(holders)); more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
-	return &task.Reason{
-		Code:    "limit_reached",
-		Message: fmt.Sprintf("Of its type %s at most %d may run at a time, and %d do: %s.", rules.Type, most, status.ProcessingTasks, strings.Join(names, ", ")),
-		Details: details(map[string]any{"max_concurrency": most, "processing_tasks": status.ProcessingTasks, "tasks": holders}),
-	}, nil
+	return strings.Join(names, ", ")
 }
 
 // takers returns what the live workers offer that may take tasks of a lane.

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -23,16 +22,9 @@ func (q *Queue) heldByKey(ctx context.Context, s *scene, t task.Task) ([]task.Re
 		}
 		if n := len(holders); n >= *rules.MaxConcurrency {
 			shown := holders[:min(n, holdersShown)]
-			names := make([]string, len(shown))
-			for i, h := range shown {
-				names[i] = fmt.Sprint(h.TaskID)
-			}
-			if n > len(shown) {
-				names = append(names, fmt.Sprintf("%d more", n-len(shown)))
-			}
 			out = append(out, task.Reason{
 				Code:    "key_limit_reached",
-				Message: fmt.Sprintf("Of its key %s at most %d may run at a time, and %d do: %s.", key, *rules.MaxConcurrency, n, strings.Join(names, ", ")),
+				Message: fmt.Sprintf("Of its key %s at most %d may run at a time, and %d do: %s.", key, *rules.MaxConcurrency, n, named(shown, int64(n))),
 				Details: details(map[string]any{"concurrency_key": key, "max_concurrency": *rules.MaxConcurrency, "tasks": shown}),
 			})
 		}

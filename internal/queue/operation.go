@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -144,27 +145,36 @@ func (q *Queue) WorkOperation(ctx context.Context) (worked bool, err error) {
 	return true, nil
 }
 
-// stepOperation does the next step. When the store refuses it, it tries less of it, and gives a task up that it cannot change.
+// stepOperation finds the next tasks and does them, in one step or, where the store ends it earlier, in several. When the store refuses a step, it tries less of it, and
+// gives a task up that it cannot change.
 func (q *Queue) stepOperation(ctx context.Context, o task.Operation, m task.Match) (task.Operation, error) {
-	ids, next, err := q.store.FindTasks(ctx, m, o.CreatedAtUTC, o.DoneID, o.UpperID, stepTasks)
+	found, next, err := q.store.FindTasks(ctx, m, o.CreatedAtUTC, o.DoneID, o.UpperID, stepTasks)
+	ids := found
 	for err == nil {
 		s := task.Step{Operation: o, IDs: ids, Match: m, NextID: next, Now: q.Now()}
+		if len(ids) < len(found) {
+			s.NextID = ids[len(ids)-1]
+		}
 		s.Until = s.Now.Add(runnerLease)
 		after, changed, refused := q.store.StepOperation(ctx, s)
-		if refused == nil {
+		switch {
+		case refused == nil:
 			q.acted(o.Action, changed)
-			return after, nil
-		}
-		if len(ids) == 0 || passing(refused) {
+		case len(ids) == 0 || passing(refused):
 			return o, refused
-		}
-		if len(ids) == 1 {
+		case len(ids) == 1:
 			s.IDs, s.NextID, s.Failed, s.Message = nil, ids[0], 1, fmt.Sprintf("task %d: %v", ids[0], refused)
-			after, _, err := q.store.StepOperation(ctx, s)
-			return after, err
+			if after, _, err = q.store.StepOperation(ctx, s); err != nil {
+				return o, err
+			}
+		default:
+			ids = ids[:len(ids)/2]
+			continue
 		}
-		ids = ids[:len(ids)/2]
-		next = ids[len(ids)-1]
+		found = slices.DeleteFunc(found, func(id int64) bool { return id <= after.DoneID })
+		if o, ids = after, found; len(found) == 0 || o.Status != task.OperationRunning {
+			return o, nil
+		}
 	}
 	return o, err
 }

@@ -77,6 +77,10 @@ WHERE t.id = @id AND t.status = 'processing' AND t.fence = @fence AND t.lease_se
 INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message)
 VALUES (@task_id, @fence, @attempt, @worker_id, @started_at_utc, @finished_at_utc, @outcome, @error_message);
 
+-- AddLog writes a line that nobody reads back.
+-- name: AddLog :exec
+INSERT INTO task_logs (task_id, at_utc, level, message, details) VALUES (@task_id, @at_utc, @level, @message, @details);
+
 -- ListExpiredLeases returns tasks whose lease ended not later than @now, the earliest first.
 -- name: ListExpiredLeases :many
 SELECT * FROM task_queue INDEXED BY task_queue_lease

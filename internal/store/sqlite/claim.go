@@ -62,10 +62,10 @@ type picker struct {
 	tx
 	claim  task.Claim
 	view   *view
-	rng    *rand.Rand        // of weighted_random; nil before the first draw
-	passed map[int64]bool    // tasks that are ready but not for this claim
-	spent  map[*lane]int     // how many were passed over in each lane
-	heads  map[*lane]keyHead // of lanes of tasks with keys, as far as they are known
+	rng    *rand.Rand      // of weighted_random; nil before the first draw
+	passed map[int64]bool  // tasks that are ready but not for this claim
+	spent  map[*lane]int   // how many were passed over in each lane
+	heads  map[*lane]int64 // which task comes next in lanes of tasks with keys, as far as that is known; 0: none
 	taken  []task.Task
 }
 

@@ -63,56 +63,51 @@ func (s *state) keepKeys(ctx context.Context, q *sqlitedb.Queries) error {
 	return nil
 }
 
-// keyHead is the task that comes next in a lane of tasks with keys. No id: there is none that may be taken.
-type keyHead struct {
-	id  int64
-	key string
-}
-
 // nextOfKeys returns the task that comes next in such a lane: of the key whose turn it is, of those that may have one more, the oldest or else the newest. Keys
 // that may not have more are shut.
 func (p *picker) nextOfKeys(ctx context.Context, l *lane, newest bool) (int64, error) {
-	if h, ok := p.heads[l]; ok {
-		return h.id, nil
+	if id, ok := p.heads[l]; ok {
+		return id, nil
 	}
 	if p.heads == nil {
-		p.heads = make(map[*lane]keyHead)
+		p.heads = make(map[*lane]int64)
 		if err := p.hot.OpenDueKeys(ctx, &p.claim.Now); err != nil {
 			return 0, err
 		}
 	}
-	h, err := p.findOfKeys(ctx, l, newest)
+	id, err := p.findOfKeys(ctx, l, newest)
 	if err == nil {
-		p.heads[l] = h
+		p.heads[l] = id
 	}
-	return h.id, err
+	return id, err
 }
 
-func (p *picker) findOfKeys(ctx context.Context, l *lane, newest bool) (keyHead, error) {
+// findOfKeys returns 0 when there is none that may be taken.
+func (p *picker) findOfKeys(ctx context.Context, l *lane, newest bool) (int64, error) {
 	at := sqlitedb.NextKeyParams{LaneID: l.ID, Turn: -1}
 	for passed := 0; passed < maxPassed; {
 		k, err := p.NextKey(ctx, at)
 		if noRow(err) {
-			return keyHead{}, nil
+			return 0, nil
 		}
 		if err != nil {
-			return keyHead{}, err
+			return 0, err
 		}
 		at.Turn, at.SinceID = k.Turn, k.SinceID
 		isShut, err := p.shutKey(ctx, l, k.ConcurrencyKey)
 		if err != nil {
-			return keyHead{}, err
+			return 0, err
 		}
 		if isShut {
 			continue
 		}
 		id, err := p.ofKey(ctx, l, k.ConcurrencyKey, newest)
 		if err != nil || id != 0 {
-			return keyHead{id, k.ConcurrencyKey}, err
+			return id, err
 		}
 		passed++
 	}
-	return keyHead{}, nil
+	return 0, nil
 }
 
 // shutKey shuts a key that may have no more tasks of the type of the lane, and reports whether it is one.

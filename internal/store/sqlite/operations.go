@@ -12,7 +12,7 @@ import (
 )
 
 // stepTime is how long a step of an operation holds the writer, beyond its first task: claims wait behind it.
-const stepTime = 5 * time.Millisecond
+const stepTime = 2 * time.Millisecond
 
 func (s *Store) FindTasks(ctx context.Context, m task.Match, now time.Time, after, upto int64, max int) ([]int64, int64, error) {
 	ids, next, err := store.FindUp(ctx, m.Query(now, after, upto, max), upto, s.read.TaskIDAbove, func(ctx context.Context, q task.MatchQuery) ([]int64, error) {
@@ -181,8 +181,7 @@ func (x tx) act(ctx context.Context, step task.Step, id int64) (after task.Task,
 }
 
 func (x tx) logAction(ctx context.Context, id int64, now time.Time, message string, details task.JSON) error {
-	_, err := x.InsertLog(ctx, sqlitedb.InsertLogParams{TaskID: id, AtUTC: now, Level: task.Info, Message: message, Details: &details})
-	return err
+	return x.hot.AddLog(ctx, sqlitedb.AddLogParams{TaskID: id, AtUTC: now, Level: task.Info, Message: message, Details: &details})
 }
 
 // setPriority moves a queued task into the lane of another priority.

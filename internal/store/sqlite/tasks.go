@@ -140,8 +140,7 @@ func (x tx) logRequeue(ctx context.Context, before task.Task, now time.Time) err
 		return nil
 	}
 	details := task.JSON(fmt.Sprintf(`{"outcome":"%s","attempts":%d}`, *before.Outcome, before.Attempts))
-	_, err := x.InsertLog(ctx, sqlitedb.InsertLogParams{TaskID: before.ID, AtUTC: now, Level: task.Info, Message: "Requeued by an operator", Details: &details})
-	return err
+	return x.logAction(ctx, before.ID, now, "Requeued by an operator", details)
 }
 
 func (s *Store) DeleteTask(ctx context.Context, id int64) error {
