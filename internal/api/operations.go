@@ -14,25 +14,25 @@ import (
 func (s *server) postOperation(c echo.Context) error {
 	var in struct {
 		task.OperationSpec
-		DryRun  bool   `json:"dry_run"`
-		Confirm string `json:"confirm"`
+		DryRun       bool   `json:"dry_run"`
+		ConfirmToken string `json:"confirm_token"`
 	}
 	if err := s.read(c, &in); err != nil {
 		return err
 	}
 	switch ctx := c.Request().Context(); {
-	case in.DryRun && in.Confirm != "":
-		return task.Invalid("confirm", "goes without dry_run: leave one of them out")
+	case in.DryRun && in.ConfirmToken != "":
+		return task.Invalid("confirm_token", "goes without dry_run: leave one of them out")
 	case in.DryRun:
 		p, err := s.queue.Propose(ctx, in.OperationSpec)
 		if err != nil {
 			return err
 		}
 		return s.write(c, http.StatusOK, p)
-	case in.Confirm == "":
-		return task.Invalid("confirm", "is missing: send the request with dry_run: true first, and then with the confirm_token of the answer here")
+	case in.ConfirmToken == "":
+		return task.Invalid("confirm_token", "is missing: send the request with dry_run: true first, and then with that of the answer")
 	default:
-		o, err := s.queue.StartOperation(ctx, in.OperationSpec, in.Confirm)
+		o, err := s.queue.StartOperation(ctx, in.OperationSpec, in.ConfirmToken)
 		if err != nil {
 			return err
 		}

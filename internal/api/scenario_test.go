@@ -92,17 +92,17 @@ func operating(r *rig) {
 	const all = "/api/queue/operations"
 	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"b","priority":7},{"type":"a"}]}`)
 	r.step("POST", all, `{"action":"set_priority","filter":"  status:queued  type:b,a","priority":7,"dry_run":true}`)
-	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":8,"confirm":"{confirm}"}`)
-	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":7,"confirm":"{confirm}"}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":8,"confirm_token":"{confirm}"}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":7,"confirm_token":"{confirm}"}`)
 	r.settle()
 	r.step("GET", all+"/{operation}", "")
-	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":7,"confirm":"{confirm}"}`)
+	r.step("POST", all, `{"action":"set_priority","filter":"type:a,b status:queued","priority":7,"confirm_token":"{confirm}"}`)
 	r.step("POST", all+"/{operation}/cancel", "")
 	r.step("POST", all, `{"action":"cancel","filter":"type:a","dry_run":true}`)
-	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm":"{confirm}"}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm_token":"{confirm}"}`)
 	r.settle()
 	r.step("POST", all, `{"action":"requeue","filter":"outcome:cancelled","dry_run":true}`)
-	r.step("POST", all, `{"action":"requeue","filter":"outcome:cancelled","confirm":"{confirm}"}`)
+	r.step("POST", all, `{"action":"requeue","filter":"outcome:cancelled","confirm_token":"{confirm}"}`)
 	r.settle()
 	r.step("GET", "/api/queue/tasks/{id}/logs", "")
 	r.step("POST", all, `{"action":"delete","dry_run":true}`)
@@ -117,8 +117,8 @@ func operating(r *rig) {
 	r.step("POST", all, `{"action":"set_priority","filter":"type:a","dry_run":true}`)
 	r.step("POST", all, `{"action":"cancel","filter":"type:a","priority":3,"dry_run":true}`)
 	r.step("POST", all, `{"action":"cancel","filter":"type:a"}`)
-	r.step("POST", all, `{"action":"cancel","filter":"type:a","dry_run":true,"confirm":"x"}`)
-	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm":"x","dryrun":true}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","dry_run":true,"confirm_token":"x"}`)
+	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm_token":"x","dryrun":true}`)
 }
 
 func life(r *rig) {

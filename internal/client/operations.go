@@ -13,8 +13,8 @@ import (
 // request is the body of both calls that lead to an operation.
 type request struct {
 	task.OperationSpec
-	DryRun  bool   `json:"dry_run,omitempty"`
-	Confirm string `json:"confirm,omitempty"`
+	DryRun       bool   `json:"dry_run,omitempty"`
+	ConfirmToken string `json:"confirm_token,omitempty"`
 }
 
 const operationsPath = "/api/queue/operations"
@@ -28,7 +28,7 @@ func (c *Client) Propose(ctx context.Context, s task.OperationSpec) (p task.Prop
 // StartOperation starts the operation for which Propose gave the token. It is not tried again when the connection breaks: ListOperations tells whether
 // it has begun.
 func (c *Client) StartOperation(ctx context.Context, s task.OperationSpec, token string) (o task.Operation, err error) {
-	err = c.operate(ctx, request{OperationSpec: s, Confirm: token}, false, &o)
+	err = c.operate(ctx, request{OperationSpec: s, ConfirmToken: token}, false, &o)
 	return o, err
 }
 

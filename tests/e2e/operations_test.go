@@ -43,7 +43,7 @@ func TestAnOperationSurvivesTheKillOfItsServer(t *testing.T) {
 		if proposal.Matched != tasks/2 {
 			t.Fatalf("%d tasks match", proposal.Matched)
 		}
-		body["confirm"] = proposal.Token
+		body["confirm_token"] = proposal.Token
 		var o operation
 		s.call("POST", "/api/queue/operations", body, http.StatusAccepted, &o)
 		path := fmt.Sprintf("/api/queue/operations/%d", o.ID)
