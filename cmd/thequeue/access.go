@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prismq/thequeue/internal/app"
 	"github.com/prismq/thequeue/internal/client"
@@ -33,6 +34,9 @@ type tasks interface {
 	Cancel(ctx context.Context, id int64) (now task.Status, changed bool, err error)
 	Requeue(ctx context.Context, id int64) (task.Task, error)
 	Stats(ctx context.Context) (task.Stats, error)
+	Metrics(ctx context.Context, window time.Duration, taskType string) (task.Metrics, error)
+	Logs(ctx context.Context, f task.LogFilter) ([]task.Log, error)
+	Events(ctx context.Context, f task.EventFilter, after int64, each func(*task.Event) error) error
 	Explain(ctx context.Context, id int64) (task.Explanation, error)
 	Stranded(ctx context.Context) ([]task.Stranded, error)
 	Workers(ctx context.Context) ([]task.Worker, error)
@@ -90,7 +94,9 @@ func (a access) withStore(ctx context.Context, s *session, cfg config.Config, do
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	return do(local{queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes}), st})
+	q := queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes})
+	defer func() { err = errors.Join(err, q.StoreMeasures(context.WithoutCancel(ctx))) }()
+	return do(local{q, st})
 }
 
 // mustExist keeps a mistyped path from becoming an empty database.
@@ -111,6 +117,15 @@ func (l local) Get(ctx context.Context, id int64) (task.Task, error) { return l.
 
 func (l local) Attempts(ctx context.Context, id int64) ([]task.Attempt, error) {
 	return l.store.ListAttempts(ctx, id)
+}
+
+func (l local) Logs(ctx context.Context, f task.LogFilter) ([]task.Log, error) {
+	return l.store.ListLogs(ctx, f)
+}
+
+// Events is what only a server knows.
+func (l local) Events(context.Context, task.EventFilter, int64, func(*task.Event) error) error {
+	return usage("what happens is known to a server: name one with --server instead of --database")
 }
 
 func (l local) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]client.Receipt, error) {

@@ -25,6 +25,8 @@ type cli struct {
 	Enqueue    enqueueCmd    `cmd:"" help:"Put tasks into the queue."`
 	Get        getCmd        `cmd:"" help:"Show a task."`
 	Attempts   attemptsCmd   `cmd:"" help:"List the attempts of a task, oldest first."`
+	Logs       logsCmd       `cmd:"" help:"Show the log of a task, and follow it."`
+	Events     eventsCmd     `cmd:"" help:"Follow what happens to tasks."`
 	Explain    explainCmd    `cmd:"" help:"Tell why a task does not run, or what has become of it."`
 	Stranded   strandedCmd   `cmd:"" help:"List tasks that no live worker may take."`
 	List       listCmd       `cmd:"" help:"List tasks, newest first."`
@@ -32,6 +34,7 @@ type cli struct {
 	Requeue    requeueCmd    `cmd:"" help:"Queue failed tasks again, with all their attempts."`
 	Bulk       bulkCmd       `cmd:"" help:"Change every task that a filter finds."`
 	Stats      statsCmd      `cmd:"" help:"Count the tasks."`
+	Metrics    metricsCmd    `cmd:"" help:"Show how the queue does: rates, times, workers."`
 	Workers    workersCmd    `cmd:"" help:"Look at the workers, have one take nothing new."`
 	Types      typesCmd      `cmd:"" help:"Look at task types, pause them, set their rules."`
 	Operations operationsCmd `cmd:"" help:"Look after what bulk commands have started."`

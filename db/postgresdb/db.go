@@ -48,6 +48,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
+	if q.countHeldStmt, err = db.PrepareContext(ctx, countHeld); err != nil {
+		return nil, fmt.Errorf("error preparing query CountHeld: %w", err)
+	}
 	if q.countKeyAheadStmt, err = db.PrepareContext(ctx, countKeyAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountKeyAhead: %w", err)
 	}
@@ -210,6 +213,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
 	}
+	if q.listRollupsStmt, err = db.PrepareContext(ctx, listRollups); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRollups: %w", err)
+	}
+	if q.listRollupsOfTypesStmt, err = db.PrepareContext(ctx, listRollupsOfTypes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRollupsOfTypes: %w", err)
+	}
 	if q.listRunningOperationsStmt, err = db.PrepareContext(ctx, listRunningOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRunningOperations: %w", err)
 	}
@@ -285,6 +294,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.oldestQueuedAtStmt, err = db.PrepareContext(ctx, oldestQueuedAt); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestQueuedAt: %w", err)
 	}
+	if q.oldestRollupStmt, err = db.PrepareContext(ctx, oldestRollup); err != nil {
+		return nil, fmt.Errorf("error preparing query OldestRollup: %w", err)
+	}
 	if q.openDueKeysStmt, err = db.PrepareContext(ctx, openDueKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query OpenDueKeys: %w", err)
 	}
@@ -305,6 +317,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.purgeKeyRatesStmt, err = db.PrepareContext(ctx, purgeKeyRates); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeKeyRates: %w", err)
+	}
+	if q.purgeRollupsStmt, err = db.PrepareContext(ctx, purgeRollups); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeRollups: %w", err)
+	}
+	if q.putRollupStmt, err = db.PrepareContext(ctx, putRollup); err != nil {
+		return nil, fmt.Errorf("error preparing query PutRollup: %w", err)
 	}
 	if q.putTypeStmt, err = db.PrepareContext(ctx, putType); err != nil {
 		return nil, fmt.Errorf("error preparing query PutType: %w", err)
@@ -350,6 +368,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.takeOperationStmt, err = db.PrepareContext(ctx, takeOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query TakeOperation: %w", err)
+	}
+	if q.takeRollupsStmt, err = db.PrepareContext(ctx, takeRollups); err != nil {
+		return nil, fmt.Errorf("error preparing query TakeRollups: %w", err)
 	}
 	if q.taskIDAboveStmt, err = db.PrepareContext(ctx, taskIDAbove); err != nil {
 		return nil, fmt.Errorf("error preparing query TaskIDAbove: %w", err)
@@ -409,6 +430,11 @@ func (q *Queries) Close() error {
 	if q.countAheadStmt != nil {
 		if cerr := q.countAheadStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
+		}
+	}
+	if q.countHeldStmt != nil {
+		if cerr := q.countHeldStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countHeldStmt: %w", cerr)
 		}
 	}
 	if q.countKeyAheadStmt != nil {
@@ -681,6 +707,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
 		}
 	}
+	if q.listRollupsStmt != nil {
+		if cerr := q.listRollupsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRollupsStmt: %w", cerr)
+		}
+	}
+	if q.listRollupsOfTypesStmt != nil {
+		if cerr := q.listRollupsOfTypesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRollupsOfTypesStmt: %w", cerr)
+		}
+	}
 	if q.listRunningOperationsStmt != nil {
 		if cerr := q.listRunningOperationsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRunningOperationsStmt: %w", cerr)
@@ -806,6 +842,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing oldestQueuedAtStmt: %w", cerr)
 		}
 	}
+	if q.oldestRollupStmt != nil {
+		if cerr := q.oldestRollupStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing oldestRollupStmt: %w", cerr)
+		}
+	}
 	if q.openDueKeysStmt != nil {
 		if cerr := q.openDueKeysStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing openDueKeysStmt: %w", cerr)
@@ -839,6 +880,16 @@ func (q *Queries) Close() error {
 	if q.purgeKeyRatesStmt != nil {
 		if cerr := q.purgeKeyRatesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing purgeKeyRatesStmt: %w", cerr)
+		}
+	}
+	if q.purgeRollupsStmt != nil {
+		if cerr := q.purgeRollupsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeRollupsStmt: %w", cerr)
+		}
+	}
+	if q.putRollupStmt != nil {
+		if cerr := q.putRollupStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putRollupStmt: %w", cerr)
 		}
 	}
 	if q.putTypeStmt != nil {
@@ -916,6 +967,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing takeOperationStmt: %w", cerr)
 		}
 	}
+	if q.takeRollupsStmt != nil {
+		if cerr := q.takeRollupsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing takeRollupsStmt: %w", cerr)
+		}
+	}
 	if q.taskIDAboveStmt != nil {
 		if cerr := q.taskIDAboveStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing taskIDAboveStmt: %w", cerr)
@@ -988,6 +1044,7 @@ type Queries struct {
 	cancelTasksStmt           *sql.Stmt
 	completeTaskStmt          *sql.Stmt
 	countAheadStmt            *sql.Stmt
+	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
 	countListenersStmt        *sql.Stmt
 	countTasksStmt            *sql.Stmt
@@ -1042,6 +1099,8 @@ type Queries struct {
 	listOpeningTypesStmt      *sql.Stmt
 	listOperationsStmt        *sql.Stmt
 	listRecentFailuresStmt    *sql.Stmt
+	listRollupsStmt           *sql.Stmt
+	listRollupsOfTypesStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
 	listSchedulesStmt         *sql.Stmt
 	listStatusSummaryStmt     *sql.Stmt
@@ -1067,6 +1126,7 @@ type Queries struct {
 	nextRunAfterStmt          *sql.Stmt
 	nextTickStmt              *sql.Stmt
 	oldestQueuedAtStmt        *sql.Stmt
+	oldestRollupStmt          *sql.Stmt
 	openDueKeysStmt           *sql.Stmt
 	openKeysStmt              *sql.Stmt
 	pauseTypeStmt             *sql.Stmt
@@ -1074,6 +1134,8 @@ type Queries struct {
 	proposeOperationStmt      *sql.Stmt
 	purgeAnswersStmt          *sql.Stmt
 	purgeKeyRatesStmt         *sql.Stmt
+	purgeRollupsStmt          *sql.Stmt
+	putRollupStmt             *sql.Stmt
 	putTypeStmt               *sql.Stmt
 	raiseRulesStmt            *sql.Stmt
 	readClockStmt             *sql.Stmt
@@ -1089,6 +1151,7 @@ type Queries struct {
 	startTaskStmt             *sql.Stmt
 	stepOperationStmt         *sql.Stmt
 	takeOperationStmt         *sql.Stmt
+	takeRollupsStmt           *sql.Stmt
 	taskIDAboveStmt           *sql.Stmt
 	taskIDBelowStmt           *sql.Stmt
 	touchWorkerStmt           *sql.Stmt
@@ -1108,6 +1171,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTasksStmt:           q.cancelTasksStmt,
 		completeTaskStmt:          q.completeTaskStmt,
 		countAheadStmt:            q.countAheadStmt,
+		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
 		countListenersStmt:        q.countListenersStmt,
 		countTasksStmt:            q.countTasksStmt,
@@ -1162,6 +1226,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listOpeningTypesStmt:      q.listOpeningTypesStmt,
 		listOperationsStmt:        q.listOperationsStmt,
 		listRecentFailuresStmt:    q.listRecentFailuresStmt,
+		listRollupsStmt:           q.listRollupsStmt,
+		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
 		listSchedulesStmt:         q.listSchedulesStmt,
 		listStatusSummaryStmt:     q.listStatusSummaryStmt,
@@ -1187,6 +1253,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		nextRunAfterStmt:          q.nextRunAfterStmt,
 		nextTickStmt:              q.nextTickStmt,
 		oldestQueuedAtStmt:        q.oldestQueuedAtStmt,
+		oldestRollupStmt:          q.oldestRollupStmt,
 		openDueKeysStmt:           q.openDueKeysStmt,
 		openKeysStmt:              q.openKeysStmt,
 		pauseTypeStmt:             q.pauseTypeStmt,
@@ -1194,6 +1261,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		proposeOperationStmt:      q.proposeOperationStmt,
 		purgeAnswersStmt:          q.purgeAnswersStmt,
 		purgeKeyRatesStmt:         q.purgeKeyRatesStmt,
+		purgeRollupsStmt:          q.purgeRollupsStmt,
+		putRollupStmt:             q.putRollupStmt,
 		putTypeStmt:               q.putTypeStmt,
 		raiseRulesStmt:            q.raiseRulesStmt,
 		readClockStmt:             q.readClockStmt,
@@ -1209,6 +1278,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		startTaskStmt:             q.startTaskStmt,
 		stepOperationStmt:         q.stepOperationStmt,
 		takeOperationStmt:         q.takeOperationStmt,
+		takeRollupsStmt:           q.takeRollupsStmt,
 		taskIDAboveStmt:           q.taskIDAboveStmt,
 		taskIDBelowStmt:           q.taskIDBelowStmt,
 		touchWorkerStmt:           q.touchWorkerStmt,

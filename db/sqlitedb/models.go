@@ -98,6 +98,14 @@ type Operation struct {
 	FinishedAtUTC  *time.Time
 }
 
+type Rollup struct {
+	Seconds int
+	Type    string
+	AtUTC   time.Time
+	Node    string
+	Counts  task.Measures
+}
+
 type Schedule struct {
 	Name          string
 	Cron          string

@@ -25,6 +25,8 @@ type Querier interface {
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
 	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
+	// CountHeld counts the tasks that each worker holds. It reads all tasks in processing.
+	CountHeld(ctx context.Context) ([]CountHeldRow, error)
 	// CountKeyAhead counts the ready tasks of a key in a lane that are older than a task, up to a number.
 	CountKeyAhead(ctx context.Context, arg CountKeyAheadParams) (int64, error)
 	// CountKeyHeld counts the tasks of a key that are in processing, up to @most.
@@ -138,6 +140,10 @@ type Querier interface {
 	// ListQuarantined returns the live tasks that run alone: those that have lost two workers or more.
 	ListQuarantined(ctx context.Context) ([]ListQuarantinedRow, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	// ListRollups returns the rollups of one type, or of all under the type '', in their order.
+	ListRollups(ctx context.Context, arg ListRollupsParams) ([]Rollup, error)
+	// ListRollupsOfTypes returns the rollups of every type but not those of all, in their order.
+	ListRollupsOfTypes(ctx context.Context, arg ListRollupsOfTypesParams) ([]Rollup, error)
 	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
@@ -166,6 +172,8 @@ type Querier interface {
 	NextRunAfter(ctx context.Context) (time.Time, error)
 	NextTick(ctx context.Context) (*time.Time, error)
 	OldestQueuedAt(ctx context.Context) (time.Time, error)
+	// OldestRollup returns when the oldest rollup of that length began.
+	OldestRollup(ctx context.Context, seconds int) (time.Time, error)
 	// OpenDueKeys lets these keys have their turns again, not before those that have waited.
 	OpenDueKeys(ctx context.Context, now *time.Time) error
 	// OpenKeys lets the keys of a type have their turns again: its rules have changed.
@@ -176,8 +184,12 @@ type Querier interface {
 	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
 	// PurgeKeyRates deletes the rows of buckets that are full at @now.
 	PurgeKeyRates(ctx context.Context, now time.Time) error
+	// PurgeRollups deletes the hours that began before a time.
+	PurgeRollups(ctx context.Context, before time.Time) (int64, error)
 	// PutKeyRate notes from when on the rate of a key gives its next task, and from when on its bucket is full.
 	PutKeyRate(ctx context.Context, arg PutKeyRateParams) error
+	// PutRollup stores what a node has counted so far in a time.
+	PutRollup(ctx context.Context, arg PutRollupParams) error
 	// PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
@@ -206,6 +218,8 @@ type Querier interface {
 	StepOperation(ctx context.Context, arg StepOperationParams) (Operation, error)
 	// TakeOperation keeps others from working on it.
 	TakeOperation(ctx context.Context, arg TakeOperationParams) (Operation, error)
+	// TakeRollups deletes the rollups of a time and returns them: whoever gets them stores them as one.
+	TakeRollups(ctx context.Context, arg TakeRollupsParams) ([]Rollup, error)
 	// TaskIDAbove returns the next id there is; 0: none.
 	TaskIDAbove(ctx context.Context, after int64) (int64, error)
 	// TaskIDBelow returns the next id there is downwards; 0: none.

@@ -12,6 +12,41 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+const countHeld = `-- name: CountHeld :many
+SELECT CAST(t.locked_by AS TEXT) AS worker_id, count(*) AS held FROM task_queue AS t INDEXED BY task_queue_lease
+WHERE t.status = 'processing'
+GROUP BY t.locked_by
+`
+
+type CountHeldRow struct {
+	WorkerID string
+	Held     int64
+}
+
+// CountHeld counts the tasks that each worker holds. It reads all tasks in processing.
+func (q *Queries) CountHeld(ctx context.Context) ([]CountHeldRow, error) {
+	rows, err := q.query(ctx, q.countHeldStmt, countHeld)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountHeldRow{}
+	for rows.Next() {
+		var i CountHeldRow
+		if err := rows.Scan(&i.WorkerID, &i.Held); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteWorker = `-- name: DeleteWorker :execrows
 DELETE FROM workers WHERE worker_id = ?1
 `

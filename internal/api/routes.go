@@ -25,6 +25,7 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/tasks/:task_id", s.getTask)          // compat
 	q.POST("/tasks/:task_id/cancel", s.cancel)   // compat
 	q.GET("/stats", s.stats)                     // compat
+	q.GET("/metrics", s.metrics)                 //
 	q.POST(batchPath, s.enqueueBatch)            //
 	q.POST("/tasks/:task_id/requeue", s.requeue) //
 	q.DELETE("/tasks/:task_id", s.deleteTask)    //
@@ -32,6 +33,8 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/tasks/:task_id/explain", s.explain)
 	q.GET("/stranded", s.listStranded)
 	q.GET("/tasks/:task_id/logs", s.listLogs)
+	q.GET("/tasks/:task_id/events", s.streamTaskEvents)
+	q.GET("/events", s.streamEvents)
 
 	q.POST(claimPath, s.claim)
 	q.POST("/tasks/:task_id/start", s.start)

@@ -13,7 +13,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,6 +119,19 @@ func operating(r *rig) {
 	r.step("POST", all, `{"action":"cancel","filter":"type:a"}`)
 	r.step("POST", all, `{"action":"cancel","filter":"type:a","dry_run":true,"confirm_token":"x"}`)
 	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm_token":"x","dryrun":true}`)
+}
+
+func metrics(r *rig) {
+	r.step("GET", "/api/queue/metrics", "")
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"b"}]}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["a"]}`)
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}"}`)
+	r.step("GET", "/api/queue/metrics?window=1h", "")
+	r.step("GET", "/api/queue/metrics?window=7d&type=b", "")
+	r.step("GET", "/api/queue/metrics?type=none", "")
+	r.step("GET", "/api/queue/metrics?window=soon", "")
+	r.step("GET", "/api/queue/metrics?window=91d", "")
+	r.step("GET", "/api/queue/metrics?window=5s", "")
 }
 
 func life(r *rig) {

@@ -120,7 +120,14 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	if o.Ready != nil {
 		o.Ready(ln.Addr().String())
 	}
-	return group.Wait()
+	return errors.Join(group.Wait(), keepMeasures(ctx, q))
+}
+
+// keepMeasures stores what was counted last.
+func keepMeasures(ctx context.Context, q *queue.Queue) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	return q.StoreMeasures(ctx)
 }
 
 // set sets the rules of types and the schedules of the configuration. Others, and what is paused, stay as they are.

@@ -50,6 +50,7 @@ func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error
 	if err != nil {
 		return nil, fmt.Errorf("claim: %w", err)
 	}
+	q.happened(task.EventClaimed, tasks...)
 	leases := make([]task.Lease, len(tasks))
 	for i, t := range tasks {
 		leases[i] = task.NewLease(t)

@@ -34,6 +34,7 @@ func (q *Queue) Enqueue(ctx context.Context, s task.Spec, maxAttempts int) (t ta
 		return task.Task{}, false, fmt.Errorf("enqueue: %w", err)
 	}
 	if created {
+		q.happened(task.EventEnqueued, t)
 		q.queued(t)
 	}
 	return t, created, nil
@@ -78,11 +79,14 @@ func (q *Queue) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]task.Tas
 	if err != nil {
 		return nil, nil, fmt.Errorf("enqueue batch: %w", err)
 	}
+	made := make([]task.Task, 0, len(stored))
 	for i, t := range stored {
 		if created[i] {
-			q.queued(t)
+			made = append(made, t)
 		}
 	}
+	q.happened(task.EventEnqueued, made...)
+	q.queued(made...)
 	return stored, created, nil
 }
 
@@ -116,6 +120,7 @@ func (q *Queue) Cancel(ctx context.Context, id int64) (t task.Task, changed bool
 	}
 	if changed {
 		q.watchers.tell(id)
+		q.happened(task.EventCancelled, t)
 		q.ended(ctx, t)
 	}
 	return t, changed, nil
@@ -127,14 +132,21 @@ func (q *Queue) Requeue(ctx context.Context, id int64) (task.Task, error) {
 	if err != nil {
 		return task.Task{}, fmt.Errorf("requeue task %d: %w", id, err)
 	}
+	q.happened(task.EventRequeued, t)
 	q.queued(t)
 	return t, nil
 }
 
 // Delete removes an ended task with its log and history. Errors: task.ErrNotFound, task.ErrConflict when it is live.
 func (q *Queue) Delete(ctx context.Context, id int64) error {
-	if err := q.store.DeleteTask(ctx, id); err != nil {
+	t, err := q.store.GetTask(ctx, id)
+	if err == nil {
+		err = q.store.DeleteTask(ctx, id)
+	}
+	if err != nil {
 		return fmt.Errorf("delete task %d: %w", id, err)
 	}
+	t.UpdatedAtUTC = q.Now()
+	q.happened(task.EventDeleted, t)
 	return nil
 }

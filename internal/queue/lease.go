@@ -38,9 +38,13 @@ func (q *Queue) token(ctx context.Context, id int64, text string) (task.Token, e
 // Start notes that the attempt begins now rather than at the claim. Errors here and below: task.ErrLeaseLost, task.ErrNotFound,
 // *task.InvalidError.
 func (q *Queue) Start(ctx context.Context, id int64, token string) (task.Task, error) {
-	return q.held(ctx, "start", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
+	t, err := q.held(ctx, "start", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		return q.store.StartTask(ctx, id, tok, now)
 	})
+	if err == nil {
+		q.happened(task.EventStarted, t)
+	}
+	return t, err
 }
 
 // Heartbeat renews the lease from now on and keeps the progress. A task that was cancelled under this token is no error: the
@@ -60,6 +64,9 @@ func (q *Queue) Heartbeat(ctx context.Context, id int64, token string, b task.Be
 	}
 	if t.Status != task.Processing {
 		return task.Pulse{CancelRequested: true}, nil
+	}
+	if b.Progress != nil || b.Message != nil {
+		q.happened(task.EventProgress, t)
 	}
 	drain, err := q.alive(ctx, *t.LockedBy)
 	if err != nil {
@@ -202,6 +209,7 @@ func (q *Queue) Release(ctx context.Context, id int64, token string, after time.
 // handedIn tells everybody concerned that a lease has ended, unless it failed to.
 func (q *Queue) handedIn(ctx context.Context, t task.Task, err error) (task.Task, error) {
 	if err == nil {
+		q.happened(task.EndOfAttempt(t), t)
 		q.queued(t)
 		q.ended(ctx, t)
 	}
@@ -221,7 +229,19 @@ func (q *Queue) AppendLog(ctx context.Context, id int64, token string, l task.Lo
 	if err != nil {
 		return task.Log{}, fmt.Errorf("log to task %d: %w", id, err)
 	}
+	q.logged(ctx, l)
 	return l, nil
+}
+
+// logged tells of a line in the log of a task. A task that has gone meanwhile is of no interest.
+func (q *Queue) logged(ctx context.Context, l task.Log) {
+	t, err := q.store.HeldTask(ctx, l.TaskID)
+	if err != nil {
+		return
+	}
+	e := task.EventOf(task.EventLog, t)
+	e.AtUTC, e.Level, e.Message = l.AtUTC, &l.Level, &l.Message
+	q.events.tell(e)
 }
 
 func (q *Queue) checkLog(l task.Log) error {

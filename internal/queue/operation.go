@@ -159,7 +159,7 @@ func (q *Queue) stepOperation(ctx context.Context, o task.Operation, m task.Matc
 		after, changed, refused := q.store.StepOperation(ctx, s)
 		switch {
 		case refused == nil:
-			q.acted(o.Action, changed)
+			q.acted(ctx, o.Action, changed)
 		case len(ids) == 0 || passing(refused):
 			return o, refused
 		case len(ids) == 1:
@@ -192,12 +192,19 @@ func passing(err error) bool {
 }
 
 // acted tells everybody concerned of what a step has changed.
-func (q *Queue) acted(a task.Action, changed []task.Task) {
-	if a == task.ActionCancel {
+func (q *Queue) acted(ctx context.Context, a task.Action, changed []task.Task) {
+	switch a {
+	case task.ActionCancel:
+		q.happened(task.EventCancelled, changed...)
 		for _, t := range changed {
 			q.watchers.tell(t.ID)
 		}
+		q.ended(ctx, changed...)
 		return
+	case task.ActionRequeue:
+		q.happened(task.EventRequeued, changed...)
+	case task.ActionSetPriority:
+		q.happened(task.EventPriority, changed...)
 	}
 	q.queued(changed...)
 }

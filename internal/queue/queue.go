@@ -41,6 +41,8 @@ type Queue struct {
 
 	waiters  waiters
 	watchers watchers
+	events   events
+	meter    meter
 	workers  registry
 	rules    rules
 	breakers breakers
@@ -88,6 +90,8 @@ func New(st store.Store, o Options) *Queue {
 		operations: alarm{ring: make(chan struct{}, 1)}, runner: systemSecret(), purges: make(purges),
 		watchers: watchers{byTask: make(map[int64]map[chan struct{}]struct{})}, workers: registry{seen: make(map[string]registration)},
 	}
+	q.events.next = q.Now().UnixMicro()
+	q.events.from = q.events.next
 	q.SetBackoff(o.Backoff)
 	return q
 }

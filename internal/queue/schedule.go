@@ -189,6 +189,8 @@ func (q *Queue) advance(ctx context.Context, now time.Time, s task.Schedule) err
 	if why := out.Schedule.LastSkipped; why != nil {
 		q.o.Log.Warn("a tick has made no task", "schedule", s.Name, "tick_utc", out.Schedule.LastTickUTC, "reason", *why)
 	}
+	q.happened(task.EventEnqueued, out.Made...)
+	q.happened(task.EventCancelled, out.Cancelled...)
 	q.queued(out.Made...)
 	for _, t := range out.Cancelled {
 		q.watchers.tell(t.ID)

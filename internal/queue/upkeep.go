@@ -29,7 +29,7 @@ type listener interface {
 }
 
 // Run takes back expired leases, makes due tasks ready, ends those past their deadline and makes the tasks of schedules, each when its time comes, until ctx
-// ends. It works on operations, and deletes ended tasks whose retention is over. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
+// ends. It works on operations, deletes ended tasks whose retention is over, and stores what it has counted. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
 func (q *Queue) Run(ctx context.Context) error {
 	if l, ok := q.store.(listener); ok {
 		var listening sync.WaitGroup
@@ -39,6 +39,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	var operating sync.WaitGroup
 	operating.Go(func() { q.runOperations(ctx) })
 	operating.Go(func() { q.runPurges(ctx) })
+	operating.Go(func() { q.runMeter(ctx) })
 	defer operating.Wait()
 	failing, looked, reapFrom := false, q.Now(), time.Time{}
 	for ctx.Err() == nil {
@@ -100,7 +101,7 @@ func (q *Queue) look(ctx context.Context, reap bool) (next time.Time, err error)
 
 // catchUp does everything that was due at now, but for expired leases unless it is to reap.
 func (q *Queue) catchUp(ctx context.Context, now time.Time, reap bool) error {
-	all := []func(context.Context, time.Time, int) ([]task.Task, error){q.reap, q.store.PromoteDue, q.store.ExpireTasks}
+	all := []func(context.Context, time.Time, int) ([]task.Task, error){q.reap, q.store.PromoteDue, q.expire}
 	if !reap {
 		all = all[1:]
 	}
@@ -135,8 +136,15 @@ func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, 
 		q.o.Log.Warn("lease expired", "task_id", t.ID, "type", t.Type, "attempts", t.Attempts, "status", t.Status)
 		q.watchers.tell(t.ID)
 	}
+	q.happened(task.EventLost, lost...)
 	q.ended(ctx, lost...)
 	return lost, err
+}
+
+func (q *Queue) expire(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
+	expired, err := q.store.ExpireTasks(ctx, now, max)
+	q.happened(task.EventExpired, expired...)
+	return expired, err
 }
 
 // lookAround wakes waiting claims when there is work that nobody here has announced: another process may have enqueued it. It ends those of workers that

@@ -18,6 +18,7 @@ type Store interface {
 	Maintenance
 	Operations
 	Answers
+	Rollups
 
 	// Ping returns nil when the database answers.
 	Ping(ctx context.Context) error
@@ -46,6 +47,8 @@ type Reader interface {
 	GetWorker(ctx context.Context, workerID string) (task.Worker, error)
 	// ListWorkers returns the registry, ordered by id.
 	ListWorkers(ctx context.Context) ([]task.Worker, error)
+	// CountHeld counts the tasks in processing by the worker that holds them.
+	CountHeld(ctx context.Context) (map[string]int64, error)
 }
 
 // Finder looks for what a filter asks. A call looks at a bounded number of tasks and says where the next one has to go on.
@@ -254,4 +257,19 @@ type Answers interface {
 	ForgetAnswer(ctx context.Context, key, owner string) error
 	// PurgeAnswers deletes at most max entries that had expired at now and returns how many it deleted.
 	PurgeAnswers(ctx context.Context, now time.Time, max int) (int, error)
+}
+
+// Rollups keeps what nodes have counted, for a minute or an hour.
+type Rollups interface {
+	// PutRollups stores rollups, each in the place of the one of the same time, type and node, all or nothing.
+	PutRollups(ctx context.Context, rs []task.Rollup) error
+	// ListRollups returns rollups in the order of time.
+	ListRollups(ctx context.Context, f task.RollupFilter) ([]task.Rollup, error)
+	// FoldRollups puts the minutes of the hour that began at from into one rollup of that hour for each type, under the name of node, and deletes them. What is
+	// stored for that hour already, by other names, stays and counts too.
+	FoldRollups(ctx context.Context, from time.Time, node string) error
+	// OldestRollup returns when the oldest rollup of so many seconds began; nil: there is none.
+	OldestRollup(ctx context.Context, seconds int) (*time.Time, error)
+	// PurgeRollups deletes the hours that began before a time.
+	PurgeRollups(ctx context.Context, before time.Time) error
 }

@@ -400,7 +400,7 @@ func parsePeriod(s string) (Period, bool) {
 }
 
 func (p *matchParser) takeAge(c condition) error {
-	d, ok := parseAge(c.values[0])
+	d, ok := ParseAge(c.values[0])
 	if !ok || !c.bare || c.op == ":" {
 		return p.fail(c.value, "age is compared with a length of time in w, d, h, m and s: age>1h, age<2d12h")
 	}
@@ -412,7 +412,7 @@ func (p *matchParser) takeAge(c condition) error {
 		m.YoungerThan = d
 	}
 	if m.YoungerThan > 0 && m.OlderThan >= m.YoungerThan {
-		return p.fail(c.at, "no age is left: what is older than %s is not younger than %s", formatAge(m.OlderThan), formatAge(m.YoungerThan))
+		return p.fail(c.at, "no age is left: what is older than %s is not younger than %s", FormatAge(m.OlderThan), FormatAge(m.YoungerThan))
 	}
 	return nil
 }

@@ -29,10 +29,10 @@ func (m Match) String() string {
 	w.period("run_after", m.RunAfter)
 	w.period("finished", m.Finished)
 	if m.OlderThan > 0 {
-		w.term("age", ">", formatAge(m.OlderThan))
+		w.term("age", ">", FormatAge(m.OlderThan))
 	}
 	if m.YoungerThan > 0 {
-		w.term("age", "<", formatAge(m.YoungerThan))
+		w.term("age", "<", FormatAge(m.YoungerThan))
 	}
 	return w.String()
 }
@@ -116,8 +116,8 @@ var ageUnits = []struct {
 	of   time.Duration
 }{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}}
 
-// formatAge writes a whole number of seconds, each unit once: 1d12h.
-func formatAge(d time.Duration) string {
+// FormatAge writes a whole number of seconds, each unit once: 1d12h.
+func FormatAge(d time.Duration) string {
 	var b strings.Builder
 	for _, u := range ageUnits {
 		if n := d / u.of; n > 0 {
@@ -128,8 +128,8 @@ func formatAge(d time.Duration) string {
 	return b.String()
 }
 
-// parseAge reads numbers with units, each of whole seconds at least: 90m, 1d12h. ok is false for anything else, for nothing, and for more than a century.
-func parseAge(s string) (d time.Duration, ok bool) {
+// ParseAge reads numbers with units, each of whole seconds at least: 90m, 1d12h. ok is false for anything else, for nothing, and for more than a century.
+func ParseAge(s string) (d time.Duration, ok bool) {
 	const longest = 100 * 365 * 24 * time.Hour
 	for s != "" {
 		digits := len(s) - len(strings.TrimLeft(s, "0123456789"))

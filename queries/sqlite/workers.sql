@@ -26,3 +26,9 @@ SELECT worker_id FROM workers WHERE drain ORDER BY worker_id;
 -- name: DrainWorker :one
 UPDATE workers SET drain = @drain WHERE worker_id = @worker_id
 RETURNING *;
+
+-- CountHeld counts the tasks that each worker holds. It reads all tasks in processing.
+-- name: CountHeld :many
+SELECT CAST(t.locked_by AS TEXT) AS worker_id, count(*) AS held FROM task_queue AS t INDEXED BY task_queue_lease
+WHERE t.status = 'processing'
+GROUP BY t.locked_by;

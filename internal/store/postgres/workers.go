@@ -68,3 +68,15 @@ func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
 	})
 	return err
 }
+
+// CountHeld counts the tasks in processing by the worker that holds them.
+func (s *Store) CountHeld(ctx context.Context) (map[string]int64, error) {
+	return search(ctx, s, "count held tasks", func(ctx context.Context) (map[string]int64, error) {
+		rows, err := s.lists.CountHeld(ctx)
+		held := make(map[string]int64, len(rows))
+		for _, r := range rows {
+			held[r.WorkerID] = r.Held
+		}
+		return held, err
+	})
+}

@@ -56,6 +56,7 @@ var planAllowed = []struct {
 	{"NextRunAfter", []string{"SCAN task_queue USING COVERING INDEX task_queue_scheduled"}, "ends at the first row"},
 	{"OldestQueuedAt", []string{"SCAN c", "SCAN d"}, "one row for each lane"},
 	{"ListRecentFailures", []string{"SCAN t USING INDEX task_queue_failed"}, "ends after 100 rows"},
+	{"CountHeld", []string{"SCAN t USING INDEX task_queue_lease", "USE TEMP B-TREE FOR GROUP BY"}, "metrics count the tasks in processing by worker"},
 	{"ListWorkerStatus", []string{"SCAN w", "SCAN t USING INDEX task_queue_lease"}, "a view for people: tasks in processing for each worker"},
 	{"ListStatusSummary", summary, "a view for people, over all tasks; the service reads the counters"},
 	{"HoldsTask", []string{"SCAN task_queue USING INDEX task_queue_lease"}, "tasks in processing, and only while there is one in quarantine"},

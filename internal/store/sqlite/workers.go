@@ -58,3 +58,12 @@ func (s *Store) DeleteWorker(ctx context.Context, workerID string) error {
 	})
 	return err
 }
+
+func (s *Store) CountHeld(ctx context.Context) (map[string]int64, error) {
+	rows, err := s.read.CountHeld(ctx)
+	held := make(map[string]int64, len(rows))
+	for _, r := range rows {
+		held[r.WorkerID] = r.Held
+	}
+	return held, s.classify(ctx, err)
+}

@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Keys", keyBehaviours},
 		{"Maintenance", maintenanceBehaviours},
 		{"Retention", retentionBehaviours},
+		{"Rollups", rollupBehaviours},
 		{"Concurrency", concurrencyBehaviours},
 		{"Lifecycle", lifecycleBehaviours},
 	}

@@ -1,0 +1,121 @@
+package queue
+
+import (
+	"context"
+	"sync"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+const (
+	// eventsKept is how many of the newest events are kept for those who were away.
+	eventsKept = 8192
+	// eventsAtOnce is how many events are looked at, at most, before a stream gives what it has found.
+	eventsAtOnce = 1024
+)
+
+// events keeps what has happened to tasks lately, on this node, and wakes those who wait for more.
+type events struct {
+	mu   sync.Mutex
+	ring []task.Event  // the newest, at their id modulo eventsKept
+	next int64         // id of the next event
+	from int64         // id of the oldest that is kept
+	more chan struct{} // closed by the next event; nil when nobody waits for it
+}
+
+// tell adds events, gives them their ids, and wakes who waits.
+func (v *events) tell(es ...task.Event) {
+	if len(es) == 0 {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ring == nil {
+		v.ring = make([]task.Event, eventsKept)
+	}
+	for _, e := range es {
+		e.ID = v.next
+		v.ring[v.next%eventsKept] = e
+		v.next++
+	}
+	v.from = max(v.from, v.next-eventsKept)
+	if v.more != nil {
+		close(v.more)
+		v.more = nil
+	}
+}
+
+// read returns the events from at on that f chooses, and where to go on. missed: some of them are not kept any more, or at is of
+// another server. more is closed when there are others; nil when they are here already.
+func (v *events) read(f task.EventFilter, at int64) (es []task.Event, next int64, missed bool, more <-chan struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if at < v.from || at > v.next {
+		missed, at = true, max(v.from, min(at, v.next))
+	}
+	end := min(v.next, at+eventsAtOnce)
+	for ; at < end; at++ {
+		if e := v.ring[at%eventsKept]; f.Matches(e) {
+			es = append(es, e)
+		}
+	}
+	if at < v.next {
+		return es, at, missed, nil
+	}
+	if v.more == nil {
+		v.more = make(chan struct{})
+	}
+	return es, at, missed, v.more
+}
+
+// happened tells of an event that has made each of the tasks what it is, and counts it.
+func (q *Queue) happened(name task.EventName, tasks ...task.Task) {
+	if len(tasks) == 0 {
+		return
+	}
+	q.meter.note(q.Now(), q.runner, name, tasks)
+	es := make([]task.Event, len(tasks))
+	for i, t := range tasks {
+		es[i] = task.EventOf(name, t)
+	}
+	q.events.tell(es...)
+}
+
+// EventStream is what happens to the tasks that a filter is about. It is for one caller at a time.
+type EventStream struct {
+	queue  *Queue
+	filter task.EventFilter
+	at     int64
+}
+
+// Events returns the stream of what happens on this node from now on or, where after is not 0, from the event after that one on.
+func (q *Queue) Events(f task.EventFilter, after int64) *EventStream {
+	at := after + 1
+	if after == 0 {
+		q.events.mu.Lock()
+		defer q.events.mu.Unlock()
+		at = q.events.next
+	}
+	return &EventStream{queue: q, filter: f, at: at}
+}
+
+// Next waits for events and returns them in their order, one at least unless missed is true: then events before them were not kept, since there were
+// too many or the server was another one. Errors: those of ctx, and task.ErrStopped when the queue is about to end.
+func (s *EventStream) Next(ctx context.Context) (es []task.Event, missed bool, err error) {
+	for {
+		es, at, missed, more := s.queue.events.read(s.filter, s.at)
+		if s.at = at; len(es) > 0 || missed {
+			return es, missed, nil
+		}
+		if more == nil {
+			continue
+		}
+		select {
+		case <-more:
+		case <-s.queue.drained:
+			return nil, false, task.ErrStopped
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
+	}
+}
