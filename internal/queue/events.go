@@ -23,22 +23,29 @@ type events struct {
 	more chan struct{} // closed by the next event; nil when nobody waits for it
 }
 
-// tell adds events, gives them their ids, and wakes who waits.
-func (v *events) tell(es ...task.Event) {
-	if len(es) == 0 {
-		return
-	}
+// tell adds an event of that name for each of the tasks, and wakes who waits.
+func (v *events) tell(name task.EventName, tasks []task.Task) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	for i := range tasks {
+		v.add(task.EventOf(name, &tasks[i]))
+	}
+	v.wake()
+}
+
+// add gives an event its id and keeps it. The caller holds mu.
+func (v *events) add(e task.Event) {
 	if v.ring == nil {
 		v.ring = make([]task.Event, eventsKept)
 	}
-	for _, e := range es {
-		e.ID = v.next
-		v.ring[v.next%eventsKept] = e
-		v.next++
-	}
+	e.ID = v.next
+	v.ring[v.next%eventsKept] = e
+	v.next++
 	v.from = max(v.from, v.next-eventsKept)
+}
+
+// wake wakes those who wait for more. The caller holds mu.
+func (v *events) wake() {
 	if v.more != nil {
 		close(v.more)
 		v.more = nil
@@ -74,11 +81,7 @@ func (q *Queue) happened(name task.EventName, tasks ...task.Task) {
 		return
 	}
 	q.meter.note(q.Now(), q.runner, name, tasks)
-	es := make([]task.Event, len(tasks))
-	for i, t := range tasks {
-		es[i] = task.EventOf(name, t)
-	}
-	q.events.tell(es...)
+	q.events.tell(name, tasks)
 }
 
 // EventStream is what happens to the tasks that a filter is about. It is for one caller at a time.

@@ -239,9 +239,12 @@ func (q *Queue) logged(ctx context.Context, l task.Log) {
 	if err != nil {
 		return
 	}
-	e := task.EventOf(task.EventLog, t)
+	e := task.EventOf(task.EventLog, &t)
 	e.AtUTC, e.Level, e.Message = l.AtUTC, &l.Level, &l.Message
-	q.events.tell(e)
+	q.events.mu.Lock()
+	defer q.events.mu.Unlock()
+	q.events.add(e)
+	q.events.wake()
 }
 
 func (q *Queue) checkLog(l task.Log) error {

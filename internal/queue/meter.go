@@ -25,33 +25,43 @@ const (
 // meter counts what happens on this node, for each minute and type, until it is stored.
 type meter struct {
 	mu     sync.Mutex
-	minute time.Time                 // that is being counted
-	counts map[string]*task.Measures // in that minute, by type; under "" all of them
-	fresh  map[string]bool           // which of them have changed since they were stored
-	ended  [][]task.Rollup           // of earlier minutes, not yet stored
+	minute time.Time           // that is being counted
+	all    counted             // in that minute, of all types
+	types  map[string]*counted // and of each
+	ended  [][]task.Rollup     // of earlier minutes, not yet stored
 
 	store  sync.Mutex // held by who stores; guards what follows
 	folded time.Time  // when minutes were last made hours
+}
+
+// counted is what was counted in a minute; fresh: it has changed since it was stored.
+type counted struct {
+	task.Measures
+	fresh bool
+}
+
+func (c *counted) note(name task.EventName, t *task.Task) {
+	c.Note(name, t)
+	c.fresh = true
 }
 
 // note counts an event of tasks at now.
 func (m *meter) note(now time.Time, node string, name task.EventName, tasks []task.Task) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if minute := now.Truncate(time.Minute); minute.After(m.minute) {
+	if now.Sub(m.minute) >= time.Minute {
 		m.end(node)
-		m.minute = minute
+		m.minute = now.Truncate(time.Minute)
 	}
-	for _, t := range tasks {
-		for _, of := range [...]string{"", t.Type} {
-			c := m.counts[of]
-			if c == nil {
-				c = new(task.Measures)
-				m.counts[of] = c
-			}
-			c.Note(name, t)
-			m.fresh[of] = true
+	for i := range tasks {
+		t := &tasks[i]
+		c := m.types[t.Type]
+		if c == nil {
+			c = new(counted)
+			m.types[t.Type] = c
 		}
+		c.note(name, t)
+		m.all.note(name, t)
 	}
 }
 
@@ -61,14 +71,19 @@ func (m *meter) end(node string) {
 		m.ended = append(m.ended, rows)
 		m.ended = m.ended[max(0, len(m.ended)-pendingMinutes):]
 	}
-	m.counts, m.fresh = make(map[string]*task.Measures), make(map[string]bool)
+	m.all, m.types = counted{}, make(map[string]*counted)
 }
 
 // rows are the counts of this minute that are not stored yet. The caller holds mu.
 func (m *meter) rows(node string) []task.Rollup {
-	out := make([]task.Rollup, 0, len(m.fresh))
-	for of := range m.fresh {
-		out = append(out, task.Rollup{Seconds: task.Minute, Type: of, AtUTC: m.minute, Node: node, Counts: m.counts[of].Copy()})
+	if !m.all.fresh {
+		return nil
+	}
+	out := []task.Rollup{{Seconds: task.Minute, AtUTC: m.minute, Node: node, Counts: m.all.Copy()}}
+	for name, c := range m.types {
+		if c.fresh {
+			out = append(out, task.Rollup{Seconds: task.Minute, Type: name, AtUTC: m.minute, Node: node, Counts: c.Copy()})
+		}
 	}
 	return out
 }
@@ -81,7 +96,10 @@ func (m *meter) take(node string) [][]task.Rollup {
 	m.ended = nil
 	if now := m.rows(node); len(now) > 0 {
 		out = append(out, now)
-		clear(m.fresh)
+		m.all.fresh = false
+		for _, c := range m.types {
+			c.fresh = false
+		}
 	}
 	return out
 }
@@ -92,9 +110,10 @@ func (m *meter) giveBack(minutes [][]task.Rollup) {
 	defer m.mu.Unlock()
 	for _, rows := range minutes {
 		if rows[0].AtUTC.Equal(m.minute) {
-			for _, r := range rows {
-				m.fresh[r.Type] = true
+			for _, r := range rows[1:] {
+				m.types[r.Type].fresh = true
 			}
+			m.all.fresh = true
 		} else {
 			m.ended = append(m.ended, rows)
 		}

@@ -52,7 +52,7 @@ type Event struct {
 }
 
 // EventOf returns the event of that name which has made t what it is.
-func EventOf(name EventName, t Task) Event {
+func EventOf(name EventName, t *Task) Event {
 	e := Event{
 		Name: name, AtUTC: t.UpdatedAtUTC, TaskID: t.ID, Type: t.Type, Status: t.Status, Outcome: t.Outcome, Priority: t.Priority, Attempts: t.Attempts,
 		MaxAttempts: t.MaxAttempts, WorkerID: t.LastWorkerID, Progress: t.Progress, Message: t.ErrorMessage,

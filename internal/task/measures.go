@@ -32,7 +32,7 @@ type Measures struct {
 }
 
 // Note counts one event and the task as it is after it.
-func (m *Measures) Note(name EventName, t Task) {
+func (m *Measures) Note(name EventName, t *Task) {
 	switch name {
 	case EventEnqueued:
 		m.Enqueued++

@@ -66,8 +66,8 @@ func TestMeasuresAddUp(t *testing.T) {
 	var all task.Measures
 	parts := make([]task.Measures, 3)
 	for i, e := range lives() {
-		all.Note(e.name, e.task)
-		parts[i%len(parts)].Note(e.name, e.task)
+		all.Note(e.name, &e.task)
+		parts[i%len(parts)].Note(e.name, &e.task)
 	}
 	var sum task.Measures
 	for _, p := range parts {
@@ -114,7 +114,7 @@ func TestFiguresOfLives(t *testing.T) {
 	t.Parallel()
 	var m task.Measures
 	for _, e := range lives() {
-		m.Note(e.name, e.task)
+		m.Note(e.name, &e.task)
 	}
 	f := m.Figures(2 * time.Minute)
 	third := 1.0 / 3
@@ -136,7 +136,7 @@ func TestFiguresOfLives(t *testing.T) {
 
 func TestEventFilterChoosesByAllThatItNames(t *testing.T) {
 	t.Parallel()
-	e := task.EventOf(task.EventRetry, task.Task{ID: 7, Type: "email", Status: task.Queued})
+	e := task.EventOf(task.EventRetry, &task.Task{ID: 7, Type: "email", Status: task.Queued})
 	for _, c := range []struct {
 		filter task.EventFilter
 		want   bool
