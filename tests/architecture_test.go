@@ -96,6 +96,7 @@ var onlyBy = []struct {
 	{[]string{"github.com/ncruces/go-sqlite3", "github.com/jackc/pgx", "github.com/pressly/goose", "database/sql"},
 		[]string{"internal/store/sqlite", "internal/store/postgres", "internal/schema", "internal/dbcopy", "internal/testdb", "db"}, true,
 		"a driver is seen by storage alone"},
+	{[]string{"github.com/prometheus"}, []string{"internal/prometheus"}, false, "only internal/prometheus knows Prometheus"},
 	{[]string{"internal/testdb", "internal/store/storetest", "testing"}, []string{"internal/testdb", "internal/store/storetest"}, true,
 		"what is there for tests is imported by tests"},
 }

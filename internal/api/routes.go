@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/prometheus"
 )
 
 const (
@@ -72,6 +74,7 @@ func (s *server) routes(e *echo.Echo) {
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)
 	e.Match(look, "/readyz", s.ready)
+	e.Match(look, "/metrics", echo.WrapHandler(prometheus.Handler(s.queue, s.Version)))
 	e.Match(look, "/openapi.json", s.openAPI)
 	e.Match(look, "/api", s.page)
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -21,6 +22,8 @@ type events struct {
 	next int64         // id of the next event
 	from int64         // id of the oldest that is kept
 	more chan struct{} // closed by the next event; nil when nobody waits for it
+
+	streams atomic.Int64 // that wait for events
 }
 
 // tell adds an event of that name for each of the tasks, and wakes who waits.
@@ -105,6 +108,8 @@ func (q *Queue) Events(f task.EventFilter, after int64) *EventStream {
 // Next waits for events and returns them in their order, one at least unless missed is true: then events before them were not kept, since there were
 // too many or the server was another one. Errors: those of ctx, and task.ErrStopped when the queue is about to end.
 func (s *EventStream) Next(ctx context.Context) (es []task.Event, missed bool, err error) {
+	s.queue.events.streams.Add(1)
+	defer s.queue.events.streams.Add(-1)
 	for {
 		es, at, missed, more := s.queue.events.read(s.filter, s.at)
 		if s.at = at; len(es) > 0 || missed {
@@ -122,3 +127,6 @@ func (s *EventStream) Next(ctx context.Context) (es []task.Event, missed bool, e
 		}
 	}
 }
+
+// Streams is how many streams wait for events.
+func (q *Queue) Streams() int { return int(q.events.streams.Load()) }

@@ -29,6 +29,7 @@ type meter struct {
 	all    counted             // in that minute, of all types
 	types  map[string]*counted // and of each
 	ended  [][]task.Rollup     // of earlier minutes, not yet stored
+	before counts              // of all earlier minutes since this node began
 
 	store  sync.Mutex // held by who stores; guards what follows
 	folded time.Time  // when minutes were last made hours
@@ -43,6 +44,44 @@ type counted struct {
 func (c *counted) note(name task.EventName, t *task.Task) {
 	c.Note(name, t)
 	c.fresh = true
+}
+
+// counts is what was counted of all types and of each.
+type counts struct {
+	all   task.Measures
+	types map[string]*task.Measures
+}
+
+// add adds what was counted in a minute.
+func (c *counts) add(all task.Measures, types map[string]*counted) {
+	c.all.Add(all)
+	if c.types == nil {
+		c.types = make(map[string]*task.Measures)
+	}
+	for name, of := range types {
+		if c.types[name] == nil {
+			c.types[name] = new(task.Measures)
+		}
+		c.types[name].Add(of.Measures)
+	}
+}
+
+// Counted returns what has happened through this node since it began, of all types and of each.
+func (q *Queue) Counted() (all task.Measures, types map[string]task.Measures) {
+	q.meter.mu.Lock()
+	defer q.meter.mu.Unlock()
+	var sum counts
+	sum.all = q.meter.before.all.Copy()
+	sum.types = make(map[string]*task.Measures)
+	for name, of := range q.meter.before.types {
+		sum.types[name] = new(of.Copy())
+	}
+	sum.add(q.meter.all.Measures, q.meter.types)
+	types = make(map[string]task.Measures, len(sum.types))
+	for name, of := range sum.types {
+		types[name] = *of
+	}
+	return sum.all, types
 }
 
 // note counts an event of tasks at now.
@@ -71,6 +110,7 @@ func (m *meter) end(node string) {
 		m.ended = append(m.ended, rows)
 		m.ended = m.ended[max(0, len(m.ended)-pendingMinutes):]
 	}
+	m.before.add(m.all.Measures, m.types)
 	m.all, m.types = counted{}, make(map[string]*counted)
 }
 

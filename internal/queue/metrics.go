@@ -31,7 +31,7 @@ func (q *Queue) Metrics(ctx context.Context, window time.Duration, taskType stri
 		err = q.measured(ctx, &m, window, taskType)
 	}
 	if err == nil {
-		m.Workers, err = q.workerCounts(ctx, m.ToUTC)
+		m.Workers, err = q.CountWorkers(ctx)
 	}
 	if err != nil {
 		return task.Metrics{}, fmt.Errorf("metrics: %w", err)
@@ -124,8 +124,9 @@ func (q *Queue) rollups(ctx context.Context, f task.RollupFilter, from, to time.
 	return append(hours, minutes...), first, err
 }
 
-// workerCounts counts the registry.
-func (q *Queue) workerCounts(ctx context.Context, now time.Time) (task.WorkerCounts, error) {
+// CountWorkers counts the registry.
+func (q *Queue) CountWorkers(ctx context.Context) (task.WorkerCounts, error) {
+	now := q.Now()
 	workers, err := q.store.ListWorkers(ctx)
 	if err != nil {
 		return task.WorkerCounts{}, err

@@ -47,6 +47,8 @@ type Reader interface {
 	GetWorker(ctx context.Context, workerID string) (task.Worker, error)
 	// ListWorkers returns the registry, ordered by id.
 	ListWorkers(ctx context.Context) ([]task.Worker, error)
+	// Vitals tells how the store does, in this process.
+	Vitals(ctx context.Context) (Vitals, error)
 	// CountHeld counts the tasks in processing by the worker that holds them.
 	CountHeld(ctx context.Context) (map[string]int64, error)
 }

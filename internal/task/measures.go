@@ -85,7 +85,7 @@ func (m Measures) Failed() int64 { return m.Exhausted + m.Rejected + m.Expired }
 
 // Copy returns measures that do not change with m.
 func (m Measures) Copy() Measures {
-	m.Waits.Buckets, m.Runs.Buckets = maps.Clone(m.Waits.Buckets), maps.Clone(m.Runs.Buckets)
+	m.Waits, m.Runs = m.Waits.Copy(), m.Runs.Copy()
 	return m
 }
 
@@ -121,6 +121,12 @@ func (d *Durations) Add(v time.Duration) {
 	d.Buckets[bucketOf(v)]++
 }
 
+// Copy returns durations that do not change with d.
+func (d Durations) Copy() Durations {
+	d.Buckets = maps.Clone(d.Buckets)
+	return d
+}
+
 func bucketOf(v time.Duration) int {
 	if v <= shortest {
 		return 0
@@ -151,6 +157,26 @@ func (d Durations) Quantile(q float64) time.Duration {
 		}
 	}
 	return d.Max
+}
+
+// Bucket is how many durations were not longer than End.
+type Bucket struct {
+	End   time.Duration
+	Count int64
+}
+
+// Doublings returns n buckets that end at the shortest one, 0.1 ms, and at the double of the one before. What is longer than the last is in none.
+func (d Durations) Doublings(n int) []Bucket {
+	out := make([]Bucket, n)
+	for i := range out {
+		out[i].End = shortest << i
+		for b, count := range d.Buckets {
+			if b <= i*bucketsPerDoubling {
+				out[i].Count += count
+			}
+		}
+	}
+	return out
 }
 
 // Mean returns their mean; 0 where there are none.

@@ -56,6 +56,9 @@ type gatherer[E, V any] struct {
 	one  func(ctx context.Context, in E, haste bool) (V, error)
 	// settle finds out what became of an operation during which the connection broke; nil, or errUnknown as the answer: there is no way to know.
 	settle func(context.Context, E) (V, error)
+	// tell is told of each set that was done: how many operations, and how long it took; nil: nobody is.
+	tell func(operations int, took time.Duration)
+	now  func() time.Time // nil where tell is
 
 	mu       sync.Mutex
 	waiting  []*operation[E, V] // in the order in which they came
@@ -197,6 +200,14 @@ func (g *gatherer[E, V]) run(ctx context.Context, set []*operation[E, V]) {
 			op.word <- answered
 		}
 	}()
+	if g.tell != nil {
+		began := g.now()
+		defer func() {
+			if set[0].cause == nil {
+				g.tell(len(set), g.now().Sub(began))
+			}
+		}()
+	}
 	if op := set[0]; len(set) == 1 {
 		op.outcome.value, op.outcome.err, op.cause = g.hasty(ctx, op.in)
 		return

@@ -53,6 +53,7 @@ type Store struct {
 	patience  time.Duration // how long one operation may take; 0: there is no limit
 	clock     *databaseClock
 	lanes     lanes
+	tally     store.Tally
 	inserts   gatherer[task.Task, int64]
 	claims    gatherer[task.Claim, []task.Task]
 	ends      gatherer[end, task.Task]
@@ -253,11 +254,11 @@ func OpenSchema(ctx context.Context, url string) (s *schema.Schema, done func() 
 // gather sets up what is done in sets.
 func (s *Store) gather() {
 	gate := make(chan struct{}, setsAtOnce)
-	s.inserts = gatherer[task.Task, int64]{gate: gate, longest: s.patience, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
+	s.inserts = gatherer[task.Task, int64]{gate: gate, longest: s.patience, tell: s.tally.Committed, now: s.clock.Now, one: s.insertOne, many: s.insertMany, settle: s.settleInsert,
 		size: func(t task.Task) int { return len(t.Payload) + len(t.Compatibility) }, most: maxSetBytes}
-	s.claims = gatherer[task.Claim, []task.Task]{gate: gate, longest: s.patience, one: s.claimOne, many: s.claimMany,
+	s.claims = gatherer[task.Claim, []task.Task]{gate: gate, longest: s.patience, tell: s.tally.Committed, now: s.clock.Now, one: s.claimOne, many: s.claimMany,
 		size: func(c task.Claim) int { return c.Max }, most: maxWanted}
-	s.ends = gatherer[end, task.Task]{gate: gate, longest: s.patience, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
+	s.ends = gatherer[end, task.Task]{gate: gate, longest: s.patience, tell: s.tally.Committed, now: s.clock.Now, one: s.endOne, many: s.endMany, settle: s.settleEnd, size: end.size, most: maxSetBytes}
 }
 
 // queries are those on the connections for sets, or those where a statement may take its time.
@@ -342,7 +343,7 @@ func operate[T any](ctx context.Context, s *Store, k kind, run func(context.Cont
 			if unread && ctx.Err() == nil {
 				return none, fmt.Errorf("%s: %w: %w", k.what, task.ErrBusy, err)
 			}
-			return none, classify(ctx, k.what, err)
+			return none, s.tally.Saw(classify(ctx, k.what, err))
 		}
 		if sqlState(err) == foreignKeyViolation {
 			s.lanes.forget()

@@ -43,6 +43,7 @@ type Store struct {
 	running  still[[]task.Operation]
 	draining still[[]string]
 
+	tally    store.Tally
 	triggers bool // as in Options
 }
 
@@ -149,7 +150,7 @@ func (s *Store) classify(ctx context.Context, err error) error {
 	if err != nil && s.closed.Load() {
 		return task.ErrStopped
 	}
-	return classify(ctx, err)
+	return s.tally.Saw(classify(ctx, err))
 }
 
 // classify turns the driver's errors into those of package task; sql.ErrNoRows is ErrNotFound.

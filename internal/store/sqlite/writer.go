@@ -264,7 +264,7 @@ func (w *writer) serve(group []*op) {
 			err = w.state.flush(ctx, w.hot)
 		}
 		if err == nil {
-			err = w.commit.Exec()
+			err = w.commitGroup(len(group))
 		}
 		if err == nil {
 			err = w.files.present()
@@ -279,6 +279,15 @@ func (w *writer) serve(group []*op) {
 		}
 		close(o.done)
 	}
+}
+
+func (w *writer) commitGroup(operations int) error {
+	began := w.files.clock.Now()
+	err := w.commit.Exec()
+	if err == nil {
+		w.files.tally.Committed(operations, w.files.clock.Now().Sub(began))
+	}
+	return err
 }
 
 // look loads the state again when another process has written since the last group, or when it is in doubt.

@@ -1,0 +1,154 @@
+package prometheus_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/prismq/thequeue/internal/prometheus"
+	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/internal/testdb"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+// scrape returns what Prometheus is told.
+func scrape(t *testing.T, q *queue.Queue) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	prometheus.Handler(q, "1.2.3").ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	if rec.Code != 200 || !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Fatalf("%d %s\n%s", rec.Code, rec.Header(), rec.Body)
+	}
+	return rec.Body.String()
+}
+
+// has reports each series that is not there with this value.
+func has(t *testing.T, text string, series ...string) {
+	t.Helper()
+	for _, s := range series {
+		if !strings.Contains(text, "\n"+s+"\n") {
+			t.Errorf("%s is not in\n%s", s, text)
+		}
+	}
+}
+
+func TestAScrapeTellsHowTheQueueDoes(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, st store.Store) {
+		q := queue.New(st, queue.Options{})
+		ctx := t.Context()
+		ok := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, err := q.EnqueueBatch(ctx, []task.Spec{{Type: "a"}, {Type: "a"}, {Type: "a"}, {Type: `b"\`, RunAfterUTC: &task.Time{Time: q.Now().Add(time.Hour)}}})
+		ok(err)
+		leases, err := q.Claim(ctx, task.Claim{WorkerID: "w", Max: 2})
+		ok(err)
+		_, err = q.Complete(ctx, leases[0].ID, leases[0].LeaseToken, nil)
+		ok(err)
+		_, err = q.PauseType(ctx, "a")
+		ok(err)
+		text := scrape(t, q)
+		has(t, text, `thequeue_build_info{version="1.2.3"} 1`,
+			`thequeue_tasks{state="ready",type="a"} 1`, `thequeue_tasks{state="processing",type="a"} 1`, `thequeue_tasks{state="completed",type="a"} 1`, `thequeue_tasks{state="scheduled",type="b\"\\"} 1`,
+			`thequeue_events_total{event="enqueued",type="a"} 3`, `thequeue_events_total{event="claimed",type="a"} 2`, `thequeue_events_total{event="completed",type="a"} 1`,
+			`thequeue_type_paused{type="a"} 1`, `thequeue_workers{state="live"} 1`, `thequeue_workers{state="busy"} 1`, `thequeue_workers{state="stale"} 0`,
+			`thequeue_start_latency_seconds_count 2`, `thequeue_run_duration_seconds_count{type="a"} 1`, `thequeue_run_duration_seconds_bucket{type="a",le="+Inf"} 1`,
+			`thequeue_run_duration_seconds_bucket{type="a",le="1.6384"} 1`, `thequeue_busy_errors_total 0`, `thequeue_event_streams 0`,
+		)
+		if !regexp.MustCompile(`thequeue_oldest_queued_age_seconds \d`).MatchString(text) || strings.Contains(text, "thequeue_commit_operations_count 0\n") {
+			t.Errorf("got\n%s", text)
+		}
+		problems, err := promlint.New(strings.NewReader(text)).Lint()
+		if ok(err); len(problems) > 0 {
+			t.Errorf("what the linter of Prometheus finds: %v", problems)
+		}
+	})
+}
+
+func TestAScrapeTellsOfTheFileAlone(t *testing.T) {
+	t.Parallel()
+	q := queue.New(testdb.SQLite(t), queue.Options{})
+	if _, _, err := q.Enqueue(t.Context(), task.Spec{Type: "a"}, queue.MaxAttempts); err != nil {
+		t.Fatal(err)
+	}
+	text := scrape(t, q)
+	for _, name := range []string{"thequeue_sqlite_file_bytes", "thequeue_sqlite_wal_bytes", "thequeue_disk_free_bytes", "thequeue_disk_size_bytes"} {
+		if !regexp.MustCompile(`\n` + name + ` [1-9]`).MatchString(text) {
+			t.Errorf("%s is not in\n%s", name, text)
+		}
+	}
+}
+
+// Labels are bounded: types that come after the first hundred share their series.
+func TestTypesWithoutEndShareSeries(t *testing.T) {
+	t.Parallel()
+	q := queue.New(testdb.SQLite(t), queue.Options{})
+	specs := make([]task.Spec, 130)
+	for i := range specs {
+		specs[i].Type = fmt.Sprintf("type-%03d", i)
+	}
+	if _, _, err := q.EnqueueBatch(t.Context(), specs); err != nil {
+		t.Fatal(err)
+	}
+	text := scrape(t, q)
+	has(t, text, `thequeue_tasks{state="ready",type="type-099"} 1`, `thequeue_tasks{state="ready",type="_other"} 30`, `thequeue_events_total{event="enqueued",type="_other"} 30`)
+	if n := strings.Count(text, "\nthequeue_tasks{state=\"ready\""); n != 101 {
+		t.Errorf("%d series", n)
+	}
+}
+
+func TestAScrapeThatCannotReadSaysSo(t *testing.T) {
+	t.Parallel()
+	st := testdb.SQLite(t)
+	q := queue.New(st, queue.Options{})
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rec := httptest.NewRecorder()
+	prometheus.Handler(q, "").ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	if rec.Code != 500 {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+}
+
+// Every series of ours is on the page, and nothing else is.
+func TestThePageListsEverySeries(t *testing.T) {
+	t.Parallel()
+	q := queue.New(testdb.SQLite(t), queue.Options{})
+	_, err := q.PutType(t.Context(), "a", task.TypeRules{Breaker: &task.Breaker{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := q.Enqueue(t.Context(), task.Spec{Type: "a"}, queue.MaxAttempts); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(pattern, text string) (out []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			out = append(out, m[1])
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	served, listed := names(`(?m)^# TYPE (thequeue_\w+) `, scrape(t, q)), names("(?m)^\\| `(thequeue_\\w+)", string(page))
+	if !slices.Equal(served, listed) {
+		t.Errorf("served %v\nlisted %v", served, listed)
+	}
+}

@@ -1,0 +1,2 @@
+// Package prometheus tells Prometheus how a server does.
+package prometheus
