@@ -113,7 +113,7 @@ func TestMetricsAreShown(t *testing.T) {
 			t.Errorf("got %+v", m)
 		}
 		out := r.ok(q("metrics")...)
-		for _, want := range []string{"1 queued (1 ready, 0 scheduled)", "\nenqueued       1\n", "\nsucceeded      -\n", "\nslow  1      0           1 "} {
+		for _, want := range []string{"1 queued (1 ready, 0 scheduled)", "\nenqueued       1\n", "\nsucceeded      -\n", "\nslow  1      0           1 ", "CRITICAL: 1 task is due, and no worker takes any", "\nhealth         critical\n"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%q is not in\n%s", want, out)
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -38,7 +39,13 @@ func (s *session) printMetrics(m task.Metrics) error {
 		oldest = seconds(d.OldestQueuedAgeSeconds)
 	}
 	w := m.Workers
+	for _, p := range m.Health.Problems {
+		if _, err := fmt.Fprintf(s.stdout, "%s: %s\n", strings.ToUpper(string(p.Severity)), clean(p.Message)); err != nil {
+			return err
+		}
+	}
 	if err := s.printRows([][]string{
+		{"health", string(m.Health.Status)},
 		{"now", fmt.Sprintf("%d queued (%d ready, %d scheduled), %d processing, %d completed, %d failed", d.QueuedTasks, d.ReadyTasks, d.ScheduledTasks, d.ProcessingTasks, d.CompletedTasks, d.FailedTasks)},
 		{"oldest queued", oldest},
 		{"workers", fmt.Sprintf("%d live (%d busy, %d draining), %d not heard for long, %d tasks held", w.Live, w.Busy, w.Draining, w.Stale, w.Held)},

@@ -210,6 +210,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listOperationsStmt, err = db.PrepareContext(ctx, listOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOperations: %w", err)
 	}
+	if q.listPoisonedStmt, err = db.PrepareContext(ctx, listPoisoned); err != nil {
+		return nil, fmt.Errorf("error preparing query ListPoisoned: %w", err)
+	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
 	}
@@ -702,6 +705,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listOperationsStmt: %w", cerr)
 		}
 	}
+	if q.listPoisonedStmt != nil {
+		if cerr := q.listPoisonedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listPoisonedStmt: %w", cerr)
+		}
+	}
 	if q.listRecentFailuresStmt != nil {
 		if cerr := q.listRecentFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
@@ -1098,6 +1106,7 @@ type Queries struct {
 	listMatchingStmt          *sql.Stmt
 	listOpeningTypesStmt      *sql.Stmt
 	listOperationsStmt        *sql.Stmt
+	listPoisonedStmt          *sql.Stmt
 	listRecentFailuresStmt    *sql.Stmt
 	listRollupsStmt           *sql.Stmt
 	listRollupsOfTypesStmt    *sql.Stmt
@@ -1225,6 +1234,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listMatchingStmt:          q.listMatchingStmt,
 		listOpeningTypesStmt:      q.listOpeningTypesStmt,
 		listOperationsStmt:        q.listOperationsStmt,
+		listPoisonedStmt:          q.listPoisonedStmt,
 		listRecentFailuresStmt:    q.listRecentFailuresStmt,
 		listRollupsStmt:           q.listRollupsStmt,
 		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,

@@ -111,6 +111,8 @@ type Querier interface {
 	// ListOpeningTypes returns the types of keys whose rate gives a task again at @now, of the first @max keys.
 	ListOpeningTypes(ctx context.Context, arg ListOpeningTypesParams) ([]string, error)
 	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
+	// ListPoisoned returns live tasks that have lost two workers or more, those that have lost the most first.
+	ListPoisoned(ctx context.Context, max int64) ([]ListPoisonedRow, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
 	// ListRollups returns the rollups of one type, or of all under the type '', in their order.
 	ListRollups(ctx context.Context, arg ListRollupsParams) ([]Rollup, error)

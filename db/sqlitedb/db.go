@@ -246,6 +246,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listPastDeadlineStmt, err = db.PrepareContext(ctx, listPastDeadline); err != nil {
 		return nil, fmt.Errorf("error preparing query ListPastDeadline: %w", err)
 	}
+	if q.listPoisonedStmt, err = db.PrepareContext(ctx, listPoisoned); err != nil {
+		return nil, fmt.Errorf("error preparing query ListPoisoned: %w", err)
+	}
 	if q.listQuarantinedStmt, err = db.PrepareContext(ctx, listQuarantined); err != nil {
 		return nil, fmt.Errorf("error preparing query ListQuarantined: %w", err)
 	}
@@ -792,6 +795,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listPastDeadlineStmt: %w", cerr)
 		}
 	}
+	if q.listPoisonedStmt != nil {
+		if cerr := q.listPoisonedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listPoisonedStmt: %w", cerr)
+		}
+	}
 	if q.listQuarantinedStmt != nil {
 		if cerr := q.listQuarantinedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listQuarantinedStmt: %w", cerr)
@@ -1190,6 +1198,7 @@ type Queries struct {
 	listOpeningTypesStmt      *sql.Stmt
 	listOperationsStmt        *sql.Stmt
 	listPastDeadlineStmt      *sql.Stmt
+	listPoisonedStmt          *sql.Stmt
 	listQuarantinedStmt       *sql.Stmt
 	listRecentFailuresStmt    *sql.Stmt
 	listRollupsStmt           *sql.Stmt
@@ -1327,6 +1336,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listOpeningTypesStmt:      q.listOpeningTypesStmt,
 		listOperationsStmt:        q.listOperationsStmt,
 		listPastDeadlineStmt:      q.listPastDeadlineStmt,
+		listPoisonedStmt:          q.listPoisonedStmt,
 		listQuarantinedStmt:       q.listQuarantinedStmt,
 		listRecentFailuresStmt:    q.listRecentFailuresStmt,
 		listRollupsStmt:           q.listRollupsStmt,

@@ -183,3 +183,40 @@ func (q *Queries) ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldR
 	}
 	return items, nil
 }
+
+const listPoisoned = `-- name: ListPoisoned :many
+SELECT t.id, t.type, t.lost FROM task_queue AS t INDEXED BY task_queue_quarantine
+WHERE t.lost >= 2 AND t.finished_at_utc IS NULL
+ORDER BY t.lost DESC
+LIMIT CAST(?1 AS INTEGER)
+`
+
+type ListPoisonedRow struct {
+	ID   int64
+	Type string
+	Lost int
+}
+
+// ListPoisoned returns live tasks that have lost two workers or more, those that have lost the most first.
+func (q *Queries) ListPoisoned(ctx context.Context, max int64) ([]ListPoisonedRow, error) {
+	rows, err := q.query(ctx, q.listPoisonedStmt, listPoisoned, max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListPoisonedRow{}
+	for rows.Next() {
+		var i ListPoisonedRow
+		if err := rows.Scan(&i.ID, &i.Type, &i.Lost); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

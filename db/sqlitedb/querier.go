@@ -137,6 +137,8 @@ type Querier interface {
 	ListOpeningTypes(ctx context.Context, arg ListOpeningTypesParams) ([]string, error)
 	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
 	ListPastDeadline(ctx context.Context, arg ListPastDeadlineParams) ([]Task, error)
+	// ListPoisoned returns live tasks that have lost two workers or more, those that have lost the most first.
+	ListPoisoned(ctx context.Context, max int64) ([]ListPoisonedRow, error)
 	// ListQuarantined returns the live tasks that run alone: those that have lost two workers or more.
 	ListQuarantined(ctx context.Context) ([]ListQuarantinedRow, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)

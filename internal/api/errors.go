@@ -126,6 +126,9 @@ func detail(r row, err error, c echo.Context) string {
 		if id := c.Param("operation_id"); id != "" {
 			return "Operation " + id + " not found"
 		}
+		if name := c.QueryParam("type"); name != "" {
+			return "Type " + name + " not found"
+		}
 		return "Task " + c.Param("task_id") + " not found"
 	}
 	text := err.Error()

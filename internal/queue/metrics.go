@@ -33,6 +33,9 @@ func (q *Queue) Metrics(ctx context.Context, window time.Duration, taskType stri
 	if err == nil {
 		m.Workers, err = q.CountWorkers(ctx)
 	}
+	if err == nil {
+		m.Health, err = q.Health(ctx)
+	}
 	if err != nil {
 		return task.Metrics{}, fmt.Errorf("metrics: %w", err)
 	}

@@ -211,7 +211,7 @@ func (q *Queue) advanceOf(s task.Schedule, k *knownRules, now time.Time) task.Ad
 	p := schedule.PlanOf(rule, s, now)
 	a.LastTickUTC, a.NextTickUTC = p.Newest, p.Next
 	if len(p.Ticks) == 0 {
-		return skip(a, "it was missed")
+		return skip(a, missedTick)
 	}
 	for _, at := range p.Ticks {
 		t, err := q.taskOf(s, k, at, now)
@@ -222,6 +222,9 @@ func (q *Queue) advanceOf(s task.Schedule, k *knownRules, now time.Time) task.Ad
 	}
 	return a
 }
+
+// missedTick is why a tick has made no task that nobody was there to deal with in time.
+const missedTick = "it was missed"
 
 func skip(a task.Advance, why string) task.Advance {
 	a.Ticks, a.Skipped = nil, &why

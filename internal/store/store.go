@@ -81,6 +81,8 @@ type Explainer interface {
 	KeyRateOpens(ctx context.Context, taskType, key string) (*time.Time, error)
 	// CountKeyAhead is CountAhead for the tasks of one concurrency key.
 	CountKeyAhead(ctx context.Context, laneID int64, key string, id int64, max int) (int64, error)
+	// ListPoisoned returns up to max live tasks that have lost two workers or more, those that have lost the most first.
+	ListPoisoned(ctx context.Context, max int) ([]task.Poisoned, error)
 	// ListFinishes returns when the newest max completed tasks of a type have ended, by id and newest first.
 	ListFinishes(ctx context.Context, taskType string, max int) ([]time.Time, error)
 }

@@ -36,6 +36,13 @@ type Stranded struct {
 	Reason         Reason `json:"reason"`
 }
 
+// Poisoned is a live task that has lost two workers or more.
+type Poisoned struct {
+	TaskID int64  `json:"task_id"`
+	Type   string `json:"type"`
+	Lost   int    `json:"lost"`
+}
+
 // Holding is a task in processing, as far as others must know of it.
 type Holding struct {
 	TaskID        int64      `json:"task_id"`

@@ -12,6 +12,7 @@ type Metrics struct {
 	Figures               // of Type, or of all
 	Types   []TypeFigures `json:"types"` // each type with tasks or events, by name; empty where Type says which
 	Workers WorkerCounts  `json:"workers"`
+	Health  Health        `json:"health"` // of the whole queue
 }
 
 // Depth is how many tasks are stored now.

@@ -33,3 +33,10 @@ SELECT count(*) FROM (
     WHERE t.ready = 1 AND t.concurrency_key IS NOT NULL AND t.lane_id = @lane_id AND t.concurrency_key = @concurrency_key AND t.id < @id
     LIMIT CAST(@max AS INTEGER)
 ) AS ahead;
+
+-- ListPoisoned returns live tasks that have lost two workers or more, those that have lost the most first.
+-- name: ListPoisoned :many
+SELECT t.id, t.type, t.lost FROM task_queue AS t INDEXED BY task_queue_quarantine
+WHERE t.lost >= 2 AND t.finished_at_utc IS NULL
+ORDER BY t.lost DESC
+LIMIT CAST(@max AS INTEGER);

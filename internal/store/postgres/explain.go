@@ -77,3 +77,13 @@ func (s *Store) CountKeyAhead(ctx context.Context, laneID int64, key string, id 
 		return s.lists.CountKeyAhead(ctx, postgresdb.CountKeyAheadParams{LaneID: laneID, ConcurrencyKey: &key, ID: id, Max: int64(max)})
 	})
 }
+
+// ListPoisoned returns live tasks that have lost two workers or more.
+func (s *Store) ListPoisoned(ctx context.Context, max int) ([]task.Poisoned, error) {
+	return search(ctx, s, "list tasks that have lost workers", func(ctx context.Context) ([]task.Poisoned, error) {
+		rows, err := s.lists.ListPoisoned(ctx, int64(max))
+		return column(rows, func(r postgresdb.ListPoisonedRow) task.Poisoned {
+			return task.Poisoned{TaskID: r.ID, Type: r.Type, Lost: r.Lost}
+		}), err
+	})
+}

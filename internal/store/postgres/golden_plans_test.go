@@ -36,6 +36,7 @@ var planAllowed = []struct{ query, line, why string }{
 	{"ListLanesWithWork", "Index Only Scan using task_queue_quarantine on task_queue", "ends at the first row"},
 	{"CountReady", "Index Only Scan using task_queue_quarantine on task_queue", "ends at the first row"},
 	{"ListQuarantined", "Index Scan using task_queue_quarantine on task_queue", "has live tasks in quarantine alone"},
+	{"ListPoisoned", "Index Scan Backward using task_queue_quarantine on task_queue", "live tasks in quarantine alone, the first ones"},
 	{"HoldsTask", "Index Scan using task_queue_lease on task_queue", "tasks in processing, and only while there is one in quarantine"},
 	{"ListRecentFailures", "Index Scan Backward using task_queue_failed_at on task_queue", "ends after 100 rows"},
 	{"ListWorkerStatus", "Index Scan using task_queue_lease on task_queue", "a view for people: tasks in processing for each worker"},

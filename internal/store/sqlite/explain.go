@@ -58,3 +58,12 @@ func (s *Store) CountKeyAhead(ctx context.Context, laneID int64, key string, id 
 	n, err := s.read.CountKeyAhead(ctx, sqlitedb.CountKeyAheadParams{LaneID: laneID, ConcurrencyKey: &key, ID: id, Max: int64(max)})
 	return n, s.classify(ctx, err)
 }
+
+func (s *Store) ListPoisoned(ctx context.Context, max int) ([]task.Poisoned, error) {
+	rows, err := s.read.ListPoisoned(ctx, int64(max))
+	out := make([]task.Poisoned, len(rows))
+	for i, r := range rows {
+		out[i] = task.Poisoned{TaskID: r.ID, Type: r.Type, Lost: r.Lost}
+	}
+	return out, s.classify(ctx, err)
+}
