@@ -39,7 +39,10 @@ type tasks interface {
 	Events(ctx context.Context, f task.EventFilter, after int64, each func(*task.Event) error) error
 	Explain(ctx context.Context, id int64) (task.Explanation, error)
 	Stranded(ctx context.Context) ([]task.Stranded, error)
-	Workers(ctx context.Context) ([]task.Worker, error)
+	Workers(ctx context.Context) ([]task.WorkerStatus, error)
+	Worker(ctx context.Context, workerID string) (task.WorkerStatus, error)
+	ReclaimWorker(ctx context.Context, workerID string) ([]int64, error)
+	CleanWorkers(ctx context.Context, silent time.Duration, force bool) (task.Cleaned, error)
 	DrainWorker(ctx context.Context, workerID string) (task.Worker, error)
 	ResumeWorker(ctx context.Context, workerID string) (task.Worker, error)
 	Types(ctx context.Context) ([]task.TypeStatus, error)

@@ -27,9 +27,20 @@ func TestWorkersAreListedDrainedAndResumed(t *testing.T) {
 		if list := parse[[]task.Worker](t, r.ok(q("workers", "list", "-o", "json")...)); len(list) != 1 || !list[0].Drain {
 			t.Errorf("got %+v", list)
 		}
-		if out := r.ok(q("workers", "list")...); !strings.HasPrefix(out, "WORKER  DRAIN  HEARD") || !strings.Contains(out, "\nw/1 a   yes    ") {
+		if out := r.ok(q("workers", "list")...); !strings.HasPrefix(out, "WORKER  STATE     TASKS  HEARD") || !strings.Contains(out, "\nw/1 a   draining  0      ") {
 			t.Errorf("got %s", out)
 		}
+		if out := r.ok(q("workers", "get", "w/1 a")...); !strings.Contains(out, "state         draining\n") {
+			t.Errorf("got %s", out)
+		}
+		r.fails(3, []string{"worker none not found"}, q("workers", "get", "none")...)
+		if out := r.ok(q("workers", "reclaim", "w/1 a")...); out != "w/1 a: 0 tasks taken back\n" {
+			t.Errorf("got %q", out)
+		}
+		if c := parse[task.Cleaned](t, r.ok(q("workers", "cleanup", "-o", "json")...)); len(c.Deleted) != 0 || len(c.Kept) != 0 {
+			t.Errorf("got %+v", c)
+		}
+		r.fails(2, []string{"--older-than soon"}, q("workers", "cleanup", "--older-than", "soon")...)
 		if got := parse[task.Worker](t, r.ok(q("workers", "resume", "w/1 a", "-o", "json")...)); got.Drain {
 			t.Errorf("got %+v", got)
 		}

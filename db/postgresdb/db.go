@@ -69,6 +69,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteScheduleStmt, err = db.PrepareContext(ctx, deleteSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteSchedule: %w", err)
 	}
+	if q.deleteStaleWorkersStmt, err = db.PrepareContext(ctx, deleteStaleWorkers); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteStaleWorkers: %w", err)
+	}
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
 	}
@@ -92,6 +95,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
+	}
+	if q.endLeasesStmt, err = db.PrepareContext(ctx, endLeases); err != nil {
+		return nil, fmt.Errorf("error preparing query EndLeases: %w", err)
 	}
 	if q.endTicksStmt, err = db.PrepareContext(ctx, endTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query EndTicks: %w", err)
@@ -191,6 +197,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listHeldStmt, err = db.PrepareContext(ctx, listHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListHeld: %w", err)
+	}
+	if q.listHeldByStmt, err = db.PrepareContext(ctx, listHeldBy); err != nil {
+		return nil, fmt.Errorf("error preparing query ListHeldBy: %w", err)
 	}
 	if q.listKeyHeldStmt, err = db.PrepareContext(ctx, listKeyHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListKeyHeld: %w", err)
@@ -470,6 +479,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteScheduleStmt: %w", cerr)
 		}
 	}
+	if q.deleteStaleWorkersStmt != nil {
+		if cerr := q.deleteStaleWorkersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteStaleWorkersStmt: %w", cerr)
+		}
+	}
 	if q.deleteTaskStmt != nil {
 		if cerr := q.deleteTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTaskStmt: %w", cerr)
@@ -508,6 +522,11 @@ func (q *Queries) Close() error {
 	if q.dropProposalsStmt != nil {
 		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
+		}
+	}
+	if q.endLeasesStmt != nil {
+		if cerr := q.endLeasesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endLeasesStmt: %w", cerr)
 		}
 	}
 	if q.endTicksStmt != nil {
@@ -673,6 +692,11 @@ func (q *Queries) Close() error {
 	if q.listHeldStmt != nil {
 		if cerr := q.listHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listHeldStmt: %w", cerr)
+		}
+	}
+	if q.listHeldByStmt != nil {
+		if cerr := q.listHeldByStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listHeldByStmt: %w", cerr)
 		}
 	}
 	if q.listKeyHeldStmt != nil {
@@ -1059,6 +1083,7 @@ type Queries struct {
 	countTypesStmt            *sql.Stmt
 	deleteEndedStmt           *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
+	deleteStaleWorkersStmt    *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
 	deleteTasksStmt           *sql.Stmt
 	deleteUniqueStmt          *sql.Stmt
@@ -1067,6 +1092,7 @@ type Queries struct {
 	drainWorkerStmt           *sql.Stmt
 	dropKeyRatesStmt          *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
+	endLeasesStmt             *sql.Stmt
 	endTicksStmt              *sql.Stmt
 	expireTasksStmt           *sql.Stmt
 	extendLeaseStmt           *sql.Stmt
@@ -1100,6 +1126,7 @@ type Queries struct {
 	listFailuresStmt          *sql.Stmt
 	listFinishesStmt          *sql.Stmt
 	listHeldStmt              *sql.Stmt
+	listHeldByStmt            *sql.Stmt
 	listKeyHeldStmt           *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
@@ -1187,6 +1214,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countTypesStmt:            q.countTypesStmt,
 		deleteEndedStmt:           q.deleteEndedStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
+		deleteStaleWorkersStmt:    q.deleteStaleWorkersStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
 		deleteTasksStmt:           q.deleteTasksStmt,
 		deleteUniqueStmt:          q.deleteUniqueStmt,
@@ -1195,6 +1223,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		drainWorkerStmt:           q.drainWorkerStmt,
 		dropKeyRatesStmt:          q.dropKeyRatesStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
+		endLeasesStmt:             q.endLeasesStmt,
 		endTicksStmt:              q.endTicksStmt,
 		expireTasksStmt:           q.expireTasksStmt,
 		extendLeaseStmt:           q.extendLeaseStmt,
@@ -1228,6 +1257,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listFailuresStmt:          q.listFailuresStmt,
 		listFinishesStmt:          q.listFinishesStmt,
 		listHeldStmt:              q.listHeldStmt,
+		listHeldByStmt:            q.listHeldByStmt,
 		listKeyHeldStmt:           q.listKeyHeldStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,

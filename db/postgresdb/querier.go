@@ -34,6 +34,8 @@ type Querier interface {
 	// DeleteEnded deletes those of the tasks that still have the status and ended not later than @before.
 	DeleteEnded(ctx context.Context, arg DeleteEndedParams) (int64, error)
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
+	// DeleteStaleWorkers removes workers that were not heard since a time, but for those that hold tasks, unless forced.
+	DeleteStaleWorkers(ctx context.Context, arg DeleteStaleWorkersParams) ([]string, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteTasks(ctx context.Context, ids string) ([]int64, error)
 	DeleteUnique(ctx context.Context, arg DeleteUniqueParams) error
@@ -46,6 +48,8 @@ type Querier interface {
 	DropKeyRates(ctx context.Context, type_ string) error
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
+	// EndLeases has the leases of a worker end now, and returns their tasks.
+	EndLeases(ctx context.Context, arg EndLeasesParams) ([]int64, error)
 	// EndTicks notes which tasks of a schedule have ended.
 	EndTicks(ctx context.Context, schedule string) error
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
@@ -100,6 +104,8 @@ type Querier interface {
 	ListFinishes(ctx context.Context, arg ListFinishesParams) ([]*time.Time, error)
 	// ListHeld returns tasks of a type in processing, those whose leases end first.
 	ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldRow, error)
+	// ListHeldBy returns tasks that a worker holds, those whose leases end first.
+	ListHeldBy(ctx context.Context, arg ListHeldByParams) ([]ListHeldByRow, error)
 	// ListKeyHeld returns tasks of a key in processing, those whose leases end first.
 	ListKeyHeld(ctx context.Context, arg ListKeyHeldParams) ([]ListKeyHeldRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.

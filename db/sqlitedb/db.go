@@ -69,6 +69,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteScheduleStmt, err = db.PrepareContext(ctx, deleteSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteSchedule: %w", err)
 	}
+	if q.deleteStaleWorkersStmt, err = db.PrepareContext(ctx, deleteStaleWorkers); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteStaleWorkers: %w", err)
+	}
 	if q.deleteTaskStmt, err = db.PrepareContext(ctx, deleteTask); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTask: %w", err)
 	}
@@ -86,6 +89,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
+	}
+	if q.endLeasesStmt, err = db.PrepareContext(ctx, endLeases); err != nil {
+		return nil, fmt.Errorf("error preparing query EndLeases: %w", err)
 	}
 	if q.endTicksStmt, err = db.PrepareContext(ctx, endTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query EndTicks: %w", err)
@@ -209,6 +215,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listHeldStmt, err = db.PrepareContext(ctx, listHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListHeld: %w", err)
+	}
+	if q.listHeldByStmt, err = db.PrepareContext(ctx, listHeldBy); err != nil {
+		return nil, fmt.Errorf("error preparing query ListHeldBy: %w", err)
 	}
 	if q.listKeyHeldStmt, err = db.PrepareContext(ctx, listKeyHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListKeyHeld: %w", err)
@@ -500,6 +509,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteScheduleStmt: %w", cerr)
 		}
 	}
+	if q.deleteStaleWorkersStmt != nil {
+		if cerr := q.deleteStaleWorkersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteStaleWorkersStmt: %w", cerr)
+		}
+	}
 	if q.deleteTaskStmt != nil {
 		if cerr := q.deleteTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTaskStmt: %w", cerr)
@@ -528,6 +542,11 @@ func (q *Queries) Close() error {
 	if q.dropProposalsStmt != nil {
 		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
+		}
+	}
+	if q.endLeasesStmt != nil {
+		if cerr := q.endLeasesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endLeasesStmt: %w", cerr)
 		}
 	}
 	if q.endTicksStmt != nil {
@@ -733,6 +752,11 @@ func (q *Queries) Close() error {
 	if q.listHeldStmt != nil {
 		if cerr := q.listHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listHeldStmt: %w", cerr)
+		}
+	}
+	if q.listHeldByStmt != nil {
+		if cerr := q.listHeldByStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listHeldByStmt: %w", cerr)
 		}
 	}
 	if q.listKeyHeldStmt != nil {
@@ -1139,12 +1163,14 @@ type Queries struct {
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
+	deleteStaleWorkersStmt    *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
 	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
 	drainWorkerStmt           *sql.Stmt
 	dropKeyRatesStmt          *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
+	endLeasesStmt             *sql.Stmt
 	endTicksStmt              *sql.Stmt
 	enterKeyStmt              *sql.Stmt
 	expireTasksStmt           *sql.Stmt
@@ -1186,6 +1212,7 @@ type Queries struct {
 	listFinishesStmt          *sql.Stmt
 	listGuardsStmt            *sql.Stmt
 	listHeldStmt              *sql.Stmt
+	listHeldByStmt            *sql.Stmt
 	listKeyHeldStmt           *sql.Stmt
 	listLanesStmt             *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
@@ -1277,12 +1304,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
+		deleteStaleWorkersStmt:    q.deleteStaleWorkersStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
 		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		drainWorkerStmt:           q.drainWorkerStmt,
 		dropKeyRatesStmt:          q.dropKeyRatesStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
+		endLeasesStmt:             q.endLeasesStmt,
 		endTicksStmt:              q.endTicksStmt,
 		enterKeyStmt:              q.enterKeyStmt,
 		expireTasksStmt:           q.expireTasksStmt,
@@ -1324,6 +1353,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listFinishesStmt:          q.listFinishesStmt,
 		listGuardsStmt:            q.listGuardsStmt,
 		listHeldStmt:              q.listHeldStmt,
+		listHeldByStmt:            q.listHeldByStmt,
 		listKeyHeldStmt:           q.listKeyHeldStmt,
 		listLanesStmt:             q.listLanesStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,

@@ -35,6 +35,8 @@ type Querier interface {
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
+	// DeleteStaleWorkers removes workers that were not heard since a time, but for those that hold tasks, unless forced.
+	DeleteStaleWorkers(ctx context.Context, arg DeleteStaleWorkersParams) ([]string, error)
 	DeleteTask(ctx context.Context, id int64) (int64, error)
 	DeleteUnique(ctx context.Context, arg DeleteUniqueParams) error
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
@@ -44,6 +46,8 @@ type Querier interface {
 	DropKeyRates(ctx context.Context, type_ string) error
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
+	// EndLeases has the leases of a worker end now, and returns their tasks.
+	EndLeases(ctx context.Context, arg EndLeasesParams) ([]int64, error)
 	// EndTicks notes which tasks of a schedule have ended.
 	EndTicks(ctx context.Context, schedule string) error
 	// EnterKey, LeaveKey and FreeKey are what the triggers on task_queue do for others than the writer: see there.
@@ -115,6 +119,8 @@ type Querier interface {
 	ListGuards(ctx context.Context) ([]interface{}, error)
 	// ListHeld returns tasks of a type in processing, those whose leases end first.
 	ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldRow, error)
+	// ListHeldBy returns tasks that a worker holds, those whose leases end first.
+	ListHeldBy(ctx context.Context, arg ListHeldByParams) ([]ListHeldByRow, error)
 	// ListKeyHeld returns tasks of a key in processing, those whose leases end first.
 	ListKeyHeld(ctx context.Context, arg ListKeyHeldParams) ([]ListKeyHeldRow, error)
 	// ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.

@@ -47,6 +47,41 @@ func (q *Queries) CountHeld(ctx context.Context) ([]CountHeldRow, error) {
 	return items, nil
 }
 
+const deleteStaleWorkers = `-- name: DeleteStaleWorkers :many
+DELETE FROM workers WHERE heartbeat_utc < ?1 AND (CAST(?2 AS INTEGER) = 1 OR worker_id NOT IN (
+    SELECT h.locked_by FROM task_queue AS h INDEXED BY task_queue_lease WHERE h.status = 'processing' AND h.locked_by IS NOT NULL))
+RETURNING worker_id
+`
+
+type DeleteStaleWorkersParams struct {
+	Before time.Time
+	Force  int64
+}
+
+// DeleteStaleWorkers removes workers that were not heard since a time, but for those that hold tasks, unless forced.
+func (q *Queries) DeleteStaleWorkers(ctx context.Context, arg DeleteStaleWorkersParams) ([]string, error) {
+	rows, err := q.query(ctx, q.deleteStaleWorkersStmt, deleteStaleWorkers, arg.Before, arg.Force)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var worker_id string
+		if err := rows.Scan(&worker_id); err != nil {
+			return nil, err
+		}
+		items = append(items, worker_id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteWorker = `-- name: DeleteWorker :execrows
 DELETE FROM workers WHERE worker_id = ?1
 `
@@ -82,6 +117,44 @@ func (q *Queries) DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worke
 		&i.HeartbeatUTC,
 	)
 	return i, err
+}
+
+const endLeases = `-- name: EndLeases :many
+UPDATE task_queue SET updated_at_utc = ?1, lease_until_utc = ?1
+WHERE id IN (SELECT e.id FROM task_queue AS e INDEXED BY task_queue_lease
+             WHERE e.status = 'processing' AND e.lease_until_utc > ?1 AND e.locked_by = CAST(?2 AS TEXT)
+             ORDER BY e.lease_until_utc LIMIT CAST(?3 AS INTEGER))
+RETURNING id
+`
+
+type EndLeasesParams struct {
+	Now      time.Time
+	WorkerID string
+	Max      int64
+}
+
+// EndLeases has the leases of a worker end now, and returns their tasks.
+func (q *Queries) EndLeases(ctx context.Context, arg EndLeasesParams) ([]int64, error) {
+	rows, err := q.query(ctx, q.endLeasesStmt, endLeases, arg.Now, arg.WorkerID, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const getWorker = `-- name: GetWorker :one
@@ -120,6 +193,54 @@ func (q *Queries) ListDraining(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		items = append(items, worker_id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listHeldBy = `-- name: ListHeldBy :many
+SELECT t.id, t.type, t.locked_by, t.lease_until_utc FROM task_queue AS t INDEXED BY task_queue_lease
+WHERE t.status = 'processing' AND t.locked_by = CAST(?1 AS TEXT)
+ORDER BY t.lease_until_utc
+LIMIT CAST(?2 AS INTEGER)
+`
+
+type ListHeldByParams struct {
+	WorkerID string
+	Max      int64
+}
+
+type ListHeldByRow struct {
+	ID            int64
+	Type          string
+	LockedBy      *string
+	LeaseUntilUTC *time.Time
+}
+
+// ListHeldBy returns tasks that a worker holds, those whose leases end first.
+func (q *Queries) ListHeldBy(ctx context.Context, arg ListHeldByParams) ([]ListHeldByRow, error) {
+	rows, err := q.query(ctx, q.listHeldByStmt, listHeldBy, arg.WorkerID, arg.Max)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListHeldByRow{}
+	for rows.Next() {
+		var i ListHeldByRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Type,
+			&i.LockedBy,
+			&i.LeaseUntilUTC,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err

@@ -49,6 +49,8 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/workers", s.listWorkers)
 	q.GET("/workers/:worker_id", s.getWorker)
 	q.POST("/workers/:worker_id/heartbeat", s.workerHeartbeat)
+	q.POST("/workers/cleanup", s.cleanWorkers)
+	q.POST("/workers/:worker_id/reclaim", s.reclaimWorker)
 	q.POST("/workers/:worker_id/drain", s.drainWorker)
 	q.POST("/workers/:worker_id/resume", s.resumeWorker)
 	q.DELETE("/workers/:worker_id", s.deleteWorker)

@@ -266,6 +266,16 @@ func workers(r *rig) {
 	r.step("GET", "/api/queue/workers/w%2F1", "")
 	r.step("POST", "/api/queue/workers/w3/heartbeat", `{"capabilities":[],"types":[""]}`)
 	r.step("POST", "/api/queue/workers/w3/heartbeat", `{"capability":{}}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"held"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"holder","types":["held"],"lease_seconds":3600}`)
+	r.step("GET", "/api/queue/workers/holder", "")
+	r.step("GET", "/api/queue/workers?state=stale", "")
+	r.step("GET", "/api/queue/workers?state=dead", "")
+	r.step("POST", "/api/queue/workers/holder/reclaim", "")
+	r.step("GET", "/api/queue/tasks/{id}/attempts", "")
+	r.step("POST", "/api/queue/workers/cleanup", `{"older_than_seconds":60}`)
+	r.step("POST", "/api/queue/workers/cleanup", `{"older_than_seconds":-1}`)
+	r.step("POST", "/api/queue/workers/cleanup", `{"older":1}`)
 }
 
 func problems(r *rig) {

@@ -74,9 +74,10 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	if err != nil {
 		return err
 	}
-	if err := set(ctx, q, cfg); err != nil {
+	if err := errors.Join(set(ctx, q, cfg), setWebhooks(ctx, q, cfg)); err != nil {
 		return err
 	}
+	feeds := newFeeds(q, cfg, o.Log)
 	var stopping atomic.Bool
 	server := newServer(q, cfg, o, func(ctx context.Context) error {
 		if stopping.Load() {
@@ -91,6 +92,9 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	defer stop()
 	group, failed := errgroup.WithContext(ctx) // ends with ctx, or when a part fails
 	group.Go(func() error { return q.Run(running) })
+	for _, f := range feeds {
+		group.Go(func() error { return f.run(running) })
+	}
 	group.Go(func() error {
 		if err := server.Serve(listener{ln}); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)

@@ -70,6 +70,13 @@ func handlersOf(cfg config.Config, guard *worker.Guard) (map[string]worker.Handl
 		}
 		handlers[name] = call
 	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Webhooks)) {
+		call, err := httpHandler(webhookPrefix+name, httpOf(cfg.Webhooks[name]), result)
+		if invalid, ok := errors.AsType[*task.InvalidError](err); ok {
+			bad.Fields = append(bad.Fields, invalid.Within("webhooks."+name).Fields...)
+		}
+		handlers[webhookPrefix+name] = call
+	}
 	return handlers, bad.OrNil()
 }
 

@@ -297,8 +297,14 @@ func TestWorkers(t *testing.T) {
 	if w.WorkerID != id || w.Capabilities != `{"gpu":true}` || *w.Types != `["a"]` {
 		t.Errorf("worker %+v", w)
 	}
-	if diff := cmp.Diff([]task.Worker{w}, must(c.Workers(ctx))(t)); diff != "" {
-		t.Error(diff)
+	if diff := cmp.Diff([]task.WorkerStatus{w}, must(c.Workers(ctx))(t)); diff != "" || w.State != task.WorkerLive {
+		t.Errorf("%s: %s", w.State, diff)
+	}
+	if ids := must(c.ReclaimWorker(ctx, id))(t); len(ids) != 0 {
+		t.Errorf("reclaimed %v", ids)
+	}
+	if cleaned := must(c.CleanWorkers(ctx, time.Hour, true))(t); len(cleaned.Deleted)+len(cleaned.Kept) != 0 {
+		t.Errorf("cleaned %+v", cleaned)
 	}
 	if err := c.DeleteWorker(ctx, id); err != nil {
 		t.Error(err)

@@ -5,20 +5,21 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/prismq/thequeue/internal/task"
 )
 
 func workerPath(workerID string) string { return "/api/queue/workers/" + url.PathEscape(workerID) }
 
-// Workers returns the registry, ordered by id.
-func (c *Client) Workers(ctx context.Context) (ws []task.Worker, err error) {
+// Workers returns the registry, ordered by id, with what each does.
+func (c *Client) Workers(ctx context.Context) (ws []task.WorkerStatus, err error) {
 	_, err = c.do(ctx, call{method: http.MethodGet, path: "/api/queue/workers", twice: true}, &ws)
 	return ws, err
 }
 
-// Worker returns the entry of one worker.
-func (c *Client) Worker(ctx context.Context, workerID string) (w task.Worker, err error) {
+// Worker returns one worker with the first of the tasks that it holds.
+func (c *Client) Worker(ctx context.Context, workerID string) (w task.WorkerStatus, err error) {
 	_, err = c.do(ctx, call{method: http.MethodGet, path: workerPath(workerID), twice: true}, &w)
 	return w, err
 }
@@ -52,4 +53,23 @@ func (c *Client) DeleteWorker(ctx context.Context, workerID string) error {
 		return nil
 	}
 	return err
+}
+
+// ReclaimWorker takes the tasks of a worker back at once, and returns their ids.
+func (c *Client) ReclaimWorker(ctx context.Context, workerID string) ([]int64, error) {
+	var out struct {
+		TaskIDs []int64 `json:"task_ids"`
+	}
+	_, err := c.do(ctx, call{method: http.MethodPost, path: workerPath(workerID) + "/reclaim", twice: true}, &out)
+	return out.TaskIDs, err
+}
+
+// CleanWorkers removes the workers that were not heard for silent, 0 standing for five minutes; those that hold tasks are kept unless forced.
+func (c *Client) CleanWorkers(ctx context.Context, silent time.Duration, force bool) (out task.Cleaned, err error) {
+	body, err := new(object).add("older_than_seconds", silent.Seconds()).add("force", force).bytes()
+	if err != nil {
+		return out, err
+	}
+	_, err = c.do(ctx, call{method: http.MethodPost, path: "/api/queue/workers/cleanup", body: body, twice: true}, &out)
+	return out, err
 }

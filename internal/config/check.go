@@ -52,6 +52,32 @@ func (c Config) check(need []string, bad *task.InvalidError) {
 		c.checkSchedule(name, bad)
 	}
 	c.Handlers.check(c.MaxPayloadBytes, bad)
+	for _, name := range slices.Sorted(maps.Keys(c.Webhooks)) {
+		c.Webhooks[name].check(name, bad)
+	}
+}
+
+// webhookName is what a webhook may be called: its name is part of that of a task type.
+var webhookName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+
+func (h Webhook) check(name string, bad *task.InvalidError) {
+	field := "webhooks." + name
+	if !webhookName.MatchString(name) {
+		bad.Add(field, "the name must be made of up to 100 letters, digits, _ and -")
+	}
+	for _, event := range h.Names() {
+		if !slices.Contains(task.EventNames, event) {
+			names := make([]string, len(task.EventNames))
+			for i, n := range task.EventNames {
+				names[i] = string(n)
+			}
+			bad.Add(field+".events", "unknown event %q: use some of %s", event, strings.Join(names, ", "))
+		}
+	}
+	for _, taskType := range h.Types {
+		checkType(taskType, field+".types", bad)
+	}
+	HTTP{URL: h.URL, Headers: h.Headers, AllowNetworks: h.AllowNetworks, Secrets: h.Secrets, TimeoutSeconds: h.TimeoutSeconds}.check(field, bad)
 }
 
 func (c Config) checkSchedule(name string, bad *task.InvalidError) {

@@ -33,6 +33,7 @@ type Config struct {
 	Retry                map[string]task.Backoff      `conf:"retry"`                                                      // by task type; others: task.DefaultBackoff
 	Types                map[string]task.TypeRules    `conf:"types"`                                                      // the rules of task types, by name; set when the server starts
 	Schedules            map[string]task.ScheduleSpec `conf:"schedules"`                                                  // by name; set when the server starts
+	Webhooks             map[string]Webhook           `conf:"webhooks"`                                                   // by name: who is told of events
 	IdempotencySeconds   float64                      `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
 	LogLevel             string                       `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
 	LogFormat            string                       `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
@@ -60,6 +61,32 @@ type HTTP struct {
 	AllowNetworks  []string          `conf:"allow_networks"`  // to which the name in the URL may lead, beside the public Internet
 	Secrets        []string          `conf:"secrets"`         // with which requests are signed
 	TimeoutSeconds float64           `conf:"timeout_seconds"` // 0: the handler's default
+}
+
+// Webhook is a URL that is told of events.
+type Webhook struct {
+	URL            string            `conf:"url"`
+	Events         []string          `conf:"events"`          // names of events; none: those with which a task ends
+	Types          []string          `conf:"types"`           // of tasks; none: all
+	Headers        map[string]string `conf:"headers"`         // this and all below: as in HTTP
+	AllowNetworks  []string          `conf:"allow_networks"`  //
+	Secrets        []string          `conf:"secrets"`         //
+	TimeoutSeconds float64           `conf:"timeout_seconds"` // 0: 15 seconds
+}
+
+// EndingEvents are those with which a task ends.
+var EndingEvents = []task.EventName{task.EventCompleted, task.EventFailed, task.EventCancelled, task.EventExpired}
+
+// Names are the names of the events that the webhook is told of.
+func (h Webhook) Names() []task.EventName {
+	if len(h.Events) == 0 {
+		return EndingEvents
+	}
+	out := make([]task.EventName, len(h.Events))
+	for i, name := range h.Events {
+		out[i] = task.EventName(name)
+	}
+	return out
 }
 
 // Default returns the settings that hold where nothing else is said. The database is in the user's data directory, or empty when the

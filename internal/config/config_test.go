@@ -340,6 +340,12 @@ func TestValidateChecksEachField(t *testing.T) {
 		"handlers.http.b.headers.X":        func(c *config.Config) { c.Handlers.HTTP = hooks("X", "y\nZ: 1") },
 		"handlers.http.b.headers.host":     func(c *config.Config) { c.Handlers.HTTP = hooks("host", "h") },
 		"handlers.http.a.url":              func(c *config.Config) { c.Handlers.HTTP = map[string]config.HTTP{"a": {URL: "ftp://x"}} },
+		"webhooks.a b":                     func(c *config.Config) { c.Webhooks = map[string]config.Webhook{"a b": {URL: "http://h/"}} },
+		"webhooks.w.url":                   func(c *config.Config) { c.Webhooks = webhooks(func(w *config.Webhook) { w.URL = "" }) },
+		"webhooks.w.events":                func(c *config.Config) { c.Webhooks = webhooks(func(w *config.Webhook) { w.Events = []string{"done"} }) },
+		"webhooks.w.types":                 func(c *config.Config) { c.Webhooks = webhooks(func(w *config.Webhook) { w.Types = []string{" a"} }) },
+		"webhooks.w.secrets[0]":            func(c *config.Config) { c.Webhooks = webhooks(func(w *config.Webhook) { w.Secrets = []string{"s"} }) },
+		"webhooks.w.timeout_seconds":       func(c *config.Config) { c.Webhooks = webhooks(func(w *config.Webhook) { w.TimeoutSeconds = -1 }) },
 	} {
 		c := config.Default(environment(nil))
 		change(&c)
@@ -438,6 +444,13 @@ func execs(e config.Exec) map[string]config.Exec {
 
 func hooks(name, value string) map[string]config.HTTP {
 	return map[string]config.HTTP{"b": {URL: "http://h/", Headers: map[string]string{name: value}}}
+}
+
+// webhooks has one webhook, changed.
+func webhooks(change func(*config.Webhook)) map[string]config.Webhook {
+	w := config.Webhook{URL: "http://h/", Events: []string{"failed", "lost"}, Types: []string{"a"}}
+	change(&w)
+	return map[string]config.Webhook{"w": w}
 }
 
 func TestATypeHasOneHandler(t *testing.T) {

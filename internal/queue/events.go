@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -11,6 +12,8 @@ import (
 const (
 	// eventsKept is how many of the newest events are kept for those who were away.
 	eventsKept = 8192
+	// eventText is the longest message of an event, in bytes; the whole is in the task or its log. All that are kept together take 16 MiB at most.
+	eventText = 2 << 10
 	// eventsAtOnce is how many events are looked at, at most, before a stream gives what it has found.
 	eventsAtOnce = 1024
 )
@@ -40,6 +43,9 @@ func (v *events) tell(name task.EventName, tasks []task.Task) {
 func (v *events) add(e task.Event) {
 	if v.ring == nil {
 		v.ring = make([]task.Event, eventsKept)
+	}
+	if e.Message != nil && len(*e.Message) > eventText {
+		e.Message = new(strings.ToValidUTF8((*e.Message)[:eventText], "") + "…") // a copy: the rest is not kept
 	}
 	e.ID = v.next
 	v.ring[v.next%eventsKept] = e
@@ -124,6 +130,17 @@ func (s *EventStream) Next(ctx context.Context) (es []task.Event, missed bool, e
 			return nil, false, task.ErrStopped
 		case <-ctx.Done():
 			return nil, false, ctx.Err()
+		}
+	}
+}
+
+// Pending returns what Next would without waiting; nothing, where it would wait.
+func (s *EventStream) Pending() (es []task.Event, missed bool) {
+	for {
+		some, at, lost, more := s.queue.events.read(s.filter, s.at)
+		es, missed, s.at = append(es, some...), missed || lost, at
+		if more != nil {
+			return es, missed
 		}
 	}
 }

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -80,7 +81,7 @@ func TestEveryTransitionIsAnEvent(t *testing.T) {
 		want := []told{
 			{a, task.EventEnqueued, task.Queued}, {a, task.EventClaimed, task.Processing}, {a, task.EventStarted, task.Processing}, {a, task.EventProgress, task.Processing},
 			{a, task.EventLog, task.Processing}, {a, task.EventReleased, task.Queued}, {a, task.EventClaimed, task.Processing}, {a, task.EventRetry, task.Queued},
-			{a, task.EventClaimed, task.Processing}, {a, task.EventLost, task.Failed}, {a, task.EventRequeued, task.Queued}, {a, task.EventClaimed, task.Processing},
+			{a, task.EventClaimed, task.Processing}, {a, task.EventLost, task.Failed}, {a, task.EventFailed, task.Failed}, {a, task.EventRequeued, task.Queued}, {a, task.EventClaimed, task.Processing},
 			{a, task.EventCompleted, task.Completed}, {a, task.EventDeleted, task.Completed},
 			{b, task.EventEnqueued, task.Queued}, {b, task.EventCancelled, task.Failed}, {c, task.EventEnqueued, task.Queued}, {c, task.EventExpired, task.Failed},
 		}
@@ -166,6 +167,25 @@ func make1000(taskType string) []task.Spec {
 		specs[i].Type = taskType
 	}
 	return specs
+}
+
+// A message of 64 KiB is told in part: thousands of events are kept.
+func TestLongMessagesAreCutInEvents(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		s := r.Events(task.EventFilter{Names: []task.EventName{task.EventRetry}}, 0)
+		r.enqueue(task.Spec{})
+		l := r.claimOne()
+		text := "x" + strings.Repeat("é", 20<<10)
+		failed, err := r.Fail(r.Context(), l.ID, l.LeaseToken, task.Failure{Message: text})
+		if r.ok(err); *failed.ErrorMessage != text {
+			r.Error("the task has not the whole")
+		}
+		es, _, err := s.Next(r.Context())
+		r.ok(err)
+		if got := *es[0].Message; !strings.HasPrefix(text, strings.TrimSuffix(got, "…")) || len(got) < 2<<10 || len(got) > 2<<10+3 {
+			r.Errorf("%d bytes: %q", len(got), got[len(got)-8:])
+		}
+	})
 }
 
 func TestStreamsEndWithTheQueue(t *testing.T) {

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -137,6 +138,8 @@ func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, 
 		q.watchers.tell(t.ID)
 	}
 	q.happened(task.EventLost, lost...)
+	failed := slices.DeleteFunc(slices.Clone(lost), func(t task.Task) bool { return t.Status != task.Failed })
+	q.events.tell(task.EventFailed, failed) // which the first event has counted
 	q.ended(ctx, lost...)
 	return lost, err
 }

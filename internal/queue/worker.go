@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -218,8 +219,101 @@ func (q *Queue) offered(ctx context.Context, workerID string, capabilities *task
 	return *capabilities, nil
 }
 
-// Workers returns the registry, ordered by id.
-func (q *Queue) Workers(ctx context.Context) ([]task.Worker, error) { return q.store.ListWorkers(ctx) }
+// heldShown is how many tasks of a worker are listed.
+const heldShown = 100
+
+// Workers returns the registry, ordered by id, with what each does.
+func (q *Queue) Workers(ctx context.Context) ([]task.WorkerStatus, error) {
+	workers, err := q.store.ListWorkers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held, err := q.store.CountHeld(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now, out := q.Now(), make([]task.WorkerStatus, len(workers))
+	for i, w := range workers {
+		out[i] = task.WorkerStatus{Worker: w, State: stateOf(w, now), HeldTasks: held[w.WorkerID]}
+	}
+	return out, nil
+}
+
+// Worker returns one worker with the first of the tasks that it holds. Error: task.ErrNotFound.
+func (q *Queue) Worker(ctx context.Context, workerID string) (task.WorkerStatus, error) {
+	w, err := q.store.GetWorker(ctx, workerID)
+	if err != nil {
+		return task.WorkerStatus{}, fmt.Errorf("get worker %s: %w", workerID, err)
+	}
+	held, err := q.store.CountHeld(ctx)
+	if err != nil {
+		return task.WorkerStatus{}, err
+	}
+	s := task.WorkerStatus{Worker: w, State: stateOf(w, q.Now()), HeldTasks: held[workerID]}
+	s.Tasks, err = q.store.ListHeldBy(ctx, workerID, heldShown)
+	return s, err
+}
+
+func stateOf(w task.Worker, now time.Time) task.WorkerState {
+	switch {
+	case now.Sub(w.HeartbeatUTC) > aliveFor:
+		return task.WorkerStale
+	case w.Drain:
+		return task.WorkerDraining
+	}
+	return task.WorkerLive
+}
+
+// CleanWorkers removes the workers that were not heard for silent, 0 standing for five minutes. Those that hold tasks are kept unless forced; the tasks are not touched in any case. Error: *task.InvalidError.
+func (q *Queue) CleanWorkers(ctx context.Context, silent time.Duration, force bool) (task.Cleaned, error) {
+	if silent < 0 || silent > task.MaxTimeout {
+		return task.Cleaned{}, task.Invalid("older_than_seconds", "must lie between 0 and %.0f", task.MaxTimeout.Seconds())
+	}
+	before := q.Now().Add(-cmp.Or(silent, aliveFor))
+	deleted, err := q.store.DeleteStaleWorkers(ctx, before, force)
+	if err != nil {
+		return task.Cleaned{}, fmt.Errorf("clean workers: %w", err)
+	}
+	for _, id := range deleted {
+		q.workers.forget(id)
+	}
+	c := task.Cleaned{Deleted: append([]string{}, deleted...), Kept: []string{}}
+	left, err := q.store.ListWorkers(ctx)
+	for _, w := range left {
+		if w.HeartbeatUTC.Before(before) {
+			c.Kept = append(c.Kept, w.WorkerID)
+		}
+	}
+	return c, err
+}
+
+// ReclaimWorker takes the tasks of a worker back at once, as when their leases have run out: those with attempts left are queued again. It returns their ids, ordered. A worker that lives
+// after all has lost them. A worker that is not in the registry may hold tasks, too.
+func (q *Queue) ReclaimWorker(ctx context.Context, workerID string) ([]int64, error) {
+	if msg := task.CheckName(workerID, 200); msg != "" {
+		return nil, task.Invalid("worker_id", "%s", msg)
+	}
+	ids := []int64{}
+	for {
+		now := q.Now()
+		ended, err := q.store.EndLeases(ctx, workerID, now, upkeepBatch)
+		if err != nil {
+			return nil, fmt.Errorf("reclaim tasks of worker %s: %w", workerID, err)
+		}
+		for n := upkeepBatch; n == upkeepBatch && len(ended) > 0; {
+			lost, err := q.reap(ctx, now, upkeepBatch)
+			if err != nil {
+				return nil, fmt.Errorf("reclaim tasks of worker %s: %w", workerID, err)
+			}
+			q.queued(lost...)
+			n = len(lost)
+		}
+		if ids = append(ids, ended...); len(ended) < upkeepBatch {
+			slices.Sort(ids)
+			return ids, nil
+		}
+	}
+}
 
 // DrainWorker has a worker take nothing new: its claims get nothing, those that wait end, and the answer to its next heartbeat says drain, on which the engine of this program ends what it runs and
 // stops. Other nodes learn of it within a second. Error: task.ErrNotFound.

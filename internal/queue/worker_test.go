@@ -3,6 +3,7 @@ package queue_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -214,6 +215,72 @@ func TestRetriesOfOneMomentAreSpread(t *testing.T) {
 		// Of 40 even draws out of ±10 s none lies in the outer quarter of a side once in 200 runs; the seed of the rig is fixed.
 		if least < 90*time.Second || least > 95*time.Second || most < 105*time.Second || most > 110*time.Second {
 			r.Errorf("40 retries wait between %v and %v, want them spread over 100 s ± 10 %%", least, most)
+		}
+	})
+}
+
+func TestTheTasksOfADeadWorkerAreTakenBackAtOnce(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		r.enqueueMany(3, task.Spec{Type: "test"})
+		mine := r.claim(task.Claim{WorkerID: "dead", Max: 2, Lease: time.Hour})
+		other := r.claim(task.Claim{WorkerID: "alive", Lease: time.Hour})
+		w, err := r.Worker(r.Context(), "dead")
+		if r.ok(err); w.State != task.WorkerLive || w.HeldTasks != 2 || len(w.Tasks) != 2 || w.Tasks[0].TaskID != mine[0].ID {
+			r.Errorf("got %+v", w)
+		}
+		s := r.Events(task.EventFilter{}, 0)
+		ids, err := r.ReclaimWorker(r.Context(), "dead")
+		if r.ok(err); !slices.Equal(ids, []int64{mine[0].ID, mine[1].ID}) {
+			r.Errorf("got %v", ids)
+		}
+		for _, e := range r.happened(s, 2) {
+			if e.Name != task.EventLost || e.Status != task.Queued {
+				r.Errorf("got %+v", e)
+			}
+		}
+		if err := r.complete(mine[0]); !errors.Is(err, task.ErrLeaseLost) {
+			r.Errorf("the dead worker: %v", err)
+		}
+		r.ok(r.complete(other[0]))
+		if again := r.claim(task.Claim{WorkerID: "alive", Max: 5}); len(again) != 2 {
+			r.Errorf("got %d tasks", len(again))
+		}
+		if ids, err := r.ReclaimWorker(r.Context(), "unknown"); err != nil || len(ids) != 0 {
+			r.Errorf("got %v, %v", ids, err)
+		}
+	})
+}
+
+func TestStaleWorkersAreRemovedUnlessTheyHoldTasks(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		r.enqueue(task.Spec{})
+		r.claim(task.Claim{WorkerID: "holds", Lease: time.Hour})
+		r.claim(task.Claim{WorkerID: "idle"})
+		clean := func(silent time.Duration, force bool) task.Cleaned {
+			r.Helper()
+			c, err := r.CleanWorkers(r.Context(), silent, force)
+			r.ok(err)
+			return c
+		}
+		if c := clean(0, false); len(c.Deleted)+len(c.Kept) != 0 {
+			r.Errorf("at once: %+v", c)
+		}
+		r.clock.advance(6 * time.Minute)
+		r.alive()
+		if ws, err := r.Workers(r.Context()); err != nil || ws[0].State != task.WorkerLive || ws[1].State != task.WorkerStale || ws[1].HeldTasks != 1 || ws[2].HeldTasks != 0 {
+			r.Errorf("%+v, %v", ws, err)
+		}
+		if c := clean(time.Hour, true); len(c.Deleted)+len(c.Kept) != 0 {
+			r.Errorf("of an hour: %+v", c)
+		}
+		if c := clean(0, false); !slices.Equal(c.Deleted, []string{"idle"}) || !slices.Equal(c.Kept, []string{"holds"}) {
+			r.Errorf("got %+v", c)
+		}
+		if c := clean(0, true); !slices.Equal(c.Deleted, []string{"holds"}) || len(c.Kept) != 0 {
+			r.Errorf("by force: %+v", c)
+		}
+		if _, err := r.CleanWorkers(r.Context(), -1, false); !isInvalid(err, "older_than_seconds") {
+			r.Errorf("got %v", err)
 		}
 	})
 }

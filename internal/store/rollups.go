@@ -25,3 +25,11 @@ func Fold(minutes []task.Rollup, hour time.Time, node string) []task.Rollup {
 	}
 	return out
 }
+
+// Flag is a condition as a parameter of a query.
+func Flag(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
+}

@@ -49,6 +49,8 @@ type Reader interface {
 	ListWorkers(ctx context.Context) ([]task.Worker, error)
 	// Vitals tells how the store does, in this process.
 	Vitals(ctx context.Context) (Vitals, error)
+	// ListHeldBy returns up to max tasks that a worker holds, those whose leases end first.
+	ListHeldBy(ctx context.Context, workerID string, max int) ([]task.Held, error)
 	// CountHeld counts the tasks in processing by the worker that holds them.
 	CountHeld(ctx context.Context) (map[string]int64, error)
 }
@@ -164,6 +166,11 @@ type Workers interface {
 	DrainWorker(ctx context.Context, workerID string, drain bool) (task.Worker, error)
 	// DeleteWorker returns ErrNotFound when there is no such entry. Tasks that the worker holds are not touched.
 	DeleteWorker(ctx context.Context, workerID string) error
+	// DeleteStaleWorkers removes the workers that were not heard since before, and returns their ids, ordered. Those that hold tasks stay unless forced.
+	DeleteStaleWorkers(ctx context.Context, before time.Time, force bool) ([]string, error)
+	// EndLeases has up to max leases of a worker end at now, so that ReapExpiredLeases takes them back, and returns the ids of their tasks, ordered. Leases that have
+	// ended already are not among them.
+	EndLeases(ctx context.Context, workerID string, now time.Time, max int) ([]int64, error)
 }
 
 // Types keeps the rules of task types. A type is known once it has a rule or has had a task.

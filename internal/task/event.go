@@ -19,7 +19,7 @@ const (
 	EventRetry     EventName = "retry"            // an attempt has failed, and another follows
 	EventFailed    EventName = "failed"           // it has ended without success: exhausted or rejected
 	EventReleased  EventName = "released"         // its worker has handed it back
-	EventLost      EventName = "lost"             // its lease has run out; the status says whether another attempt follows
+	EventLost      EventName = "lost"             // its lease has run out; where no attempt is left, failed follows
 	EventCancelled EventName = "cancelled"        //
 	EventExpired   EventName = "expired"          // its deadline has passed
 	EventRequeued  EventName = "requeued"         // an operator has queued it again

@@ -36,6 +36,14 @@ type Stranded struct {
 	Reason         Reason `json:"reason"`
 }
 
+// Held is a task that a worker holds.
+type Held struct {
+	TaskID        int64      `json:"task_id"`
+	Type          string     `json:"type"`
+	WorkerID      *string    `json:"worker_id"`
+	LeaseUntilUTC *time.Time `json:"lease_until_utc"`
+}
+
 // Poisoned is a live task that has lost two workers or more.
 type Poisoned struct {
 	TaskID int64  `json:"task_id"`

@@ -206,6 +206,29 @@ type Worker struct {
 	HeartbeatUTC    time.Time `json:"heartbeat_utc"`
 }
 
+// WorkerState says whether a worker can be counted on.
+type WorkerState string
+
+const (
+	WorkerLive     WorkerState = "live"     // heard lately
+	WorkerDraining WorkerState = "draining" // heard lately, and takes nothing new
+	WorkerStale    WorkerState = "stale"    // not heard for long
+)
+
+// WorkerStatus is a worker with what it does.
+type WorkerStatus struct {
+	Worker
+	State     WorkerState `json:"state"`
+	HeldTasks int64       `json:"held_tasks"`
+	Tasks     []Held      `json:"tasks,omitempty"` // the first of them, where one worker was asked for
+}
+
+// Cleaned is what a cleaning of the registry came to.
+type Cleaned struct {
+	Deleted []string `json:"deleted"` // ids of workers, ordered
+	Kept    []string `json:"kept"`    // those that are stale too, but hold tasks
+}
+
 // Filter chooses tasks for a list, newest first.
 type Filter struct {
 	Status Status // empty: all

@@ -32,3 +32,24 @@ RETURNING *;
 SELECT CAST(t.locked_by AS TEXT) AS worker_id, count(*) AS held FROM task_queue AS t
 WHERE t.status = 'processing'
 GROUP BY t.locked_by;
+
+-- ListHeldBy returns tasks that a worker holds, those whose leases end first.
+-- name: ListHeldBy :many
+SELECT t.id, t.type, t.locked_by, t.lease_until_utc FROM task_queue AS t
+WHERE t.status = 'processing' AND t.locked_by = CAST(@worker_id AS text)
+ORDER BY t.lease_until_utc
+LIMIT CAST(@max AS bigint);
+
+-- EndLeases has the leases of a worker end now, and returns their tasks.
+-- name: EndLeases :many
+UPDATE task_queue SET updated_at_utc = @now, lease_until_utc = @now
+WHERE id IN (SELECT e.id FROM task_queue AS e
+             WHERE e.status = 'processing' AND e.lease_until_utc > @now AND e.locked_by = CAST(@worker_id AS text)
+             ORDER BY e.lease_until_utc LIMIT CAST(@max AS bigint) FOR UPDATE SKIP LOCKED)
+RETURNING id;
+
+-- DeleteStaleWorkers removes workers that were not heard since a time, but for those that hold tasks, unless forced.
+-- name: DeleteStaleWorkers :many
+DELETE FROM workers WHERE heartbeat_utc < @before AND (CAST(@force AS bigint) = 1 OR worker_id NOT IN (
+    SELECT h.locked_by FROM task_queue AS h WHERE h.status = 'processing' AND h.locked_by IS NOT NULL))
+RETURNING worker_id;

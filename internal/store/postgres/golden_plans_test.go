@@ -39,6 +39,8 @@ var planAllowed = []struct{ query, line, why string }{
 	{"ListPoisoned", "Index Scan Backward using task_queue_quarantine on task_queue", "live tasks in quarantine alone, the first ones"},
 	{"HoldsTask", "Index Scan using task_queue_lease on task_queue", "tasks in processing, and only while there is one in quarantine"},
 	{"ListRecentFailures", "Index Scan Backward using task_queue_failed_at on task_queue", "ends after 100 rows"},
+	{"ListHeldBy", "Index Scan using task_queue_lease on task_queue", "the tasks in processing, when one worker is looked at"},
+	{"DeleteStaleWorkers", "Index Scan using task_queue_lease on task_queue", "an operator cleans the registry"},
 	{"ListWorkerStatus", "Index Scan using task_queue_lease on task_queue", "a view for people: tasks in processing for each worker"},
 	{"ListStatusSummary", "Seq Scan on task_queue", "a view for people, over all tasks; the service reads the counters"},
 	{"ListTypeSummary", "Seq Scan on task_queue", "a view for people, over all tasks"},

@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prismq/thequeue/db/postgresdb"
+	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -78,5 +80,33 @@ func (s *Store) CountHeld(ctx context.Context) (map[string]int64, error) {
 			held[r.WorkerID] = r.Held
 		}
 		return held, err
+	})
+}
+
+// ListHeldBy returns tasks that a worker holds, those whose leases end first.
+func (s *Store) ListHeldBy(ctx context.Context, workerID string, max int) ([]task.Held, error) {
+	return search(ctx, s, "list held tasks of a worker", func(ctx context.Context) ([]task.Held, error) {
+		rows, err := s.lists.ListHeldBy(ctx, postgresdb.ListHeldByParams{WorkerID: workerID, Max: int64(max)})
+		return column(rows, func(r postgresdb.ListHeldByRow) task.Held {
+			return task.Held{TaskID: r.ID, Type: r.Type, WorkerID: r.LockedBy, LeaseUntilUTC: r.LeaseUntilUTC}
+		}), err
+	})
+}
+
+// DeleteStaleWorkers removes the workers that were not heard since a time.
+func (s *Store) DeleteStaleWorkers(ctx context.Context, before time.Time, force bool) ([]string, error) {
+	return do(ctx, s, "delete stale workers", func(ctx context.Context) ([]string, error) {
+		ids, err := s.q.DeleteStaleWorkers(ctx, postgresdb.DeleteStaleWorkersParams{Before: before, Force: store.Flag(force)})
+		slices.Sort(ids)
+		return ids, err
+	})
+}
+
+// EndLeases has leases of a worker end now.
+func (s *Store) EndLeases(ctx context.Context, workerID string, now time.Time, max int) ([]int64, error) {
+	return do(ctx, s, "end leases", func(ctx context.Context) ([]int64, error) {
+		ids, err := s.q.EndLeases(ctx, postgresdb.EndLeasesParams{Now: now, WorkerID: workerID, Max: int64(max)})
+		slices.Sort(ids)
+		return ids, err
 	})
 }

@@ -57,6 +57,8 @@ var planAllowed = []struct {
 	{"OldestQueuedAt", []string{"SCAN c", "SCAN d"}, "one row for each lane"},
 	{"ListRecentFailures", []string{"SCAN t USING INDEX task_queue_failed"}, "ends after 100 rows"},
 	{"CountHeld", []string{"SCAN t USING INDEX task_queue_lease", "USE TEMP B-TREE FOR GROUP BY"}, "metrics count the tasks in processing by worker"},
+	{"ListHeldBy", []string{"SCAN t USING INDEX task_queue_lease"}, "the tasks in processing, when one worker is looked at"},
+	{"DeleteStaleWorkers", []string{"SCAN workers", "SCAN h USING INDEX task_queue_lease"}, "an operator cleans the registry"},
 	{"ListWorkerStatus", []string{"SCAN w", "SCAN t USING INDEX task_queue_lease"}, "a view for people: tasks in processing for each worker"},
 	{"ListStatusSummary", summary, "a view for people, over all tasks; the service reads the counters"},
 	{"HoldsTask", []string{"SCAN task_queue USING INDEX task_queue_lease"}, "tasks in processing, and only while there is one in quarantine"},

@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
+	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -66,4 +68,32 @@ func (s *Store) CountHeld(ctx context.Context) (map[string]int64, error) {
 		held[r.WorkerID] = r.Held
 	}
 	return held, s.classify(ctx, err)
+}
+
+func (s *Store) ListHeldBy(ctx context.Context, workerID string, max int) ([]task.Held, error) {
+	rows, err := s.read.ListHeldBy(ctx, sqlitedb.ListHeldByParams{WorkerID: workerID, Max: int64(max)})
+	out := make([]task.Held, len(rows))
+	for i, r := range rows {
+		out[i] = task.Held{TaskID: r.ID, Type: r.Type, WorkerID: r.LockedBy, LeaseUntilUTC: r.LeaseUntilUTC}
+	}
+	return out, s.classify(ctx, err)
+}
+
+func (s *Store) DeleteStaleWorkers(ctx context.Context, before time.Time, force bool) ([]string, error) {
+	return write(ctx, s, func(ctx context.Context, x tx) ([]string, error) {
+		ids, err := x.DeleteStaleWorkers(ctx, sqlitedb.DeleteStaleWorkersParams{Before: before, Force: store.Flag(force)})
+		slices.Sort(ids)
+		return ids, err
+	})
+}
+
+func (s *Store) EndLeases(ctx context.Context, workerID string, now time.Time, max int) ([]int64, error) {
+	return write(ctx, s, func(ctx context.Context, x tx) ([]int64, error) {
+		ids, err := x.EndLeases(ctx, sqlitedb.EndLeasesParams{Now: now, WorkerID: workerID, Max: int64(max)})
+		for _, id := range ids {
+			x.forget(id)
+		}
+		slices.Sort(ids)
+		return ids, err
+	})
 }

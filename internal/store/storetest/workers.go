@@ -1,6 +1,10 @@
 package storetest
 
-import "github.com/prismq/thequeue/internal/task"
+import (
+	"time"
+
+	"github.com/prismq/thequeue/internal/task"
+)
 
 var workerBehaviours = []behaviour{
 	{"AreRegistered", registersWorker},
@@ -11,6 +15,8 @@ var workerBehaviours = []behaviour{
 	{"ReturnNotFoundWhenUnknown", unknownWorker},
 	{"LeaveTheirTasksWhenDeleted", deletesWorker},
 	{"KeepTheirJSONByteForByte", keepsWorkerJSON},
+	{"GoWhenTheyWereNotHeardAndHoldNothing", cleansWorkers},
+	{"LoseTheirLeasesAtOnce", endsLeases},
 }
 
 func worker(id string, now float64) task.Worker {
@@ -124,4 +130,50 @@ func keepsWorkerJSON(r *rig) {
 		w.Capabilities, w.Types = want, ptr(task.JSON(`[ "a" , `+"\"ü\u2028\""+`]`))
 		r.equal("worker", w, r.upsert(w))
 	}
+}
+
+func cleansWorkers(r *rig) {
+	for id, heard := range map[string]float64{"old": 1, "older": 0, "holds": 1, "young": 9} {
+		r.upsert(worker(id, heard))
+	}
+	r.insert(task.Spec{})
+	r.claim(task.Claim{WorkerID: "holds"})
+	clean := func(before float64, force bool) []string {
+		r.Helper()
+		ids, err := r.st.DeleteStaleWorkers(r.Context(), at(before), force)
+		r.ok(err)
+		return ids
+	}
+	r.equal("removed of those before", []string{"older"}, clean(1, false))
+	r.equal("removed", []string{"old"}, clean(9, false))
+	r.equal("removed by force", []string{"holds"}, clean(9, true))
+	left, err := r.st.ListWorkers(r.Context())
+	r.ok(err)
+	r.equal("left", 1, len(left))
+	r.equal("processing", int64(1), r.stats(at(9)).ProcessingTasks)
+}
+
+func endsLeases(r *rig) {
+	r.insertMany(4, task.Spec{})
+	mine := r.claim(task.Claim{WorkerID: "w", Max: 3, Lease: time.Hour})
+	r.claim(task.Claim{WorkerID: "other", Lease: time.Hour})
+	held, err := r.st.ListHeldBy(r.Context(), "w", 2)
+	r.ok(err)
+	r.equal("held", []task.Held{
+		{TaskID: mine[0].ID, Type: "work", WorkerID: ptr("w"), LeaseUntilUTC: mine[0].LeaseUntilUTC}, {TaskID: mine[1].ID, Type: "work", WorkerID: ptr("w"), LeaseUntilUTC: mine[1].LeaseUntilUTC},
+	}, held)
+	end := func(max int) []int64 {
+		r.Helper()
+		ids, err := r.st.EndLeases(r.Context(), "w", at(5), max)
+		r.ok(err)
+		return ids
+	}
+	r.equal("ended", 2, len(end(2)))
+	r.equal("ended next", 1, len(end(2)))
+	r.equal("ended then", 0, len(end(2)))
+	lost := r.reap(at(5))
+	r.equal("taken back", ids(mine), ids(lost))
+	r.equal("lost", 1, lost[0].Lost)
+	_, err = r.st.CompleteTask(r.Context(), mine[0].ID, token(mine[0]), nil, at(6))
+	r.wants(task.ErrLeaseLost, err)
 }
