@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
 
+	"github.com/prismq/thequeue/internal/clock"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -125,10 +126,10 @@ func (s *server) stream(c echo.Context, f task.EventFilter, bad *task.InvalidErr
 	}
 }
 
-// send writes a piece of a stream and gives it to the network at once.
+// send writes a piece of a stream and gives it to the network at once. Deadlines of connections are of the clock of this machine, whatever that of the store says.
 func (s *server) send(c echo.Context, text []byte) error {
 	out := http.NewResponseController(c.Response().Writer)
-	if err := out.SetWriteDeadline(s.queue.Now().Add(eventTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := out.SetWriteDeadline(clock.Wall().Add(eventTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := c.Response().Write(text); err != nil {

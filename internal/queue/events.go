@@ -15,7 +15,7 @@ const (
 	// eventText is the longest message of an event, in bytes; the whole is in the task or its log. All that are kept together take 16 MiB at most.
 	eventText = 2 << 10
 	// eventsAtOnce is how many events are looked at, at most, before a stream gives what it has found.
-	eventsAtOnce = 1024
+	eventsAtOnce = 256
 )
 
 // events keeps what has happened to tasks lately, on this node, and wakes those who wait for more.

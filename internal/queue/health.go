@@ -88,9 +88,10 @@ func (q *Queue) workersMissing(ctx context.Context, h *health) error {
 	why := make(map[string]*task.Reason) // of stranded tasks, by type
 	waiting := make(map[string]int64)
 	for _, b := range backlog {
-		if ready += b.Ready; b.Ready == 0 || h.rules[b.Type].Paused {
+		if b.Ready == 0 || h.rules[b.Type].Paused {
 			continue
 		}
+		ready += b.Ready
 		if r := h.nobody(b.Lane); r != nil {
 			why[b.Type] = r
 			waiting[b.Type] += b.Ready

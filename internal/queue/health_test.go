@@ -94,6 +94,8 @@ func TestHealthPausedType(t *testing.T) {
 		r.wantHealth(task.Well, nil) // nothing waits
 		r.enqueue(task.Spec{})
 		r.wantHealth(task.Strained, []string{"type_paused warning test"}, "is paused, and 1 of its tasks waits")
+		r.ok(r.DeleteWorker(r.Context(), "alive")) // which would have nothing to do
+		r.wantHealth(task.Strained, []string{"type_paused warning test"})
 	})
 }
 
