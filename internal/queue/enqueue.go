@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"time"
 
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -90,21 +93,52 @@ func (q *Queue) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]task.Tas
 	return stored, created, nil
 }
 
-// specified turns all specs into tasks of one instant, or lists everything that is wrong with any of them.
+// specifiedAtOnce is how many specs are worth a processor of their own: most of the time goes to checking their JSON.
+const specifiedAtOnce = 100
+
+// specified turns all specs into tasks of one instant, or lists everything that is wrong with any of them, in their order.
 func (q *Queue) specified(specs []task.Spec, k *knownRules) ([]task.Task, error) {
 	now, limits := q.Now(), q.limits(MaxAttempts)
 	ts := make([]task.Task, len(specs))
+	parts := min(runtime.GOMAXPROCS(0), 1+len(specs)/specifiedAtOnce)
+	errs := make([]error, parts)
+	var all sync.WaitGroup
+	for p := range parts {
+		from, to := p*len(specs)/parts, (p+1)*len(specs)/parts
+		check := func() { errs[p] = specifyInto(ts, specs, from, to, k, now, limits) }
+		if p == parts-1 {
+			check()
+		} else {
+			all.Go(check)
+		}
+	}
+	all.Wait()
 	var bad task.InvalidError
-	for i, s := range specs {
-		var err error
-		var invalid *task.InvalidError
-		if ts[i], err = k.task(s, now, limits); errors.As(err, &invalid) {
-			bad.Fields = append(bad.Fields, invalid.Within(fmt.Sprintf("tasks[%d]", i)).Fields...)
+	for _, err := range errs {
+		if invalid, ok := errors.AsType[*task.InvalidError](err); ok {
+			bad.Fields = append(bad.Fields, invalid.Fields...)
 		} else if err != nil {
 			return nil, err
 		}
 	}
 	return ts, bad.OrNil()
+}
+
+// specifyInto is specified for the specs with these numbers.
+func specifyInto(ts []task.Task, specs []task.Spec, from, to int, k *knownRules, now time.Time, limits task.Limits) error {
+	var bad task.InvalidError
+	for i := from; i < to; i++ {
+		var err error
+		if ts[i], err = k.task(specs[i], now, limits); err == nil {
+			continue
+		}
+		invalid, ok := errors.AsType[*task.InvalidError](err)
+		if !ok {
+			return err
+		}
+		bad.Fields = append(bad.Fields, invalid.Within(fmt.Sprintf("tasks[%d]", i)).Fields...)
+	}
+	return bad.OrNil()
 }
 
 func (q *Queue) limits(maxAttempts int) task.Limits {

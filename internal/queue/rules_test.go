@@ -2,6 +2,8 @@ package queue_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +171,42 @@ func TestRulesThatAreWrongAreNamed(t *testing.T) {
 		}
 		if _, err := r.Type(r.Context(), "test"); !errors.Is(err, task.ErrNotFound) {
 			r.Errorf("something was set: %v", err)
+		}
+	})
+}
+
+// A large batch is checked by several processors at once; what is wrong comes in the order of its tasks.
+func TestAllThatIsWrongWithALargeBatchComesInItsOrder(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		specs := make1000("test")
+		var want []string
+		for i := range specs {
+			if i%97 == 3 {
+				specs[i].Priority = ptr(0)
+				want = append(want, fmt.Sprintf("tasks[%d].priority", i))
+			}
+		}
+		_, _, err := r.EnqueueBatch(r.Context(), specs)
+		invalid, ok := errors.AsType[*task.InvalidError](err)
+		if !ok {
+			r.Fatal(err)
+		}
+		var got []string
+		for _, f := range invalid.Fields {
+			got = append(got, f.Field)
+		}
+		if !slices.Equal(got, want) {
+			r.Errorf("got %v, want %v", got, want)
+		}
+		if stats, err := r.Stats(r.Context()); err != nil || stats.TotalTasks != 0 {
+			r.Errorf("%+v, %v", stats, err)
+		}
+		stored, _, err := r.EnqueueBatch(r.Context(), make1000("test"))
+		r.ok(err)
+		for i, s := range stored {
+			if s.Type != "test" || i > 0 && s.ID <= stored[i-1].ID {
+				r.Fatalf("task %d: %+v", i, s)
+			}
 		}
 	})
 }
