@@ -11,21 +11,39 @@ import (
 )
 
 func (s *server) metrics(c echo.Context) error {
-	window, err := window(c)
+	window, taskType, err := measured(c)
 	if err != nil {
 		return err
-	}
-	taskType := c.QueryParam("type")
-	if taskType != "" {
-		if msg := task.CheckName(taskType, 200); msg != "" {
-			return task.Invalid("type", "%s", msg)
-		}
 	}
 	m, err := s.queue.Metrics(c.Request().Context(), window, taskType)
 	if err != nil {
 		return err
 	}
 	return s.write(c, http.StatusOK, m)
+}
+
+func (s *server) history(c echo.Context) error {
+	window, taskType, err := measured(c)
+	if err != nil {
+		return err
+	}
+	points, err := s.queue.History(c.Request().Context(), window, taskType)
+	if err != nil {
+		return err
+	}
+	return s.write(c, http.StatusOK, points)
+}
+
+// measured reads what metrics are about: a time and, unless it is empty, a type.
+func measured(c echo.Context) (over time.Duration, taskType string, err error) {
+	over, err = window(c)
+	taskType = c.QueryParam("type")
+	if err == nil && taskType != "" {
+		if msg := task.CheckName(taskType, 200); msg != "" {
+			err = task.Invalid("type", "%s", msg)
+		}
+	}
+	return over, taskType, err
 }
 
 // window reads the time that metrics are about.

@@ -28,6 +28,7 @@ func (s *server) routes(e *echo.Echo) {
 	q.POST("/tasks/:task_id/cancel", s.cancel)   // compat
 	q.GET("/stats", s.stats)                     // compat
 	q.GET("/metrics", s.metrics)                 //
+	q.GET("/metrics/history", s.history)         //
 	q.POST(batchPath, s.enqueueBatch)            //
 	q.POST("/tasks/:task_id/requeue", s.requeue) //
 	q.DELETE("/tasks/:task_id", s.deleteTask)    //

@@ -1,11 +1,14 @@
 package api_test
 
 import (
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/prismq/thequeue/internal/api"
 	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
 	"github.com/prismq/thequeue/internal/testdb"
 )
 
@@ -121,6 +124,18 @@ func operating(r *rig) {
 	r.step("POST", all, `{"action":"cancel","filter":"type:a","confirm_token":"x","dryrun":true}`)
 }
 
+func enqueuedIn(t *testing.T, a answer) (n int64) {
+	t.Helper()
+	var points []task.Point
+	if err := json.Unmarshal(a.Body.Bytes(), &points); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range points {
+		n += p.Enqueued
+	}
+	return n
+}
+
 func metrics(r *rig) {
 	r.step("GET", "/api/queue/metrics", "")
 	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"b"}]}`)
@@ -132,6 +147,11 @@ func metrics(r *rig) {
 	r.step("GET", "/api/queue/metrics?window=soon", "")
 	r.step("GET", "/api/queue/metrics?window=91d", "")
 	r.step("GET", "/api/queue/metrics?window=5s", "")
+	if a := r.call("GET", "/api/queue/metrics/history?window=1h", ""); a.Code != http.StatusOK || enqueuedIn(r.t, a) != 2 { // in one minute or two: not for the transcript
+		r.t.Errorf("history: %d %s", a.Code, a.Body)
+	}
+	r.step("GET", "/api/queue/metrics/history?type=none", "")
+	r.step("GET", "/api/queue/metrics/history?window=0m", "")
 }
 
 func life(r *rig) {

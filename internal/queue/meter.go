@@ -88,10 +88,7 @@ func (q *Queue) Counted() (all task.Measures, types map[string]task.Measures) {
 func (m *meter) note(now time.Time, node string, name task.EventName, tasks []task.Task) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if now.Sub(m.minute) >= time.Minute {
-		m.end(node)
-		m.minute = now.Truncate(time.Minute)
-	}
+	m.turn(now, node)
 	for i := range tasks {
 		t := &tasks[i]
 		c := m.types[t.Type]
@@ -101,6 +98,28 @@ func (m *meter) note(now time.Time, node string, name task.EventName, tasks []ta
 		}
 		c.note(name, t)
 		m.all.note(name, t)
+	}
+}
+
+// see notes a depth at now. It is worth a write of its own when it is the first of its minute or the greatest number of tasks in it; an age that grows goes with the next.
+func (m *meter) see(now time.Time, node string, p task.Peak) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn(now, node)
+	before := m.all.Peak
+	m.all.Peak = before.Over(p)
+	after := m.all.Peak
+	if before.OldestSeconds > 0 {
+		before.OldestSeconds = after.OldestSeconds
+	}
+	m.all.fresh = m.all.fresh || before != after
+}
+
+// turn begins the minute of now, where it has come. The caller holds mu.
+func (m *meter) turn(now time.Time, node string) {
+	if now.Sub(m.minute) >= time.Minute {
+		m.end(node)
+		m.minute = now.Truncate(time.Minute)
 	}
 }
 
@@ -165,6 +184,12 @@ func (m *meter) giveBack(minutes [][]task.Rollup) {
 func (q *Queue) StoreMeasures(ctx context.Context) error {
 	q.meter.store.Lock()
 	defer q.meter.store.Unlock()
+	now := q.Now()
+	stats, err := q.store.Stats(ctx, now)
+	if err != nil {
+		return fmt.Errorf("store measures: %w", err)
+	}
+	q.meter.see(now, q.runner, peakOf(stats))
 	minutes := q.meter.take(q.runner)
 	if len(minutes) == 0 {
 		return nil
@@ -175,7 +200,6 @@ func (q *Queue) StoreMeasures(ctx context.Context) error {
 			return fmt.Errorf("store measures: %w", err)
 		}
 	}
-	now := q.Now()
 	if now.Sub(q.meter.folded) < foldEvery {
 		return nil
 	}
@@ -184,6 +208,14 @@ func (q *Queue) StoreMeasures(ctx context.Context) error {
 	}
 	q.meter.folded = now
 	return nil
+}
+
+func peakOf(s task.Stats) task.Peak {
+	p := task.Peak{Ready: s.ReadyTasks, Scheduled: s.ScheduledTasks, Processing: s.ProcessingTasks}
+	if s.OldestQueuedAgeSeconds != nil {
+		p.OldestSeconds = *s.OldestQueuedAgeSeconds
+	}
+	return p
 }
 
 // fold makes old minutes hours, and deletes old hours.

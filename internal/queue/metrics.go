@@ -21,8 +21,8 @@ const (
 // Metrics tells how many tasks there are and what has happened to them in the window up to now, of one type or, where it is empty, of all and of each. What other nodes have counted
 // in their last seconds may be missing. Errors: *task.InvalidError, task.ErrNotFound for a type that is not known.
 func (q *Queue) Metrics(ctx context.Context, window time.Duration, taskType string) (task.Metrics, error) {
-	if window < time.Minute || window > MaxWindow {
-		return task.Metrics{}, task.Invalid("window", "must lie between 1m and %dd, such as 1h, 24h or 7d", int(MaxWindow.Hours()/24))
+	if err := checkWindow(window); err != nil {
+		return task.Metrics{}, err
 	}
 	m := task.Metrics{ToUTC: q.Now(), Types: []task.TypeFigures{}}
 	_ = q.StoreMeasures(ctx) // what cannot be stored now is tried again, and logged, by Run
@@ -40,6 +40,51 @@ func (q *Queue) Metrics(ctx context.Context, window time.Duration, taskType stri
 		return task.Metrics{}, fmt.Errorf("metrics: %w", err)
 	}
 	return m, nil
+}
+
+// minutely is the longest window that History tells by the minute; a longer one it tells by the hour.
+const minutely = minutesKept - time.Hour
+
+// History tells what has happened in the window up to now, minute by minute or, where it is longer than two hours, hour by hour, of one type or, where it is empty, of all. The oldest is
+// first, the last is not over yet, and those in which nothing happened are there too. Errors: as Metrics.
+func (q *Queue) History(ctx context.Context, window time.Duration, taskType string) ([]task.Point, error) {
+	if err := checkWindow(window); err != nil {
+		return nil, err
+	}
+	if taskType != "" {
+		if _, err := q.store.GetType(ctx, taskType); err != nil {
+			return nil, fmt.Errorf("history: %w", err)
+		}
+	}
+	_ = q.StoreMeasures(ctx) // what cannot be stored now is tried again, and logged, by Run
+	now, step := q.Now(), time.Hour
+	if window <= minutely {
+		step = time.Minute
+	}
+	first := now.Add(-window).Truncate(step).Add(step)
+	rows, _, err := q.rollups(ctx, task.RollupFilter{Type: taskType}, first, now)
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	sums := make([]task.Measures, int(now.Sub(first)/step)+1)
+	for _, r := range rows {
+		if i := int(r.AtUTC.Sub(first) / step); i >= 0 && i < len(sums) && !r.AtUTC.Before(first) {
+			sums[i].Add(r.Counts)
+		}
+	}
+	points := make([]task.Point, len(sums))
+	for i, m := range sums {
+		at := first.Add(time.Duration(i) * step)
+		points[i] = task.Point{FromUTC: at, Seconds: int(step.Seconds()), Figures: m.Figures(min(step, now.Sub(at))), Peak: m.Peak}
+	}
+	return points, nil
+}
+
+func checkWindow(window time.Duration) error {
+	if window < time.Minute || window > MaxWindow {
+		return task.Invalid("window", "must lie between 1m and %dd, such as 1h, 24h or 7d", int(MaxWindow.Hours()/24))
+	}
+	return nil
 }
 
 // depths counts what is stored now.

@@ -166,3 +166,59 @@ func (f *forgetful) PutRollups(ctx context.Context, rs []task.Rollup) error {
 	}
 	return f.Store.PutRollups(ctx, rs)
 }
+
+// The history has a point for each minute or hour of the window, with what happened in it and the most that was queued.
+func TestHistoryTellsTheMinutesAndTheHours(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		r.clock.advance(r.clock.Now().Truncate(time.Hour).Add(time.Hour).Sub(r.clock.Now()))
+		begin := r.clock.Now()
+		r.enqueue(task.Spec{})
+		r.enqueue(task.Spec{Type: "other"})
+		r.clock.advance(10 * time.Second)
+		r.ok(r.StoreMeasures(r.Context()))
+		for range 2 {
+			r.ok(r.complete(r.claimOne()))
+		}
+		r.ok(r.StoreMeasures(r.Context()))
+		r.clock.advance(2 * time.Minute)
+		r.enqueue(task.Spec{})
+
+		history := func(window time.Duration, taskType string) []task.Point {
+			r.Helper()
+			ps, err := r.History(r.Context(), window, taskType)
+			r.ok(err)
+			return ps
+		}
+		ps := history(time.Hour, "")
+		if len(ps) != 60 || ps[0].Seconds != 60 || !ps[59].FromUTC.Equal(begin.Add(2*time.Minute)) || !ps[0].FromUTC.Equal(begin.Add(-57*time.Minute)) {
+			r.Fatalf("%d points from %v", len(ps), ps[0].FromUTC)
+		}
+		if p := ps[57]; p.Enqueued != 2 || p.Completed != 2 || p.Peak != (task.Peak{Ready: 2, OldestSeconds: 10}) || *p.StartLatencySecs.Max != 10 {
+			r.Errorf("first minute: %+v", p)
+		}
+		if p := ps[58]; p.Enqueued != 0 || p.Peak != (task.Peak{}) || p.ProcessingSecs.Mean != nil {
+			r.Errorf("a quiet minute: %+v", p)
+		}
+		if p := ps[59]; p.Enqueued != 1 || p.Ready != 1 {
+			r.Errorf("this minute: %+v", p)
+		}
+		if p := history(time.Hour, "other")[57]; p.Enqueued != 1 || p.Completed != 1 || p.Peak != (task.Peak{}) {
+			r.Errorf("one type: %+v", p)
+		}
+		hours := history(24*time.Hour, "")
+		if p := hours[23]; len(hours) != 24 || p.Seconds != 3600 || !p.FromUTC.Equal(begin) || p.Enqueued != 3 || p.Ready != 2 {
+			r.Errorf("%d hours, the last %+v", len(hours), p)
+		}
+		r.clock.advance(5 * time.Hour) // the minutes become an hour
+		r.ok(r.StoreMeasures(r.Context()))
+		if p := history(24*time.Hour, "")[18]; !p.FromUTC.Equal(begin) || p.Enqueued != 3 || p.Ready != 2 || p.OldestSeconds != 10 {
+			r.Errorf("that hour later: %+v", p)
+		}
+		if _, err := r.History(r.Context(), time.Second, ""); !errors.As(err, new(*task.InvalidError)) {
+			r.Errorf("a second: %v", err)
+		}
+		if _, err := r.History(r.Context(), time.Hour, "nobody"); !errors.Is(err, task.ErrNotFound) {
+			r.Errorf("an unknown type: %v", err)
+		}
+	})
+}

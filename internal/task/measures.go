@@ -29,6 +29,21 @@ type Measures struct {
 
 	Waits Durations `json:"waits,omitzero"` // from when a task was due to its claim
 	Runs  Durations `json:"runs,omitzero"`  // of the attempts that completed a task
+
+	Peak Peak `json:"peak,omitzero"` // of all types alone
+}
+
+// Peak is the greatest depth that was seen in a time, which is looked at every few seconds.
+type Peak struct {
+	Ready         int64   `json:"ready_tasks"`
+	Scheduled     int64   `json:"scheduled_tasks"`
+	Processing    int64   `json:"processing_tasks"`
+	OldestSeconds float64 `json:"oldest_queued_age_seconds"` // 0: none was queued
+}
+
+// Over returns the greater of each of p and o.
+func (p Peak) Over(o Peak) Peak {
+	return Peak{max(p.Ready, o.Ready), max(p.Scheduled, o.Scheduled), max(p.Processing, o.Processing), max(p.OldestSeconds, o.OldestSeconds)}
 }
 
 // Note counts one event and the task as it is after it.
@@ -78,6 +93,7 @@ func (m *Measures) Add(o Measures) {
 	m.Retried, m.Attempts = m.Retried+o.Retried, m.Attempts+o.Attempts
 	m.Waits.merge(o.Waits)
 	m.Runs.merge(o.Runs)
+	m.Peak = m.Peak.Over(o.Peak)
 }
 
 // Failed is how many tasks ended without success, but for those that were cancelled.

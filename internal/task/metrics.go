@@ -66,6 +66,14 @@ type TypeFigures struct {
 	Figures
 }
 
+// Point is what has happened to tasks in one minute or hour, of all types or of one.
+type Point struct {
+	FromUTC time.Time `json:"from_utc"`
+	Seconds int       `json:"seconds"` // how long it is: 60 or 3,600
+	Figures
+	Peak // of all types; zero where one type was asked for
+}
+
 // WorkerCounts is how many workers are registered.
 type WorkerCounts struct {
 	Total    int   `json:"total"`
