@@ -123,6 +123,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
 	}
+	if q.getAuditStmt, err = db.PrepareContext(ctx, getAudit); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAudit: %w", err)
+	}
 	if q.getKeyRateStmt, err = db.PrepareContext(ctx, getKeyRate); err != nil {
 		return nil, fmt.Errorf("error preparing query GetKeyRate: %w", err)
 	}
@@ -150,6 +153,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.holdsLeaseStmt, err = db.PrepareContext(ctx, holdsLease); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldsLease: %w", err)
 	}
+	if q.insertAuditStmt, err = db.PrepareContext(ctx, insertAudit); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAudit: %w", err)
+	}
 	if q.insertLaneStmt, err = db.PrepareContext(ctx, insertLane); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLane: %w", err)
 	}
@@ -176,6 +182,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
+	}
+	if q.listAuditsStmt, err = db.PrepareContext(ctx, listAudits); err != nil {
+		return nil, fmt.Errorf("error preparing query ListAudits: %w", err)
 	}
 	if q.listBacklogStmt, err = db.PrepareContext(ctx, listBacklog); err != nil {
 		return nil, fmt.Errorf("error preparing query ListBacklog: %w", err)
@@ -569,6 +578,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
 		}
 	}
+	if q.getAuditStmt != nil {
+		if cerr := q.getAuditStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditStmt: %w", cerr)
+		}
+	}
 	if q.getKeyRateStmt != nil {
 		if cerr := q.getKeyRateStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getKeyRateStmt: %w", cerr)
@@ -614,6 +628,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing holdsLeaseStmt: %w", cerr)
 		}
 	}
+	if q.insertAuditStmt != nil {
+		if cerr := q.insertAuditStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAuditStmt: %w", cerr)
+		}
+	}
 	if q.insertLaneStmt != nil {
 		if cerr := q.insertLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertLaneStmt: %w", cerr)
@@ -657,6 +676,11 @@ func (q *Queries) Close() error {
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.listAuditsStmt != nil {
+		if cerr := q.listAuditsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listAuditsStmt: %w", cerr)
 		}
 	}
 	if q.listBacklogStmt != nil {
@@ -1101,6 +1125,7 @@ type Queries struct {
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	getAnswerStmt             *sql.Stmt
+	getAuditStmt              *sql.Stmt
 	getKeyRateStmt            *sql.Stmt
 	getLaneStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
@@ -1110,6 +1135,7 @@ type Queries struct {
 	getTickStmt               *sql.Stmt
 	getWorkerStmt             *sql.Stmt
 	holdsLeaseStmt            *sql.Stmt
+	insertAuditStmt           *sql.Stmt
 	insertLaneStmt            *sql.Stmt
 	insertLanesBesideStmt     *sql.Stmt
 	insertLogStmt             *sql.Stmt
@@ -1119,6 +1145,7 @@ type Queries struct {
 	insertUniqueStmt          *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listAuditsStmt            *sql.Stmt
 	listBacklogStmt           *sql.Stmt
 	listCompletedStmt         *sql.Stmt
 	listDrainingStmt          *sql.Stmt
@@ -1232,6 +1259,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		getAnswerStmt:             q.getAnswerStmt,
+		getAuditStmt:              q.getAuditStmt,
 		getKeyRateStmt:            q.getKeyRateStmt,
 		getLaneStmt:               q.getLaneStmt,
 		getOperationStmt:          q.getOperationStmt,
@@ -1241,6 +1269,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getTickStmt:               q.getTickStmt,
 		getWorkerStmt:             q.getWorkerStmt,
 		holdsLeaseStmt:            q.holdsLeaseStmt,
+		insertAuditStmt:           q.insertAuditStmt,
 		insertLaneStmt:            q.insertLaneStmt,
 		insertLanesBesideStmt:     q.insertLanesBesideStmt,
 		insertLogStmt:             q.insertLogStmt,
@@ -1250,6 +1279,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertUniqueStmt:          q.insertUniqueStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listAuditsStmt:            q.listAuditsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
 		listCompletedStmt:         q.listCompletedStmt,
 		listDrainingStmt:          q.listDrainingStmt,

@@ -64,6 +64,7 @@ type Querier interface {
 	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
 	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
+	GetAudit(ctx context.Context, auditID int64) (Audit, error)
 	// GetKeyRate returns from when on the rate of a key gives its next task. No row: its bucket is full.
 	GetKeyRate(ctx context.Context, arg GetKeyRateParams) (time.Time, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
@@ -76,6 +77,7 @@ type Querier interface {
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
 	// HoldsLease keeps the lease as it is until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
+	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	// InsertLanesBeside makes those lanes that tasks change into with their priority.
 	InsertLanesBeside(ctx context.Context, arg InsertLanesBesideParams) error
@@ -89,6 +91,8 @@ type Querier interface {
 	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListAudits returns rows with ids below one, newest first.
+	ListAudits(ctx context.Context, arg ListAuditsParams) ([]Audit, error)
 	// ListBacklog returns the lanes with queued tasks.
 	ListBacklog(ctx context.Context) ([]ListBacklogRow, error)
 	// ListCompleted returns completed tasks of a type with ids above the one given, in their order, and when they ended. The range of one type, ordered by it, is

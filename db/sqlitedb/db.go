@@ -123,6 +123,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
 	}
+	if q.getAuditStmt, err = db.PrepareContext(ctx, getAudit); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAudit: %w", err)
+	}
 	if q.getKeyRateStmt, err = db.PrepareContext(ctx, getKeyRate); err != nil {
 		return nil, fmt.Errorf("error preparing query GetKeyRate: %w", err)
 	}
@@ -156,6 +159,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAttemptStmt, err = db.PrepareContext(ctx, insertAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAttempt: %w", err)
 	}
+	if q.insertAuditStmt, err = db.PrepareContext(ctx, insertAudit); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAudit: %w", err)
+	}
 	if q.insertKeyedTaskStmt, err = db.PrepareContext(ctx, insertKeyedTask); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertKeyedTask: %w", err)
 	}
@@ -188,6 +194,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
+	}
+	if q.listAuditsStmt, err = db.PrepareContext(ctx, listAudits); err != nil {
+		return nil, fmt.Errorf("error preparing query ListAudits: %w", err)
 	}
 	if q.listBacklogStmt, err = db.PrepareContext(ctx, listBacklog); err != nil {
 		return nil, fmt.Errorf("error preparing query ListBacklog: %w", err)
@@ -599,6 +608,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
 		}
 	}
+	if q.getAuditStmt != nil {
+		if cerr := q.getAuditStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditStmt: %w", cerr)
+		}
+	}
 	if q.getKeyRateStmt != nil {
 		if cerr := q.getKeyRateStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getKeyRateStmt: %w", cerr)
@@ -654,6 +668,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAttemptStmt: %w", cerr)
 		}
 	}
+	if q.insertAuditStmt != nil {
+		if cerr := q.insertAuditStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAuditStmt: %w", cerr)
+		}
+	}
 	if q.insertKeyedTaskStmt != nil {
 		if cerr := q.insertKeyedTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertKeyedTaskStmt: %w", cerr)
@@ -707,6 +726,11 @@ func (q *Queries) Close() error {
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.listAuditsStmt != nil {
+		if cerr := q.listAuditsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listAuditsStmt: %w", cerr)
 		}
 	}
 	if q.listBacklogStmt != nil {
@@ -1181,6 +1205,7 @@ type Queries struct {
 	forgetAnswerStmt          *sql.Stmt
 	freeKeyStmt               *sql.Stmt
 	getAnswerStmt             *sql.Stmt
+	getAuditStmt              *sql.Stmt
 	getKeyRateStmt            *sql.Stmt
 	getLaneStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
@@ -1192,6 +1217,7 @@ type Queries struct {
 	holdsLeaseStmt            *sql.Stmt
 	holdsTaskStmt             *sql.Stmt
 	insertAttemptStmt         *sql.Stmt
+	insertAuditStmt           *sql.Stmt
 	insertKeyedTaskStmt       *sql.Stmt
 	insertLaneStmt            *sql.Stmt
 	insertLogStmt             *sql.Stmt
@@ -1203,6 +1229,7 @@ type Queries struct {
 	keepAttemptStmt           *sql.Stmt
 	leaveKeyStmt              *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listAuditsStmt            *sql.Stmt
 	listBacklogStmt           *sql.Stmt
 	listCompletedStmt         *sql.Stmt
 	listDrainingStmt          *sql.Stmt
@@ -1322,6 +1349,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		freeKeyStmt:               q.freeKeyStmt,
 		getAnswerStmt:             q.getAnswerStmt,
+		getAuditStmt:              q.getAuditStmt,
 		getKeyRateStmt:            q.getKeyRateStmt,
 		getLaneStmt:               q.getLaneStmt,
 		getOperationStmt:          q.getOperationStmt,
@@ -1333,6 +1361,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		holdsLeaseStmt:            q.holdsLeaseStmt,
 		holdsTaskStmt:             q.holdsTaskStmt,
 		insertAttemptStmt:         q.insertAttemptStmt,
+		insertAuditStmt:           q.insertAuditStmt,
 		insertKeyedTaskStmt:       q.insertKeyedTaskStmt,
 		insertLaneStmt:            q.insertLaneStmt,
 		insertLogStmt:             q.insertLogStmt,
@@ -1344,6 +1373,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		keepAttemptStmt:           q.keepAttemptStmt,
 		leaveKeyStmt:              q.leaveKeyStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listAuditsStmt:            q.listAuditsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
 		listCompletedStmt:         q.listCompletedStmt,
 		listDrainingStmt:          q.listDrainingStmt,

@@ -33,6 +33,15 @@ type Attempt struct {
 	ErrorMessage  *string
 }
 
+type Audit struct {
+	AuditID int64
+	AtUTC   time.Time
+	Actor   string
+	Action  string
+	Subject string
+	Message string
+}
+
 type KeyRate struct {
 	Type           string
 	ConcurrencyKey string

@@ -65,6 +65,7 @@ type Querier interface {
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
 	FreeKey(ctx context.Context, arg FreeKeyParams) error
 	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
+	GetAudit(ctx context.Context, auditID int64) (Audit, error)
 	// GetKeyRate returns from when on the rate of a key gives its next task. No row: its bucket is full.
 	GetKeyRate(ctx context.Context, arg GetKeyRateParams) (time.Time, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
@@ -80,6 +81,7 @@ type Querier interface {
 	HoldsTask(ctx context.Context, workerID string) (int64, error)
 	// InsertAttempt writes an attempt that has ended already.
 	InsertAttempt(ctx context.Context, arg InsertAttemptParams) error
+	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
 	// InsertKeyedTask stores a new task with keys. It changes nothing when a task with this idempotency key exists.
 	InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
@@ -96,6 +98,8 @@ type Querier interface {
 	LeaveKey(ctx context.Context, arg LeaveKeyParams) error
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListAudits returns rows with ids below one, newest first.
+	ListAudits(ctx context.Context, arg ListAuditsParams) ([]Audit, error)
 	// ListBacklog returns the lanes with queued tasks.
 	ListBacklog(ctx context.Context) ([]ListBacklogRow, error)
 	// ListCompleted returns completed tasks of a type with ids above the one given, in their order, and when they ended.

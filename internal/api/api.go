@@ -22,6 +22,7 @@ type Options struct {
 	Ready             func(ctx context.Context) error // nil error: can serve; nil func: the store answers
 	Hosts             []string                        // names under which the server may be called, beside localhost and addresses; nil: any
 	Version           string                          // shown at /livez; empty: "dev"
+	Pages             Pages                           // for people, added to the API; nil: there are none
 }
 
 func (o Options) withDefaults(q *queue.Queue) Options {
@@ -37,6 +38,16 @@ func (o Options) withDefaults(q *queue.Queue) Options {
 	return o
 }
 
+// Pages are what people see in a browser beside the API.
+type Pages interface {
+	// Routes adds them to the server.
+	Routes(e *echo.Echo)
+	// Wants reports whether an error is to be answered with a page instead of JSON.
+	Wants(r *http.Request) bool
+	// Fail answers with a page that says what is wrong.
+	Fail(c echo.Context, status int, title, detail string) error
+}
+
 type server struct {
 	Options
 	queue   *queue.Queue
@@ -45,8 +56,7 @@ type server struct {
 	buffers sync.Pool // of *bytes.Buffer: bodies on their way in and out
 }
 
-// New returns the handler of the whole API. Further routes may be added to it; they share its error answers. It is safe for
-// concurrent use once serving. Requests that a browser sends from another site's page are refused with 403.
+// New returns the handler of the whole API, and of the pages of o. It is safe for concurrent use once serving. Requests that a browser sends from another site's page are refused with 403.
 func New(q *queue.Queue, o Options) *echo.Echo {
 	s := &server{Options: o.withDefaults(q), queue: q, doc: newDocument(), origin: http.NewCrossOriginProtection()}
 	s.buffers.New = func() any { return new(bytes.Buffer) }
@@ -55,6 +65,9 @@ func New(q *queue.Queue, o Options) *echo.Echo {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(s.around)
 	s.routes(e)
+	if o.Pages != nil {
+		o.Pages.Routes(e)
+	}
 	return e
 }
 

@@ -90,7 +90,11 @@ func (s *server) answerError(err error, c echo.Context) {
 		Type: "/api#" + r.code, Title: r.title, Status: r.status, Detail: detail(r, err, c), Instance: c.Request().URL.EscapedPath(),
 		ErrorCode: r.code, Timestamp: s.queue.Now().Format(time.RFC3339Nano), Errors: fields,
 	}
-	if err := s.writeAs(c, r.status, "application/problem+json", p); err != nil {
+	answer := func() error { return s.writeAs(c, r.status, "application/problem+json", p) }
+	if s.Pages != nil && s.Pages.Wants(c.Request()) {
+		answer = func() error { return s.Pages.Fail(c, r.status, p.Title, p.Detail) }
+	}
+	if err := answer(); err != nil {
 		log.Debug("answer not delivered", "error", err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prismq/thequeue/internal/api"
 	"github.com/prismq/thequeue/internal/config"
+	"github.com/prismq/thequeue/internal/dashboard"
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
@@ -158,7 +159,10 @@ func set(ctx context.Context, q *queue.Queue, cfg config.Config) error {
 }
 
 func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.Context) error) *http.Server {
-	handler := api.New(q, api.Options{MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version})
+	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Database: config.Redact(cfg.Database)})
+	handler := api.New(q, api.Options{
+		MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version, Pages: pages,
+	})
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),

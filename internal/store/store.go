@@ -19,6 +19,7 @@ type Store interface {
 	Operations
 	Answers
 	Rollups
+	Audits
 
 	// Ping returns nil when the database answers.
 	Ping(ctx context.Context) error
@@ -53,6 +54,10 @@ type Reader interface {
 	ListHeldBy(ctx context.Context, workerID string, max int) ([]task.Held, error)
 	// CountHeld counts the tasks in processing by the worker that holds them.
 	CountHeld(ctx context.Context) (map[string]int64, error)
+	// GetAudit returns ErrNotFound when there is no such row.
+	GetAudit(ctx context.Context, id int64) (task.Audit, error)
+	// ListAudits returns up to max rows with ids below before, 0 for all, newest first.
+	ListAudits(ctx context.Context, before int64, max int) ([]task.Audit, error)
 }
 
 // Finder looks for what a filter asks. A call looks at a bounded number of tasks and says where the next one has to go on.
@@ -283,4 +288,10 @@ type Rollups interface {
 	OldestRollup(ctx context.Context, seconds int) (*time.Time, error)
 	// PurgeRollups deletes the hours that began before a time.
 	PurgeRollups(ctx context.Context, before time.Time) error
+}
+
+// Audits keeps what operators have done.
+type Audits interface {
+	// AddAudit stores what was done and returns it with its id; a.AuditID is not read.
+	AddAudit(ctx context.Context, a task.Audit) (task.Audit, error)
 }

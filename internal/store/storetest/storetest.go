@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Maintenance", maintenanceBehaviours},
 		{"Retention", retentionBehaviours},
 		{"Rollups", rollupBehaviours},
+		{"Audits", auditBehaviours},
 		{"Concurrency", concurrencyBehaviours},
 		{"Lifecycle", lifecycleBehaviours},
 	}

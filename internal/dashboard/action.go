@@ -1,0 +1,95 @@
+package dashboard
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// question is what is asked before something is done.
+type question struct {
+	Title, Text string
+	Verb        string // on the button
+	Danger      bool   // what is done cannot be undone
+	Back        string // where to go when the answer is no
+	Section     string
+	Path        string // of the action
+}
+
+// did is what an action has done, for its audit row.
+type did struct {
+	action, subject, message string
+	next                     string // the page that shows it
+}
+
+// act adds an action: GET asks, POST does it, writes an audit row and shows the page that it belongs to.
+func (d *Dashboard) act(e *echo.Echo, path string, ask func(c echo.Context) (question, error), do func(c echo.Context) (did, error)) {
+	e.Match([]string{http.MethodGet, http.MethodHead}, path, func(c echo.Context) error {
+		q, err := ask(c)
+		if err != nil {
+			return err
+		}
+		q.Path = c.Request().URL.EscapedPath()
+		return d.show(c, http.StatusOK, "ask", page{Title: q.Title, Section: q.Section, Body: q})
+	})
+	e.POST(path, func(c echo.Context) error {
+		what, err := do(c)
+		if err != nil {
+			return err
+		}
+		return d.done(c, what)
+	})
+}
+
+// done writes the audit row of what was done and shows the page that it belongs to. Where the row cannot be written, what was done is shown all the same: it is done.
+func (d *Dashboard) done(c echo.Context, what did) error {
+	ctx := context.WithoutCancel(c.Request().Context())
+	next := what.next
+	if a, err := d.queue.Audit(ctx, task.Audit{Actor: "dashboard from " + c.RealIP(), Action: what.action, Subject: what.subject, Message: what.message}); err == nil {
+		next += "?done=" + strconv.FormatInt(a.AuditID, 10)
+	}
+	return c.Redirect(http.StatusSeeOther, next)
+}
+
+// queryID reads a number above 0 from the query; 0: there is none.
+func queryID(c echo.Context, name string) int64 {
+	id, err := strconv.ParseInt(c.QueryParam(name), 10, 64)
+	if err != nil || id < 1 {
+		return 0
+	}
+	return id
+}
+
+// pathID reads the number in the path. Where it is none there is no such page: task.ErrNotFound.
+func pathID(c echo.Context, param string) (int64, error) {
+	id, err := strconv.ParseInt(c.Param(param), 10, 64)
+	if err != nil {
+		return 0, task.ErrNotFound
+	}
+	return id, nil
+}
+
+// pathText reads a name in the path.
+func pathText(c echo.Context, param string) (string, error) {
+	text := c.Param(param)
+	if c.Request().URL.RawPath != "" { // only then has echo matched the path as it was sent
+		var err error
+		if text, err = url.PathUnescape(text); err != nil {
+			return "", task.ErrNotFound
+		}
+	}
+	if task.CheckName(text, 200) != "" {
+		return "", task.ErrNotFound
+	}
+	return text, nil
+}
+
+// place is the path of a thing with a name.
+func place(kind, name string) string { return "/" + kind + "/" + url.PathEscape(name) }
+
+func taskPlace(id int64) string { return "/tasks/" + strconv.FormatInt(id, 10) }

@@ -1,0 +1,98 @@
+// Keeps a page up to date: when something happens that concerns it, it is read again, and its live parts are replaced. Without this script the page is as it was when it was asked for.
+"use strict";
+(() => {
+  const least = 1000, most = 10000; // milliseconds between two readings
+
+  // Times of the server are UTC; those of the reader are added.
+  function localize(root) {
+    for (const el of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(el.dateTime);
+      if (isNaN(at)) continue;
+      const local = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+      const utc = el.title || el.textContent;
+      el.title = utc + "\n" + local + " here";
+      if (el.closest(".facts")) el.textContent = utc + " (" + local + " here)";
+    }
+  }
+  localize(document);
+
+  const button = document.getElementById("live");
+  const parts = () => [...document.querySelectorAll("[data-live]")];
+  let paused = false, busy = false, again = false, last = 0, timer = 0, lost = false;
+
+  function tell() {
+    button.textContent = paused ? "paused" : lost ? "no connection" : "live";
+    button.className = paused ? "off" : lost ? "lost" : "";
+    button.title = paused ? "Keep the page up to date" : "Leave the page as it is";
+  }
+
+  // A part in which somebody types, points out text or stands with the keyboard is left alone.
+  function used(part) {
+    const selection = document.getSelection();
+    return part.contains(document.activeElement) || (selection && !selection.isCollapsed && part.contains(selection.anchorNode));
+  }
+
+  async function refresh() {
+    clearTimeout(timer);
+    if (paused || document.hidden) return;
+    if (busy) { again = true; return; }
+    busy = true;
+    try {
+      const here = new URL(location.href);
+      here.searchParams.delete("done");
+      const answer = await fetch(here, { headers: { Accept: "text/html" } });
+      if (answer.ok) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const part of parts()) {
+          const now = fresh.getElementById(part.id);
+          if (!now || used(part)) continue;
+          localize(now);
+          if (now.innerHTML !== part.innerHTML) part.replaceChildren(...now.childNodes);
+        }
+      }
+      lost = false;
+    } catch { lost = true; }
+    tell();
+    busy = false;
+    last = Date.now();
+    if (again) { again = false; soon(); } else { timer = setTimeout(refresh, most); }
+  }
+
+  function soon() {
+    clearTimeout(timer);
+    timer = setTimeout(refresh, Math.max(50, last + least - Date.now()));
+  }
+
+  const events = document.body.dataset.events;
+  if (events && parts().length > 0) {
+    button.hidden = false;
+    button.addEventListener("click", () => { paused = !paused; tell(); if (!paused) refresh(); });
+    const names = ["enqueued", "claimed", "started", "progress", "log", "completed", "retry", "failed", "released", "lost", "cancelled", "expired", "requeued", "priority_changed", "deleted", "missed"];
+    const source = new EventSource(events);
+    for (const name of names) source.addEventListener(name, soon);
+    source.onopen = () => { if (lost) { lost = false; soon(); } tell(); };
+    source.onerror = () => { lost = true; tell(); };
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
+    timer = setTimeout(refresh, most);
+    tell();
+  }
+
+  // Keys: / to the filter, g and a letter to a page, j and k through the rows of a table.
+  const pages = { o: "/", t: "/tasks", y: "/types", w: "/workers", s: "/schedules", f: "/failures", p: "/operations", m: "/maintenance" };
+  let went = 0;
+  document.addEventListener("keydown", (e) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select")) return;
+    if (went && Date.now() - went < 1500 && pages[e.key]) { location.href = pages[e.key]; return; }
+    went = e.key === "g" ? Date.now() : 0;
+    if (e.key === "/") {
+      const filter = document.getElementById("filter");
+      if (filter) { e.preventDefault(); filter.focus(); filter.select(); } else { location.href = "/tasks"; }
+    }
+    if (e.key === "j" || e.key === "k") {
+      const rows = [...document.querySelectorAll("tbody tr a:first-of-type")].filter((a) => a.closest("td").matches(":first-child"));
+      const at = rows.indexOf(document.activeElement);
+      const next = rows[at < 0 ? 0 : at + (e.key === "j" ? 1 : -1)];
+      if (next) { e.preventDefault(); next.focus(); }
+    }
+  });
+})();

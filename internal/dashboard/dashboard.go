@@ -1,0 +1,99 @@
+package dashboard
+
+import (
+	"bytes"
+	"cmp"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// policy allows a page what comes from this server, and nothing inline, so that no text of a task can become a script or a style.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// Options of the dashboard. The zero value will do.
+type Options struct {
+	Version  string // shown at the foot of each page; empty: "dev"
+	Database string // where the tasks are, without passwords, shown with the maintenance; empty: not shown
+}
+
+// Dashboard serves the pages.
+type Dashboard struct {
+	Options
+	queue *queue.Queue
+	pages map[string]*template.Template
+}
+
+// New returns the dashboard of a queue.
+func New(q *queue.Queue, o Options) *Dashboard {
+	o.Version = cmp.Or(o.Version, "dev")
+	d := &Dashboard{Options: o, queue: q, pages: make(map[string]*template.Template)}
+	base := template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/parts.html"))
+	files, err := templateFiles.ReadDir("templates")
+	if err != nil {
+		panic(err) // they are in the binary
+	}
+	for _, f := range files {
+		if name, _ := strings.CutSuffix(f.Name(), ".html"); name != "base" && name != "parts" {
+			d.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templateFiles, "templates/"+f.Name()))
+		}
+	}
+	return d
+}
+
+// page is what the frame of every page shows.
+type page struct {
+	Title   string
+	Section string // the part of the navigation that it belongs to
+	Events  string // where the page hears that it is old; empty: it does not change by itself
+	Done    *task.Audit
+	Version string
+	Path    string
+	Body    any
+}
+
+// show answers with a page. The template has the name of the page.
+func (d *Dashboard) show(c echo.Context, status int, name string, p page) error {
+	p.Version, p.Path = d.Version, c.Request().URL.RequestURI()
+	if id := queryID(c, "done"); id > 0 {
+		if a, err := d.queue.Reader().GetAudit(c.Request().Context(), id); err == nil {
+			p.Done = &a
+		}
+	}
+	var buf bytes.Buffer
+	if err := d.pages[name].ExecuteTemplate(&buf, "base.html", p); err != nil {
+		return fmt.Errorf("page %s: %w", name, err)
+	}
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(echo.HeaderCacheControl, "no-store")
+	return c.HTMLBlob(status, buf.Bytes())
+}
+
+// Wants reports whether an error is to be answered with a page: a browser has asked for one.
+func (d *Dashboard) Wants(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/api/")
+}
+
+// Fail answers with a page that says what is wrong.
+func (d *Dashboard) Fail(c echo.Context, status int, title, detail string) error {
+	return d.show(c, status, "error", page{Title: title, Body: struct {
+		Status        int
+		Title, Detail string
+	}{status, title, detail}})
+}

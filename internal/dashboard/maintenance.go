@@ -1,0 +1,40 @@
+package dashboard
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// shownAudits is how many audit rows the page shows.
+const shownAudits = 100
+
+func (d *Dashboard) maintenance(c echo.Context) error {
+	ctx := c.Request().Context()
+	body := struct {
+		store.Vitals
+		task.Stats
+		Database, Version string
+		Now               time.Time
+		Audits            []task.Audit
+		CommitMean        *float64
+		CommitP99         *float64
+	}{Database: d.Database, Version: d.Version, Now: d.queue.Now()}
+	var err error
+	if body.Vitals, err = d.queue.Reader().Vitals(ctx); err != nil {
+		return err
+	}
+	if body.Stats, err = d.queue.Stats(ctx); err != nil {
+		return err
+	}
+	commits := body.Commits.Spread()
+	body.CommitMean, body.CommitP99 = commits.Mean, commits.P99
+	if body.Audits, err = d.queue.Reader().ListAudits(ctx, 0, shownAudits); err != nil {
+		return err
+	}
+	return d.show(c, http.StatusOK, "maintenance", page{Title: "Maintenance", Section: "maintenance", Body: body})
+}
