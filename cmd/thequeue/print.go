@@ -115,10 +115,10 @@ func text(s *string) string {
 	return *s
 }
 
-// clean replaces what would move the cursor of a terminal or colour it: texts come from strangers.
+// clean replaces what would move the cursor of a terminal, colour it or turn the direction of its lines: texts come from strangers.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
 		return r
