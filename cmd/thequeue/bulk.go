@@ -14,7 +14,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/prismq/thequeue/internal/client"
 	"github.com/prismq/thequeue/internal/task"
@@ -167,9 +166,8 @@ func parseSpec(line []byte) (task.Spec, error) {
 
 // progress shows how far something has come, on a terminal only. A size of -1 is not known.
 func (s *session) progress(size int64, bytes bool) *progressbar.ProgressBar {
-	f, ok := s.stderr.(*os.File)
 	return progressbar.NewOptions64(size, progressbar.OptionSetWriter(s.stderr), progressbar.OptionShowBytes(bytes), progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetVisibility(ok && term.IsTerminal(int(f.Fd()))))
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetVisibility(isTerminal(s.stderr)))
 }
 
 // receipts writes the answers of a bulk: JSON as they come, in the form of the API; for people a count at the end.

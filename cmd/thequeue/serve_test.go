@@ -129,6 +129,9 @@ func self(t *testing.T) string {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv("THEQUEUE_TEST_MAIN") != "" { // this program is to be thequeue
+		main()
+	}
 	if os.Getenv("THEQUEUE_TEST_COMMAND") != "" {
 		text, err := io.ReadAll(os.Stdin)
 		if err != nil {

@@ -35,6 +35,7 @@ type cli struct {
 	Bulk       bulkCmd       `cmd:"" help:"Change every task that a filter finds."`
 	Stats      statsCmd      `cmd:"" help:"Count the tasks."`
 	Metrics    metricsCmd    `cmd:"" help:"Show how the queue does: rates, times, workers."`
+	Top        topCmd        `cmd:"" help:"Watch the queue live, in a terminal."`
 	Workers    workersCmd    `cmd:"" help:"Look at the workers, have one take nothing new."`
 	Types      typesCmd      `cmd:"" help:"Look at task types, pause them, set their rules."`
 	Operations operationsCmd `cmd:"" help:"Look after what bulk commands have started."`

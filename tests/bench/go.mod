@@ -1,6 +1,6 @@
 module github.com/prismq/thequeue/tests/bench
 
-go 1.26.0
+go 1.26.7
 
 require (
 	github.com/go-analyze/charts v0.6.4
