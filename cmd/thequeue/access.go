@@ -50,6 +50,9 @@ type tasks interface {
 	PutType(ctx context.Context, name string, r task.TypeRules) (task.TypeStatus, error)
 	PauseType(ctx context.Context, name string) (task.TypeStatus, error)
 	ResumeType(ctx context.Context, name string) (task.TypeStatus, error)
+	Failures(ctx context.Context, taskType string, limit int) ([]task.FailureStatus, error)
+	Failure(ctx context.Context, id string) (task.FailureStatus, error)
+	DismissFailure(ctx context.Context, id string) error
 	Schedules(ctx context.Context) ([]task.Schedule, error)
 	Schedule(ctx context.Context, name string) (task.Schedule, error)
 	PutSchedule(ctx context.Context, name string, spec task.ScheduleSpec) (task.Schedule, error)

@@ -50,53 +50,65 @@ func (c *bulkSetPriorityCmd) Run(ctx context.Context, s *session) error {
 type bulkFlags struct {
 	Filter string `placeholder:"FILTER" help:"Which tasks, such as 'status:failed type:mail error:\"timed out\" age>1h'."`
 	All    bool   `help:"Every task: the filter may be left out."`
-	Yes    bool   `short:"y" help:"Do not ask."`
-	DryRun bool   `help:"Only show what would be changed."`
+	confirming
+}
+
+// confirming are the flags of commands that change many tasks.
+type confirming struct {
+	Yes    bool `short:"y" help:"Do not ask."`
+	DryRun bool `help:"Only show what would be changed."`
 	access
 }
 
 // Validate is called by the parser.
 func (c *bulkFlags) Validate() error {
-	switch {
-	case c.Filter == "" && !c.All:
+	if c.Filter == "" && !c.All {
 		return usage("say which tasks with --filter, or --all")
-	case c.DryRun && c.Yes:
+	}
+	return c.confirming.Validate()
+}
+
+// Validate is called by the parser.
+func (c *confirming) Validate() error {
+	if c.DryRun && c.Yes {
 		return usage("--dry-run changes nothing: leave --yes out")
 	}
 	return nil
 }
 
-// run shows what would be changed, asks, and follows the operation to its end. For a program it does one of both: what would be changed, or, with --yes,
-// the operation that has ended.
 func (c *bulkFlags) run(ctx context.Context, s *session, spec task.OperationSpec) error {
 	spec.Filter, spec.All = c.Filter, c.All
-	return c.with(ctx, s, func(q tasks) error {
-		p, err := q.Propose(ctx, spec)
-		if err != nil {
-			return err
-		}
-		asJSON := c.Output == "json"
-		switch {
-		case asJSON && !c.Yes:
-			return s.printJSON(p)
-		case !asJSON:
-			err = s.printProposal(p)
-		}
-		if err != nil || c.DryRun || p.Matched == 0 && !asJSON {
-			return err
-		}
-		if ok, err := c.confirmed(s, p); err != nil || !ok {
-			return err
-		}
-		o, err := q.StartOperation(ctx, spec, p.ConfirmToken)
-		if err != nil {
-			return err
-		}
-		if o, err = s.follow(ctx, q, o); err != nil {
-			return err
-		}
-		return s.printOperation(o, asJSON)
-	})
+	return c.with(ctx, s, func(q tasks) error { return c.operate(ctx, s, q, spec) })
+}
+
+// operate shows what would be changed, asks, and follows the operation to its end. For a program it does one of both: what would be changed, or, with --yes,
+// the operation that has ended.
+func (c *confirming) operate(ctx context.Context, s *session, q tasks, spec task.OperationSpec) error {
+	p, err := q.Propose(ctx, spec)
+	if err != nil {
+		return err
+	}
+	asJSON := c.Output == "json"
+	switch {
+	case asJSON && !c.Yes:
+		return s.printJSON(p)
+	case !asJSON:
+		err = s.printProposal(p)
+	}
+	if err != nil || c.DryRun || p.Matched == 0 && !asJSON {
+		return err
+	}
+	if ok, err := c.confirmed(s, p); err != nil || !ok {
+		return err
+	}
+	o, err := q.StartOperation(ctx, spec, p.ConfirmToken)
+	if err != nil {
+		return err
+	}
+	if o, err = s.follow(ctx, q, o); err != nil {
+		return err
+	}
+	return s.printOperation(o, asJSON)
 }
 
 // deeds are the actions as a question begins.
@@ -105,7 +117,7 @@ var deeds = map[task.Action]string{
 }
 
 // confirmed reports whether the answer is yes.
-func (c *bulkFlags) confirmed(s *session, p task.Proposal) (bool, error) {
+func (c *confirming) confirmed(s *session, p task.Proposal) (bool, error) {
 	if c.Yes {
 		return true, nil
 	}

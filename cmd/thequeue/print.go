@@ -85,6 +85,7 @@ func (s *session) printTask(t task.Task) error {
 	set("started", instant(t.ProcessingStartedUTC))
 	set("finished", instant(t.FinishedAtUTC))
 	set("error", text(t.ErrorMessage))
+	set("failure", text(t.ErrorFingerprint))
 	if t.Result != nil {
 		set("result", string(*t.Result))
 	}

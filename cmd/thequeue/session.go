@@ -36,6 +36,7 @@ type cli struct {
 	Stats      statsCmd      `cmd:"" help:"Count the tasks."`
 	Metrics    metricsCmd    `cmd:"" help:"Show how the queue does: rates, times, workers."`
 	Top        topCmd        `cmd:"" help:"Watch the queue live, in a terminal."`
+	Failures   failuresCmd   `cmd:"" help:"Look at what goes wrong, by its reason, and queue the tasks again."`
 	Workers    workersCmd    `cmd:"" help:"Look at the workers, have one take nothing new."`
 	Types      typesCmd      `cmd:"" help:"Look at task types, pause them, set their rules."`
 	Operations operationsCmd `cmd:"" help:"Look after what bulk commands have started."`

@@ -134,7 +134,7 @@ func (q *Queries) InsertLanesBeside(ctx context.Context, arg InsertLanesBesidePa
 const lockTasks = `-- name: LockTasks :many
 
 SELECT t.id, t.lane_id, t.type, t.priority, t.compatibility, t.status, t.outcome, t.attempts, t.run_after_utc, t.deadline_utc, t.ready, t.last_worker_id,
-       t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc
+       t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc, t.error_fingerprint
 FROM task_queue AS t
 WHERE t.id = ANY (CAST(CAST($1 AS text) AS bigint[]))
 ORDER BY t.id
@@ -142,22 +142,23 @@ FOR NO KEY UPDATE
 `
 
 type LockTasksRow struct {
-	ID             int64
-	LaneID         int64
-	Type           string
-	Priority       int
-	Compatibility  task.JSON
-	Status         task.Status
-	Outcome        *task.Outcome
-	Attempts       int
-	RunAfterUTC    time.Time
-	DeadlineUTC    *time.Time
-	Ready          bool
-	LastWorkerID   *string
-	FinishedAtUTC  *time.Time
-	ErrorMessage   *string
-	IdempotencyKey *string
-	CreatedAtUTC   time.Time
+	ID               int64
+	LaneID           int64
+	Type             string
+	Priority         int
+	Compatibility    task.JSON
+	Status           task.Status
+	Outcome          *task.Outcome
+	Attempts         int
+	RunAfterUTC      time.Time
+	DeadlineUTC      *time.Time
+	Ready            bool
+	LastWorkerID     *string
+	FinishedAtUTC    *time.Time
+	ErrorMessage     *string
+	IdempotencyKey   *string
+	CreatedAtUTC     time.Time
+	ErrorFingerprint *string
 }
 
 // The steps of operations, a set of tasks at once. The rows are locked by LockTasks first, and what is asked of them is looked at again.
@@ -188,6 +189,7 @@ func (q *Queries) LockTasks(ctx context.Context, ids string) ([]LockTasksRow, er
 			&i.ErrorMessage,
 			&i.IdempotencyKey,
 			&i.CreatedAtUTC,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -204,7 +206,7 @@ func (q *Queries) LockTasks(ctx context.Context, ids string) ([]LockTasksRow, er
 
 const requeueTasks = `-- name: RequeueTasks :many
 UPDATE task_queue AS t SET
-    updated_at_utc = $1, run_after_utc = $1, status = 'queued', ready = true, attempts = 0, outcome = NULL, error_message = NULL, result = NULL,
+    updated_at_utc = $1, run_after_utc = $1, status = 'queued', ready = true, attempts = 0, outcome = NULL, error_message = NULL, error_fingerprint = NULL, result = NULL,
     finished_at_utc = NULL, processing_started_utc = NULL, progress = NULL, progress_message = NULL,
     deadline_utc = CASE WHEN t.deadline_utc > $1 THEN t.deadline_utc END
 WHERE t.id = ANY (CAST(CAST($2 AS text) AS bigint[])) AND t.status = 'failed'

@@ -24,6 +24,9 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.addFailureGroupStmt, err = db.PrepareContext(ctx, addFailureGroup); err != nil {
+		return nil, fmt.Errorf("error preparing query AddFailureGroup: %w", err)
+	}
 	if q.advanceScheduleStmt, err = db.PrepareContext(ctx, advanceSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query AdvanceSchedule: %w", err)
 	}
@@ -48,6 +51,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
+	if q.countFailedStmt, err = db.PrepareContext(ctx, countFailed); err != nil {
+		return nil, fmt.Errorf("error preparing query CountFailed: %w", err)
+	}
 	if q.countHeldStmt, err = db.PrepareContext(ctx, countHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query CountHeld: %w", err)
 	}
@@ -65,6 +71,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteEndedStmt, err = db.PrepareContext(ctx, deleteEnded); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteEnded: %w", err)
+	}
+	if q.deleteFailureGroupStmt, err = db.PrepareContext(ctx, deleteFailureGroup); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteFailureGroup: %w", err)
 	}
 	if q.deleteScheduleStmt, err = db.PrepareContext(ctx, deleteSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteSchedule: %w", err)
@@ -114,6 +123,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.failTaskStmt, err = db.PrepareContext(ctx, failTask); err != nil {
 		return nil, fmt.Errorf("error preparing query FailTask: %w", err)
 	}
+	if q.findFailedStmt, err = db.PrepareContext(ctx, findFailed); err != nil {
+		return nil, fmt.Errorf("error preparing query FindFailed: %w", err)
+	}
+	if q.findFailedDownStmt, err = db.PrepareContext(ctx, findFailedDown); err != nil {
+		return nil, fmt.Errorf("error preparing query FindFailedDown: %w", err)
+	}
 	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
 	}
@@ -125,6 +140,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getAuditStmt, err = db.PrepareContext(ctx, getAudit); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAudit: %w", err)
+	}
+	if q.getFailureGroupStmt, err = db.PrepareContext(ctx, getFailureGroup); err != nil {
+		return nil, fmt.Errorf("error preparing query GetFailureGroup: %w", err)
 	}
 	if q.getKeyRateStmt, err = db.PrepareContext(ctx, getKeyRate); err != nil {
 		return nil, fmt.Errorf("error preparing query GetKeyRate: %w", err)
@@ -197,6 +215,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listDueSchedulesStmt, err = db.PrepareContext(ctx, listDueSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDueSchedules: %w", err)
+	}
+	if q.listFailureGroupsStmt, err = db.PrepareContext(ctx, listFailureGroups); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFailureGroups: %w", err)
 	}
 	if q.listFailuresStmt, err = db.PrepareContext(ctx, listFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListFailures: %w", err)
@@ -336,6 +357,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.purgeAnswersStmt, err = db.PrepareContext(ctx, purgeAnswers); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeAnswers: %w", err)
 	}
+	if q.purgeFailureGroupsStmt, err = db.PrepareContext(ctx, purgeFailureGroups); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeFailureGroups: %w", err)
+	}
 	if q.purgeKeyRatesStmt, err = db.PrepareContext(ctx, purgeKeyRates); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeKeyRates: %w", err)
 	}
@@ -413,6 +437,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.addFailureGroupStmt != nil {
+		if cerr := q.addFailureGroupStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addFailureGroupStmt: %w", cerr)
+		}
+	}
 	if q.advanceScheduleStmt != nil {
 		if cerr := q.advanceScheduleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing advanceScheduleStmt: %w", cerr)
@@ -453,6 +482,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
 		}
 	}
+	if q.countFailedStmt != nil {
+		if cerr := q.countFailedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countFailedStmt: %w", cerr)
+		}
+	}
 	if q.countHeldStmt != nil {
 		if cerr := q.countHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countHeldStmt: %w", cerr)
@@ -481,6 +515,11 @@ func (q *Queries) Close() error {
 	if q.deleteEndedStmt != nil {
 		if cerr := q.deleteEndedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteEndedStmt: %w", cerr)
+		}
+	}
+	if q.deleteFailureGroupStmt != nil {
+		if cerr := q.deleteFailureGroupStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteFailureGroupStmt: %w", cerr)
 		}
 	}
 	if q.deleteScheduleStmt != nil {
@@ -563,6 +602,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing failTaskStmt: %w", cerr)
 		}
 	}
+	if q.findFailedStmt != nil {
+		if cerr := q.findFailedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findFailedStmt: %w", cerr)
+		}
+	}
+	if q.findFailedDownStmt != nil {
+		if cerr := q.findFailedDownStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findFailedDownStmt: %w", cerr)
+		}
+	}
 	if q.findTasksStmt != nil {
 		if cerr := q.findTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
@@ -581,6 +630,11 @@ func (q *Queries) Close() error {
 	if q.getAuditStmt != nil {
 		if cerr := q.getAuditStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAuditStmt: %w", cerr)
+		}
+	}
+	if q.getFailureGroupStmt != nil {
+		if cerr := q.getFailureGroupStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getFailureGroupStmt: %w", cerr)
 		}
 	}
 	if q.getKeyRateStmt != nil {
@@ -701,6 +755,11 @@ func (q *Queries) Close() error {
 	if q.listDueSchedulesStmt != nil {
 		if cerr := q.listDueSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listDueSchedulesStmt: %w", cerr)
+		}
+	}
+	if q.listFailureGroupsStmt != nil {
+		if cerr := q.listFailureGroupsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFailureGroupsStmt: %w", cerr)
 		}
 	}
 	if q.listFailuresStmt != nil {
@@ -933,6 +992,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing purgeAnswersStmt: %w", cerr)
 		}
 	}
+	if q.purgeFailureGroupsStmt != nil {
+		if cerr := q.purgeFailureGroupsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeFailureGroupsStmt: %w", cerr)
+		}
+	}
 	if q.purgeKeyRatesStmt != nil {
 		if cerr := q.purgeKeyRatesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing purgeKeyRatesStmt: %w", cerr)
@@ -1092,6 +1156,7 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                        DBTX
 	tx                        *sql.Tx
+	addFailureGroupStmt       *sql.Stmt
 	advanceScheduleStmt       *sql.Stmt
 	announceStmt              *sql.Stmt
 	breakTypeStmt             *sql.Stmt
@@ -1100,12 +1165,14 @@ type Queries struct {
 	cancelTasksStmt           *sql.Stmt
 	completeTaskStmt          *sql.Stmt
 	countAheadStmt            *sql.Stmt
+	countFailedStmt           *sql.Stmt
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
 	countListenersStmt        *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteEndedStmt           *sql.Stmt
+	deleteFailureGroupStmt    *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
 	deleteStaleWorkersStmt    *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
@@ -1122,10 +1189,13 @@ type Queries struct {
 	extendLeaseStmt           *sql.Stmt
 	failExpiredLeasesStmt     *sql.Stmt
 	failTaskStmt              *sql.Stmt
+	findFailedStmt            *sql.Stmt
+	findFailedDownStmt        *sql.Stmt
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	getAnswerStmt             *sql.Stmt
 	getAuditStmt              *sql.Stmt
+	getFailureGroupStmt       *sql.Stmt
 	getKeyRateStmt            *sql.Stmt
 	getLaneStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
@@ -1150,6 +1220,7 @@ type Queries struct {
 	listCompletedStmt         *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
+	listFailureGroupsStmt     *sql.Stmt
 	listFailuresStmt          *sql.Stmt
 	listFinishesStmt          *sql.Stmt
 	listHeldStmt              *sql.Stmt
@@ -1196,6 +1267,7 @@ type Queries struct {
 	promoteDueStmt            *sql.Stmt
 	proposeOperationStmt      *sql.Stmt
 	purgeAnswersStmt          *sql.Stmt
+	purgeFailureGroupsStmt    *sql.Stmt
 	purgeKeyRatesStmt         *sql.Stmt
 	purgeRollupsStmt          *sql.Stmt
 	putRollupStmt             *sql.Stmt
@@ -1226,6 +1298,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                        tx,
 		tx:                        tx,
+		addFailureGroupStmt:       q.addFailureGroupStmt,
 		advanceScheduleStmt:       q.advanceScheduleStmt,
 		announceStmt:              q.announceStmt,
 		breakTypeStmt:             q.breakTypeStmt,
@@ -1234,12 +1307,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTasksStmt:           q.cancelTasksStmt,
 		completeTaskStmt:          q.completeTaskStmt,
 		countAheadStmt:            q.countAheadStmt,
+		countFailedStmt:           q.countFailedStmt,
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
 		countListenersStmt:        q.countListenersStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteEndedStmt:           q.deleteEndedStmt,
+		deleteFailureGroupStmt:    q.deleteFailureGroupStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
 		deleteStaleWorkersStmt:    q.deleteStaleWorkersStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
@@ -1256,10 +1331,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		extendLeaseStmt:           q.extendLeaseStmt,
 		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
 		failTaskStmt:              q.failTaskStmt,
+		findFailedStmt:            q.findFailedStmt,
+		findFailedDownStmt:        q.findFailedDownStmt,
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		getAnswerStmt:             q.getAnswerStmt,
 		getAuditStmt:              q.getAuditStmt,
+		getFailureGroupStmt:       q.getFailureGroupStmt,
 		getKeyRateStmt:            q.getKeyRateStmt,
 		getLaneStmt:               q.getLaneStmt,
 		getOperationStmt:          q.getOperationStmt,
@@ -1284,6 +1362,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listCompletedStmt:         q.listCompletedStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
+		listFailureGroupsStmt:     q.listFailureGroupsStmt,
 		listFailuresStmt:          q.listFailuresStmt,
 		listFinishesStmt:          q.listFinishesStmt,
 		listHeldStmt:              q.listHeldStmt,
@@ -1330,6 +1409,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		promoteDueStmt:            q.promoteDueStmt,
 		proposeOperationStmt:      q.proposeOperationStmt,
 		purgeAnswersStmt:          q.purgeAnswersStmt,
+		purgeFailureGroupsStmt:    q.purgeFailureGroupsStmt,
 		purgeKeyRatesStmt:         q.purgeKeyRatesStmt,
 		purgeRollupsStmt:          q.purgeRollupsStmt,
 		putRollupStmt:             q.putRollupStmt,

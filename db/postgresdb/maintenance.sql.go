@@ -13,20 +13,21 @@ import (
 const expireTasks = `-- name: ExpireTasks :many
 UPDATE task_queue SET
     updated_at_utc = $1, finished_at_utc = $1, status = 'failed', outcome = 'expired', ready = false,
-    error_message = 'Deadline passed before the task could run'
+    error_message = 'Deadline passed before the task could run', error_fingerprint = CAST($2 AS text)
 WHERE id IN (SELECT d.id FROM task_queue AS d
              WHERE d.status = 'queued' AND d.deadline_utc IS NOT NULL AND d.deadline_utc <= $1
-             ORDER BY d.deadline_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+             ORDER BY d.deadline_utc LIMIT CAST($3 AS bigint) FOR UPDATE SKIP LOCKED)
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type ExpireTasksParams struct {
-	Now time.Time
-	Max int64
+	Now              time.Time
+	ErrorFingerprint string
+	Max              int64
 }
 
 func (q *Queries) ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.expireTasksStmt, expireTasks, arg.Now, arg.Max)
+	rows, err := q.query(ctx, q.expireTasksStmt, expireTasks, arg.Now, arg.ErrorFingerprint, arg.Max)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +69,7 @@ func (q *Queries) ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Tas
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -85,22 +87,23 @@ func (q *Queries) ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Tas
 const failExpiredLeases = `-- name: FailExpiredLeases :many
 UPDATE task_queue SET
     updated_at_utc = $1, finished_at_utc = $1, status = 'failed', outcome = 'exhausted', attempt_outcome = 'lost', lost = lost + 1,
-    error_message = 'Lease expired: worker ' || locked_by || ' did not report in time (attempt ' || attempts || ' of ' || max_attempts || ')',
+    error_message = 'Lease expired: worker ' || locked_by || ' did not report in time (attempt ' || attempts || ' of ' || max_attempts || ')', error_fingerprint = CAST($2 AS text),
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id IN (SELECT e.id FROM task_queue AS e
              WHERE e.status = 'processing' AND e.lease_until_utc <= $1 AND e.attempts >= e.max_attempts
-             ORDER BY e.lease_until_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+             ORDER BY e.lease_until_utc LIMIT CAST($3 AS bigint) FOR UPDATE SKIP LOCKED)
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type FailExpiredLeasesParams struct {
-	Now time.Time
-	Max int64
+	Now              time.Time
+	ErrorFingerprint string
+	Max              int64
 }
 
 // FailExpiredLeases ends those that have none left.
 func (q *Queries) FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error) {
-	rows, err := q.query(ctx, q.failExpiredLeasesStmt, failExpiredLeases, arg.Now, arg.Max)
+	rows, err := q.query(ctx, q.failExpiredLeasesStmt, failExpiredLeases, arg.Now, arg.ErrorFingerprint, arg.Max)
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +145,7 @@ func (q *Queries) FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesPa
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -194,7 +198,7 @@ UPDATE task_queue SET updated_at_utc = $1, ready = true
 WHERE id IN (SELECT d.id FROM task_queue AS d
              WHERE d.status = 'queued' AND NOT d.ready AND d.run_after_utc <= $1
              ORDER BY d.run_after_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type PromoteDueParams struct {
@@ -245,6 +249,7 @@ func (q *Queries) PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task,
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -279,7 +284,7 @@ UPDATE task_queue SET
 WHERE id IN (SELECT e.id FROM task_queue AS e
              WHERE e.status = 'processing' AND e.lease_until_utc <= $1 AND e.attempts < e.max_attempts
              ORDER BY e.lease_until_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type RequeueExpiredLeasesParams struct {
@@ -331,6 +336,7 @@ func (q *Queries) RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLe
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}

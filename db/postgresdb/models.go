@@ -42,6 +42,17 @@ type Audit struct {
 	Message string
 }
 
+type FailureGroup struct {
+	Fingerprint   string
+	Type          string
+	Pattern       string
+	SampleMessage string
+	SampleTaskID  int64
+	FirstSeenUTC  time.Time
+	LastSeenUTC   time.Time
+	Count         int64
+}
+
 type KeyRate struct {
 	Type           string
 	ConcurrencyKey string
@@ -175,6 +186,7 @@ type Task struct {
 	UpdatedAtUTC         time.Time
 	Lost                 int
 	ConcurrencyKey       *string
+	ErrorFingerprint     *string
 }
 
 type TaskUniqueKey struct {

@@ -10,6 +10,8 @@ import (
 )
 
 type Querier interface {
+	// AddFailureGroup adds what was counted to the group of a reason and type. The sample is the newest.
+	AddFailureGroup(ctx context.Context, arg AddFailureGroupParams) error
 	// AdvanceSchedule returns no row when the schedule is not of this version any more.
 	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
@@ -22,6 +24,8 @@ type Querier interface {
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
 	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
+	// CountFailed counts the failed tasks of each of these fingerprints, up to @most.
+	CountFailed(ctx context.Context, arg CountFailedParams) ([]CountFailedRow, error)
 	// CountHeld counts the tasks that each worker holds. It reads all tasks in processing.
 	CountHeld(ctx context.Context) ([]CountHeldRow, error)
 	// CountKeyAhead counts the ready tasks of a key in a lane that are older than a task, up to a number.
@@ -33,6 +37,7 @@ type Querier interface {
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
 	// DeleteEnded deletes those of the tasks that still have the status and ended not later than @before.
 	DeleteEnded(ctx context.Context, arg DeleteEndedParams) (int64, error)
+	DeleteFailureGroup(ctx context.Context, fingerprint string) (int64, error)
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	// DeleteStaleWorkers removes workers that were not heard since a time, but for those that hold tasks, unless forced.
 	DeleteStaleWorkers(ctx context.Context, arg DeleteStaleWorkersParams) ([]string, error)
@@ -58,6 +63,10 @@ type Querier interface {
 	// FailExpiredLeases ends those that have none left.
 	FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesParams) ([]Task, error)
 	FailTask(ctx context.Context, arg FailTaskParams) (Task, error)
+	// FindFailed returns the failed tasks of a fingerprint, in the order of ids, with what a filter may ask about.
+	FindFailed(ctx context.Context, arg FindFailedParams) ([]FindFailedRow, error)
+	// FindFailedDown is FindFailed in the opposite order.
+	FindFailedDown(ctx context.Context, arg FindFailedDownParams) ([]FindFailedDownRow, error)
 	// What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
 	// ids in a range that the caller bounds, so that they take a bounded time.
 	// FindTasks returns ids, ascending.
@@ -65,6 +74,7 @@ type Querier interface {
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
 	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetAudit(ctx context.Context, auditID int64) (Audit, error)
+	GetFailureGroup(ctx context.Context, fingerprint string) ([]FailureGroup, error)
 	// GetKeyRate returns from when on the rate of a key gives its next task. No row: its bucket is full.
 	GetKeyRate(ctx context.Context, arg GetKeyRateParams) (time.Time, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
@@ -102,6 +112,8 @@ type Querier interface {
 	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
 	ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]Schedule, error)
+	// ListFailureGroups returns the groups of those reasons that were seen last, of all types; a type chooses the reasons that it has had, '' all.
+	ListFailureGroups(ctx context.Context, arg ListFailureGroupsParams) ([]FailureGroup, error)
 	// ListFailures is ListCompleted for failed tasks.
 	ListFailures(ctx context.Context, arg ListFailuresParams) ([]ListFailuresRow, error)
 	// ListFinishes returns when the newest completed tasks of a type have ended. The order leaves no other way than the index of completed tasks by type.
@@ -177,6 +189,8 @@ type Querier interface {
 	PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task, error)
 	ProposeOperation(ctx context.Context, arg ProposeOperationParams) error
 	PurgeAnswers(ctx context.Context, arg PurgeAnswersParams) (int64, error)
+	// PurgeFailureGroups deletes what was seen last not later than @before, and what is older than the newest ones that are to be kept.
+	PurgeFailureGroups(ctx context.Context, arg PurgeFailureGroupsParams) (int64, error)
 	// PurgeKeyRates deletes the rows of buckets that are full at @now.
 	PurgeKeyRates(ctx context.Context, now time.Time) error
 	// PurgeRollups deletes the hours that began before a time.

@@ -17,7 +17,7 @@ UPDATE task_queue SET
     updated_at_utc = $1, finished_at_utc = $1, status = 'completed', outcome = 'succeeded', attempt_outcome = 'succeeded',
     result = $2, error_message = NULL, locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id = $3 AND (status = 'processing' AND fence = $4 AND lease_secret = CAST($5 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type CompleteTaskParams struct {
@@ -71,6 +71,7 @@ func (q *Queries) CompleteTask(ctx context.Context, arg CompleteTaskParams) (Tas
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }

@@ -18,29 +18,31 @@ UPDATE task_queue AS t SET
     run_after_utc = coalesce(CAST(nullif(e.run_after, '') AS timestamptz), t.run_after_utc), ready = e.ready,
     result = CASE WHEN e.status = 'completed' THEN CAST(nullif(e.result, '') AS json) ELSE t.result END,
     error_message = CASE WHEN e.attempt_outcome = 'released' THEN t.error_message WHEN e.status <> 'completed' THEN coalesce(e.error_message, '') END,
+    error_fingerprint = nullif(e.error_fingerprint, ''),
     processing_started_utc = CASE WHEN e.status <> 'queued' THEN t.processing_started_utc END,
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 FROM (SELECT unnest(CAST($1 AS bigint[])) AS id, unnest(CAST($2 AS bigint[])) AS fence, unnest(CAST($3 AS text[])) AS secret,
              unnest(CAST($4 AS timestamptz[])) AS now, unnest(CAST($5 AS text[])) AS status,
              unnest(CAST($6 AS text[])) AS outcome, unnest(CAST($7 AS text[])) AS attempt_outcome,
              unnest(CAST($8 AS text[])) AS run_after, unnest(CAST($9 AS boolean[])) AS ready,
-             unnest(CAST($10 AS text[])) AS result, unnest(CAST($11 AS text[])) AS error_message) AS e
+             unnest(CAST($10 AS text[])) AS result, unnest(CAST($11 AS text[])) AS error_message, unnest(CAST($12 AS text[])) AS error_fingerprint) AS e
 WHERE t.id = ANY (ARRAY[e.id]) AND (t.status = 'processing' AND t.fence = e.fence AND t.lease_secret = e.secret) IS TRUE
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint
 `
 
 type EndAttemptsParams struct {
-	Ids             []int64
-	Fences          []int64
-	Secrets         []string
-	Nows            []time.Time
-	Statuses        []string
-	Outcomes        []string
-	AttemptOutcomes []string
-	RunAfters       []string
-	Readies         []bool
-	Results         []string
-	ErrorMessages   []string
+	Ids               []int64
+	Fences            []int64
+	Secrets           []string
+	Nows              []time.Time
+	Statuses          []string
+	Outcomes          []string
+	AttemptOutcomes   []string
+	RunAfters         []string
+	Readies           []bool
+	Results           []string
+	ErrorMessages     []string
+	ErrorFingerprints []string
 }
 
 // EndAttempts is CompleteTask, FailTask, RetryTask and ReleaseTask for many tasks, each under its own live lease. They must be sorted by id, and
@@ -58,6 +60,7 @@ func (q *Queries) EndAttempts(ctx context.Context, arg EndAttemptsParams) ([]Tas
 		arg.Readies,
 		arg.Results,
 		arg.ErrorMessages,
+		arg.ErrorFingerprints,
 	)
 	if err != nil {
 		return nil, err
@@ -100,6 +103,7 @@ func (q *Queries) EndAttempts(ctx context.Context, arg EndAttemptsParams) ([]Tas
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}

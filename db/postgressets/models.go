@@ -51,4 +51,5 @@ type Task struct {
 	UpdatedAtUTC         time.Time
 	Lost                 int
 	ConcurrencyKey       *string
+	ErrorFingerprint     *string
 }

@@ -24,6 +24,9 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.addFailureGroupStmt, err = db.PrepareContext(ctx, addFailureGroup); err != nil {
+		return nil, fmt.Errorf("error preparing query AddFailureGroup: %w", err)
+	}
 	if q.addLaneCountsStmt, err = db.PrepareContext(ctx, addLaneCounts); err != nil {
 		return nil, fmt.Errorf("error preparing query AddLaneCounts: %w", err)
 	}
@@ -51,6 +54,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
+	if q.countFailedStmt, err = db.PrepareContext(ctx, countFailed); err != nil {
+		return nil, fmt.Errorf("error preparing query CountFailed: %w", err)
+	}
 	if q.countHeldStmt, err = db.PrepareContext(ctx, countHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query CountHeld: %w", err)
 	}
@@ -65,6 +71,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
+	}
+	if q.deleteFailureGroupStmt, err = db.PrepareContext(ctx, deleteFailureGroup); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteFailureGroup: %w", err)
 	}
 	if q.deleteScheduleStmt, err = db.PrepareContext(ctx, deleteSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteSchedule: %w", err)
@@ -111,6 +120,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.failTaskStmt, err = db.PrepareContext(ctx, failTask); err != nil {
 		return nil, fmt.Errorf("error preparing query FailTask: %w", err)
 	}
+	if q.findFailedStmt, err = db.PrepareContext(ctx, findFailed); err != nil {
+		return nil, fmt.Errorf("error preparing query FindFailed: %w", err)
+	}
+	if q.findFailedDownStmt, err = db.PrepareContext(ctx, findFailedDown); err != nil {
+		return nil, fmt.Errorf("error preparing query FindFailedDown: %w", err)
+	}
 	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
 	}
@@ -125,6 +140,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getAuditStmt, err = db.PrepareContext(ctx, getAudit); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAudit: %w", err)
+	}
+	if q.getFailureGroupStmt, err = db.PrepareContext(ctx, getFailureGroup); err != nil {
+		return nil, fmt.Errorf("error preparing query GetFailureGroup: %w", err)
 	}
 	if q.getKeyRateStmt, err = db.PrepareContext(ctx, getKeyRate); err != nil {
 		return nil, fmt.Errorf("error preparing query GetKeyRate: %w", err)
@@ -212,6 +230,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listExpiredLeasesStmt, err = db.PrepareContext(ctx, listExpiredLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query ListExpiredLeases: %w", err)
+	}
+	if q.listFailureGroupsStmt, err = db.PrepareContext(ctx, listFailureGroups); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFailureGroups: %w", err)
 	}
 	if q.listFailuresStmt, err = db.PrepareContext(ctx, listFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListFailures: %w", err)
@@ -360,6 +381,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.purgeAnswersStmt, err = db.PrepareContext(ctx, purgeAnswers); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeAnswers: %w", err)
 	}
+	if q.purgeFailureGroupsStmt, err = db.PrepareContext(ctx, purgeFailureGroups); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeFailureGroups: %w", err)
+	}
 	if q.purgeKeyRatesStmt, err = db.PrepareContext(ctx, purgeKeyRates); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeKeyRates: %w", err)
 	}
@@ -443,6 +467,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.addFailureGroupStmt != nil {
+		if cerr := q.addFailureGroupStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addFailureGroupStmt: %w", cerr)
+		}
+	}
 	if q.addLaneCountsStmt != nil {
 		if cerr := q.addLaneCountsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addLaneCountsStmt: %w", cerr)
@@ -488,6 +517,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
 		}
 	}
+	if q.countFailedStmt != nil {
+		if cerr := q.countFailedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countFailedStmt: %w", cerr)
+		}
+	}
 	if q.countHeldStmt != nil {
 		if cerr := q.countHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countHeldStmt: %w", cerr)
@@ -511,6 +545,11 @@ func (q *Queries) Close() error {
 	if q.countTypesStmt != nil {
 		if cerr := q.countTypesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
+		}
+	}
+	if q.deleteFailureGroupStmt != nil {
+		if cerr := q.deleteFailureGroupStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteFailureGroupStmt: %w", cerr)
 		}
 	}
 	if q.deleteScheduleStmt != nil {
@@ -588,6 +627,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing failTaskStmt: %w", cerr)
 		}
 	}
+	if q.findFailedStmt != nil {
+		if cerr := q.findFailedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findFailedStmt: %w", cerr)
+		}
+	}
+	if q.findFailedDownStmt != nil {
+		if cerr := q.findFailedDownStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findFailedDownStmt: %w", cerr)
+		}
+	}
 	if q.findTasksStmt != nil {
 		if cerr := q.findTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
@@ -611,6 +660,11 @@ func (q *Queries) Close() error {
 	if q.getAuditStmt != nil {
 		if cerr := q.getAuditStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAuditStmt: %w", cerr)
+		}
+	}
+	if q.getFailureGroupStmt != nil {
+		if cerr := q.getFailureGroupStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getFailureGroupStmt: %w", cerr)
 		}
 	}
 	if q.getKeyRateStmt != nil {
@@ -756,6 +810,11 @@ func (q *Queries) Close() error {
 	if q.listExpiredLeasesStmt != nil {
 		if cerr := q.listExpiredLeasesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listExpiredLeasesStmt: %w", cerr)
+		}
+	}
+	if q.listFailureGroupsStmt != nil {
+		if cerr := q.listFailureGroupsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFailureGroupsStmt: %w", cerr)
 		}
 	}
 	if q.listFailuresStmt != nil {
@@ -1003,6 +1062,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing purgeAnswersStmt: %w", cerr)
 		}
 	}
+	if q.purgeFailureGroupsStmt != nil {
+		if cerr := q.purgeFailureGroupsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeFailureGroupsStmt: %w", cerr)
+		}
+	}
 	if q.purgeKeyRatesStmt != nil {
 		if cerr := q.purgeKeyRatesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing purgeKeyRatesStmt: %w", cerr)
@@ -1172,6 +1236,7 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                        DBTX
 	tx                        *sql.Tx
+	addFailureGroupStmt       *sql.Stmt
 	addLaneCountsStmt         *sql.Stmt
 	addLogStmt                *sql.Stmt
 	advanceScheduleStmt       *sql.Stmt
@@ -1181,11 +1246,13 @@ type Queries struct {
 	claimTaskStmt             *sql.Stmt
 	completeTaskStmt          *sql.Stmt
 	countAheadStmt            *sql.Stmt
+	countFailedStmt           *sql.Stmt
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
 	countKeyHeldStmt          *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
+	deleteFailureGroupStmt    *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
 	deleteStaleWorkersStmt    *sql.Stmt
 	deleteTaskStmt            *sql.Stmt
@@ -1201,11 +1268,14 @@ type Queries struct {
 	extendLeaseStmt           *sql.Stmt
 	failExpiredLeasesStmt     *sql.Stmt
 	failTaskStmt              *sql.Stmt
+	findFailedStmt            *sql.Stmt
+	findFailedDownStmt        *sql.Stmt
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	freeKeyStmt               *sql.Stmt
 	getAnswerStmt             *sql.Stmt
 	getAuditStmt              *sql.Stmt
+	getFailureGroupStmt       *sql.Stmt
 	getKeyRateStmt            *sql.Stmt
 	getLaneStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
@@ -1235,6 +1305,7 @@ type Queries struct {
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
 	listExpiredLeasesStmt     *sql.Stmt
+	listFailureGroupsStmt     *sql.Stmt
 	listFailuresStmt          *sql.Stmt
 	listFinishesStmt          *sql.Stmt
 	listGuardsStmt            *sql.Stmt
@@ -1284,6 +1355,7 @@ type Queries struct {
 	promoteDueStmt            *sql.Stmt
 	proposeOperationStmt      *sql.Stmt
 	purgeAnswersStmt          *sql.Stmt
+	purgeFailureGroupsStmt    *sql.Stmt
 	purgeKeyRatesStmt         *sql.Stmt
 	purgeRollupsStmt          *sql.Stmt
 	putKeyRateStmt            *sql.Stmt
@@ -1316,6 +1388,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                        tx,
 		tx:                        tx,
+		addFailureGroupStmt:       q.addFailureGroupStmt,
 		addLaneCountsStmt:         q.addLaneCountsStmt,
 		addLogStmt:                q.addLogStmt,
 		advanceScheduleStmt:       q.advanceScheduleStmt,
@@ -1325,11 +1398,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		claimTaskStmt:             q.claimTaskStmt,
 		completeTaskStmt:          q.completeTaskStmt,
 		countAheadStmt:            q.countAheadStmt,
+		countFailedStmt:           q.countFailedStmt,
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
 		countKeyHeldStmt:          q.countKeyHeldStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
+		deleteFailureGroupStmt:    q.deleteFailureGroupStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
 		deleteStaleWorkersStmt:    q.deleteStaleWorkersStmt,
 		deleteTaskStmt:            q.deleteTaskStmt,
@@ -1345,11 +1420,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		extendLeaseStmt:           q.extendLeaseStmt,
 		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
 		failTaskStmt:              q.failTaskStmt,
+		findFailedStmt:            q.findFailedStmt,
+		findFailedDownStmt:        q.findFailedDownStmt,
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		freeKeyStmt:               q.freeKeyStmt,
 		getAnswerStmt:             q.getAnswerStmt,
 		getAuditStmt:              q.getAuditStmt,
+		getFailureGroupStmt:       q.getFailureGroupStmt,
 		getKeyRateStmt:            q.getKeyRateStmt,
 		getLaneStmt:               q.getLaneStmt,
 		getOperationStmt:          q.getOperationStmt,
@@ -1379,6 +1457,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
 		listExpiredLeasesStmt:     q.listExpiredLeasesStmt,
+		listFailureGroupsStmt:     q.listFailureGroupsStmt,
 		listFailuresStmt:          q.listFailuresStmt,
 		listFinishesStmt:          q.listFinishesStmt,
 		listGuardsStmt:            q.listGuardsStmt,
@@ -1428,6 +1507,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		promoteDueStmt:            q.promoteDueStmt,
 		proposeOperationStmt:      q.proposeOperationStmt,
 		purgeAnswersStmt:          q.purgeAnswersStmt,
+		purgeFailureGroupsStmt:    q.purgeFailureGroupsStmt,
 		purgeKeyRatesStmt:         q.purgeKeyRatesStmt,
 		purgeRollupsStmt:          q.purgeRollupsStmt,
 		putKeyRateStmt:            q.putKeyRateStmt,

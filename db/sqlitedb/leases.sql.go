@@ -18,7 +18,7 @@ UPDATE task_queue SET
     progress = CASE WHEN CAST(?3 AS INTEGER) < 0 THEN progress ELSE CAST(?3 AS INTEGER) END,
     progress_message = CASE WHEN CAST(?4 AS TEXT) = '' THEN progress_message ELSE CAST(?4 AS TEXT) END
 WHERE id = ?5 AND status = 'processing' AND fence = ?6 AND lease_secret = CAST(?7 AS TEXT)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type ExtendLeaseParams struct {
@@ -77,6 +77,7 @@ func (q *Queries) ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task,
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }
@@ -84,19 +85,20 @@ func (q *Queries) ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task,
 const failTask = `-- name: FailTask :one
 UPDATE task_queue SET
     updated_at_utc = ?1, finished_at_utc = ?1, status = 'failed', outcome = ?2, attempt_outcome = ?3,
-    error_message = CAST(?4 AS TEXT), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
-WHERE id = ?5 AND status = 'processing' AND fence = ?6 AND lease_secret = CAST(?7 AS TEXT)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+    error_message = CAST(?4 AS TEXT), error_fingerprint = CAST(?5 AS TEXT), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
+WHERE id = ?6 AND status = 'processing' AND fence = ?7 AND lease_secret = CAST(?8 AS TEXT)
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type FailTaskParams struct {
-	Now            time.Time
-	Outcome        *task.Outcome
-	AttemptOutcome *task.AttemptOutcome
-	ErrorMessage   string
-	ID             int64
-	Fence          int64
-	LeaseSecret    string
+	Now              time.Time
+	Outcome          *task.Outcome
+	AttemptOutcome   *task.AttemptOutcome
+	ErrorMessage     string
+	ErrorFingerprint string
+	ID               int64
+	Fence            int64
+	LeaseSecret      string
 }
 
 func (q *Queries) FailTask(ctx context.Context, arg FailTaskParams) (Task, error) {
@@ -105,6 +107,7 @@ func (q *Queries) FailTask(ctx context.Context, arg FailTaskParams) (Task, error
 		arg.Outcome,
 		arg.AttemptOutcome,
 		arg.ErrorMessage,
+		arg.ErrorFingerprint,
 		arg.ID,
 		arg.Fence,
 		arg.LeaseSecret,
@@ -144,6 +147,7 @@ func (q *Queries) FailTask(ctx context.Context, arg FailTaskParams) (Task, error
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }
@@ -170,7 +174,7 @@ UPDATE task_queue SET
     updated_at_utc = ?1, status = 'queued', run_after_utc = ?2, ready = ?3, attempts = attempts - 1, attempt_outcome = 'released',
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL, processing_started_utc = NULL
 WHERE id = ?4 AND status = 'processing' AND fence = ?5 AND lease_secret = CAST(?6 AS TEXT)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type ReleaseTaskParams struct {
@@ -226,6 +230,7 @@ func (q *Queries) ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task,
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }
@@ -235,7 +240,7 @@ UPDATE task_queue SET
     updated_at_utc = ?1, status = 'queued', run_after_utc = ?2, ready = ?3, attempt_outcome = 'failed',
     error_message = CAST(?4 AS TEXT), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL, processing_started_utc = NULL
 WHERE id = ?5 AND status = 'processing' AND fence = ?6 AND lease_secret = CAST(?7 AS TEXT)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type RetryTaskParams struct {
@@ -293,6 +298,7 @@ func (q *Queries) RetryTask(ctx context.Context, arg RetryTaskParams) (Task, err
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }
@@ -301,7 +307,7 @@ const startTask = `-- name: StartTask :one
 
 UPDATE task_queue SET updated_at_utc = ?1, processing_started_utc = ?1
 WHERE id = ?2 AND status = 'processing' AND fence = ?3 AND lease_secret = CAST(?4 AS TEXT)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type StartTaskParams struct {
@@ -354,6 +360,7 @@ func (q *Queries) StartTask(ctx context.Context, arg StartTaskParams) (Task, err
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }

@@ -16,7 +16,7 @@ UPDATE task_queue SET
     attempt_outcome = CASE WHEN status = 'processing' THEN 'cancelled' ELSE attempt_outcome END,
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id = ?2 AND status IN ('queued', 'processing')
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type CancelTaskParams struct {
@@ -61,6 +61,7 @@ func (q *Queries) CancelTask(ctx context.Context, arg CancelTaskParams) (Task, e
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }
@@ -78,7 +79,7 @@ func (q *Queries) DeleteTask(ctx context.Context, id int64) (int64, error) {
 }
 
 const getTask = `-- name: GetTask :one
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue WHERE id = ?1
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue WHERE id = ?1
 `
 
 func (q *Queries) GetTask(ctx context.Context, id int64) (Task, error) {
@@ -118,12 +119,13 @@ func (q *Queries) GetTask(ctx context.Context, id int64) (Task, error) {
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }
 
 const getTaskByKey = `-- name: GetTaskByKey :one
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue WHERE idempotency_key = CAST(?1 AS TEXT)
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue WHERE idempotency_key = CAST(?1 AS TEXT)
 `
 
 func (q *Queries) GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error) {
@@ -163,12 +165,13 @@ func (q *Queries) GetTaskByKey(ctx context.Context, idempotencyKey string) (Task
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }
 
 const listTasks = `-- name: ListTasks :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue
 WHERE id < ?1
 ORDER BY id DESC
 LIMIT CAST(?2 AS INTEGER)
@@ -223,6 +226,7 @@ func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, e
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -250,11 +254,11 @@ func (q *Queries) NewestTaskAt(ctx context.Context) (time.Time, error) {
 
 const requeueTask = `-- name: RequeueTask :one
 UPDATE task_queue SET
-    updated_at_utc = ?1, run_after_utc = ?1, status = 'queued', ready = 1, attempts = 0, outcome = NULL, error_message = NULL, result = NULL,
+    updated_at_utc = ?1, run_after_utc = ?1, status = 'queued', ready = 1, attempts = 0, outcome = NULL, error_message = NULL, error_fingerprint = NULL, result = NULL,
     finished_at_utc = NULL, processing_started_utc = NULL, progress = NULL, progress_message = NULL,
     deadline_utc = CASE WHEN deadline_utc > ?1 THEN deadline_utc END
 WHERE id = ?2 AND status = 'failed'
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type RequeueTaskParams struct {
@@ -300,6 +304,7 @@ func (q *Queries) RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task,
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }
@@ -307,7 +312,7 @@ func (q *Queries) RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task,
 const setPriority = `-- name: SetPriority :one
 UPDATE task_queue SET updated_at_utc = ?1, priority = ?2, lane_id = ?3
 WHERE id = ?4 AND status = 'queued'
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
 `
 
 type SetPriorityParams struct {
@@ -360,6 +365,7 @@ func (q *Queries) SetPriority(ctx context.Context, arg SetPriorityParams) (Task,
 		&i.UpdatedAtUTC,
 		&i.Lost,
 		&i.ConcurrencyKey,
+		&i.ErrorFingerprint,
 	)
 	return i, err
 }

@@ -370,7 +370,7 @@ func (q *Queries) LeaveKey(ctx context.Context, arg LeaveKeyParams) error {
 }
 
 const listExpiredLeases = `-- name: ListExpiredLeases :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_lease
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_lease
 WHERE status = 'processing' AND lease_until_utc <= ?1
 ORDER BY lease_until_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -425,6 +425,7 @@ func (q *Queries) ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesPa
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -521,7 +522,7 @@ func (q *Queries) ListLanes(ctx context.Context) ([]ListLanesRow, error) {
 }
 
 const listNewestOfKey = `-- name: ListNewestOfKey :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_key_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_key_ready
 WHERE ready = 1 AND concurrency_key IS NOT NULL AND lane_id = ?1 AND concurrency_key = ?2
 ORDER BY id DESC
 LIMIT CAST(?3 AS INTEGER)
@@ -577,6 +578,7 @@ func (q *Queries) ListNewestOfKey(ctx context.Context, arg ListNewestOfKeyParams
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -592,7 +594,7 @@ func (q *Queries) ListNewestOfKey(ctx context.Context, arg ListNewestOfKeyParams
 }
 
 const listNewestReady = `-- name: ListNewestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id < ?2
 ORDER BY id DESC
 LIMIT CAST(?3 AS INTEGER)
@@ -648,6 +650,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -663,7 +666,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 }
 
 const listOldestOfKey = `-- name: ListOldestOfKey :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_key_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_key_ready
 WHERE ready = 1 AND concurrency_key IS NOT NULL AND lane_id = ?1 AND concurrency_key = ?2
 ORDER BY id
 LIMIT CAST(?3 AS INTEGER)
@@ -719,6 +722,7 @@ func (q *Queries) ListOldestOfKey(ctx context.Context, arg ListOldestOfKeyParams
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -734,7 +738,7 @@ func (q *Queries) ListOldestOfKey(ctx context.Context, arg ListOldestOfKeyParams
 }
 
 const listOldestReady = `-- name: ListOldestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id > ?2
 ORDER BY id
 LIMIT CAST(?3 AS INTEGER)
@@ -790,6 +794,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}
@@ -805,7 +810,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 }
 
 const listPastDeadline = `-- name: ListPastDeadline :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key FROM task_queue INDEXED BY task_queue_deadline
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_deadline
 WHERE status = 'queued' AND deadline_utc IS NOT NULL AND deadline_utc <= ?1
 ORDER BY deadline_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -859,6 +864,7 @@ func (q *Queries) ListPastDeadline(ctx context.Context, arg ListPastDeadlinePara
 			&i.UpdatedAtUTC,
 			&i.Lost,
 			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
 		); err != nil {
 			return nil, err
 		}

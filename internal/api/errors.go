@@ -127,6 +127,9 @@ func detail(r row, err error, c echo.Context) string {
 		if name, bad := scheduleName(c); bad == nil {
 			return "Schedule " + name + " not found"
 		}
+		if id := c.Param("failure_id"); id != "" {
+			return "Failure " + id + " not found"
+		}
 		if id := c.Param("operation_id"); id != "" {
 			return "Operation " + id + " not found"
 		}

@@ -130,6 +130,7 @@ var (
 		"token": regexp.MustCompile(`"lease_token":"([^"]+)"`),
 
 		"operation": regexp.MustCompile(`"id":(\d+),"action"`),
+		"failure":   regexp.MustCompile(`"failure_id":"([0-9a-f]{16})"`),
 		"confirm":   regexp.MustCompile(`"confirm_token":"([^"]+)"`),
 	}
 	times    = regexp.MustCompile(`"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)

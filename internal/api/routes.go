@@ -66,6 +66,11 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/operations/:operation_id", s.getOperation)
 	q.POST("/operations/:operation_id/cancel", s.cancelOperation)
 
+	q.GET("/failures", s.listFailures)
+	q.GET("/failures/:failure_id", s.getFailure)
+	q.POST("/failures/:failure_id/requeue", s.requeueFailure)
+	q.POST("/failures/:failure_id/dismiss", s.dismissFailure)
+
 	q.GET("/schedules", s.listSchedules)
 	q.GET("/schedules/:name", s.getSchedule)
 	q.PUT("/schedules/:name", s.putSchedule)

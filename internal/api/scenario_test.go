@@ -16,7 +16,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,6 +152,41 @@ func metrics(r *rig) {
 	}
 	r.step("GET", "/api/queue/metrics/history?type=none", "")
 	r.step("GET", "/api/queue/metrics/history?window=0m", "")
+}
+
+func failures(r *rig) {
+	const all = "/api/queue/failures"
+	failOne := func(typ, message, retry string) {
+		r.step("POST", "/api/queue/claim", `{"worker_id":"w1","types":["`+typ+`"]}`)
+		r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"`+message+`","retry":`+retry+`}`)
+	}
+	r.step("GET", all, "")
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"a"},{"type":"b"},{"type":"a"},{"type":"c"}]}`)
+	failOne("a", "no user 17 at 10.0.0.1:80", "false")
+	failOne("b", "no user 4711 at 10.0.0.2:81", "false")
+	failOne("a", "no user 18 at [::1]:80", "true")
+	failOne("c", "out of paper", "true")
+	r.step("GET", all, "")
+	r.step("GET", all+"?type=b&limit=1", "")
+	r.step("GET", all+"?type=d", "")
+	r.step("GET", all+"/{failure}", "")
+	r.step("GET", "/api/queue/tasks?filter=failure:{failure}", "")
+	r.step("POST", all+"/{failure}/requeue", `{"dry_run":true}`)
+	r.step("POST", all+"/{failure}/requeue", `{"dry_run":true,"confirm_token":"x"}`)
+	r.step("POST", all+"/{failure}/requeue", `{"confirm_token":"x"}`)
+	r.step("POST", all+"/{failure}/requeue", `{"confirm_token":"{confirm}"}`)
+	r.settle()
+	failOne("b", "no user 9 at 10.0.0.2:81", "false")
+	r.step("POST", all+"/{failure}/requeue", "")
+	r.settle()
+	r.step("GET", all+"/{failure}", "")
+	r.step("POST", all+"/{failure}/dismiss", "")
+	r.step("POST", all+"/{failure}/dismiss", "")
+	r.step("GET", all+"/{failure}", "")
+	r.step("POST", all+"/{failure}/requeue", "")
+	r.step("GET", all+"/first", "")
+	r.step("GET", all+"?limit=0", "")
+	r.step("GET", "/api/queue/tasks?filter=failure:17", "")
 }
 
 func life(r *rig) {

@@ -314,6 +314,34 @@ func TestWorkers(t *testing.T) {
 	}
 }
 
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	s := serve(t, testdb.SQLite(t))
+	c, ctx := connect(t, s.URL, client.Options{}), t.Context()
+	l := claimed(t, c)
+	failed := must(c.Fail(ctx, l.ID, l.LeaseToken, task.Failure{Message: "no user 17", NoRetry: true}))(t)
+	f := must(c.Failure(ctx, *failed.ErrorFingerprint))(t)
+	if f.Pattern != "no user <n>" || f.Count != 1 || f.FailedTasks != 1 || f.Sample.TaskID != l.ID {
+		t.Errorf("failure %+v", f)
+	}
+	if diff := cmp.Diff([]task.FailureStatus{f}, must(c.Failures(ctx, "a", 5))(t)); diff != "" {
+		t.Error(diff)
+	}
+	if fs := must(c.Failures(ctx, "b", 0))(t); len(fs) != 0 {
+		t.Errorf("failures of another type %+v", fs)
+	}
+	if o := must(c.RequeueFailure(ctx, f.FailureID))(t); o.Action != task.ActionRequeue || o.Filter != "failure:"+f.FailureID {
+		t.Errorf("operation %+v", o)
+	}
+	s.loseNext("dismiss", 1) // the second try finds nothing, and is no error
+	if err := c.DismissFailure(ctx, f.FailureID); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Failure(ctx, f.FailureID); !errors.Is(err, task.ErrNotFound) || err.Error() != "Failure "+f.FailureID+" not found" {
+		t.Error(err)
+	}
+}
+
 func TestConnectionsAreKept(t *testing.T) {
 	t.Parallel()
 	s := serve(t, testdb.SQLite(t))

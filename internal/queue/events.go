@@ -89,7 +89,9 @@ func (q *Queue) happened(name task.EventName, tasks ...task.Task) {
 	if len(tasks) == 0 {
 		return
 	}
-	q.meter.note(q.Now(), q.runner, name, tasks)
+	now := q.Now()
+	q.meter.note(now, q.runner, name, tasks)
+	q.failures.note(now, name, tasks)
 	q.events.tell(name, tasks)
 }
 

@@ -191,20 +191,23 @@ func (q *Queue) StoreMeasures(ctx context.Context) error {
 	}
 	q.meter.see(now, q.runner, peakOf(stats))
 	minutes := q.meter.take(q.runner)
-	if len(minutes) == 0 {
-		return nil
-	}
 	for i, rows := range minutes {
 		if err := q.store.PutRollups(ctx, rows); err != nil {
 			q.meter.giveBack(minutes[i:])
 			return fmt.Errorf("store measures: %w", err)
 		}
 	}
-	if now.Sub(q.meter.folded) < foldEvery {
+	if err := q.storeFailures(ctx); err != nil {
+		return err
+	}
+	if len(minutes) == 0 || now.Sub(q.meter.folded) < foldEvery {
 		return nil
 	}
 	if err := q.fold(ctx, now); err != nil {
 		return fmt.Errorf("fold measures: %w", err)
+	}
+	if err := q.store.PurgeFailures(ctx, now.Add(-failuresKept), maxFailures); err != nil {
+		return fmt.Errorf("purge failures: %w", err)
 	}
 	q.meter.folded = now
 	return nil

@@ -43,6 +43,7 @@ type Queue struct {
 	watchers watchers
 	events   events
 	meter    meter
+	failures failures
 	workers  registry
 	rules    rules
 	breakers breakers

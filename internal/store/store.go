@@ -20,6 +20,7 @@ type Store interface {
 	Answers
 	Rollups
 	Audits
+	Failures
 
 	// Ping returns nil when the database answers.
 	Ping(ctx context.Context) error
@@ -273,6 +274,22 @@ type Answers interface {
 	ForgetAnswer(ctx context.Context, key, owner string) error
 	// PurgeAnswers deletes at most max entries that had expired at now and returns how many it deleted.
 	PurgeAnswers(ctx context.Context, now time.Time, max int) (int, error)
+}
+
+// Failures keeps groups of failures by their reason and type. Whoever counts adds to what others have counted.
+type Failures interface {
+	// AddFailures adds what was counted to each group, or begins it: the counts are added up, the sample is the newest, all or nothing.
+	AddFailures(ctx context.Context, gs []task.FailureGroup) error
+	// ListFailures returns the groups of the up to max reasons that were seen last, of every type; of those that this type has had, unless it is empty. In no order.
+	ListFailures(ctx context.Context, taskType string, max int) ([]task.FailureGroup, error)
+	// GetFailure returns the groups of one reason, of every type. ErrNotFound when there is none.
+	GetFailure(ctx context.Context, fingerprint string) ([]task.FailureGroup, error)
+	// DeleteFailure forgets them; the tasks are not touched. ErrNotFound when there is none.
+	DeleteFailure(ctx context.Context, fingerprint string) error
+	// PurgeFailures deletes groups that were seen last not later than before, and all but the newest keep.
+	PurgeFailures(ctx context.Context, before time.Time, keep int) error
+	// CountFailed counts the failed tasks of each fingerprint, each up to max. One that has none may be missing.
+	CountFailed(ctx context.Context, fingerprints []string, max int) (map[string]int64, error)
 }
 
 // Rollups keeps what nodes have counted, for a minute or an hour.

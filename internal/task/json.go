@@ -170,6 +170,9 @@ func (t Task) appendFields(b []byte) []byte {
 	b = appendOptional(append(b, `,"attempt_outcome":`...), t.AttemptOutcome, func(b []byte, o AttemptOutcome) []byte { return appendText(b, string(o)) })
 	b = appendOptional(append(b, `,"finished_at_utc":`...), t.FinishedAtUTC, appendTime)
 	b = appendOptional(append(b, `,"error_message":`...), t.ErrorMessage, appendText)
+	if t.ErrorFingerprint != nil {
+		b = appendText(append(b, `,"error_fingerprint":`...), *t.ErrorFingerprint)
+	}
 	b = appendOptional(append(b, `,"result":`...), t.Result, appendValue)
 	b = appendOptional(append(b, `,"progress":`...), t.Progress, func(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) })
 	b = appendOptional(append(b, `,"progress_message":`...), t.ProgressMessage, appendText)

@@ -167,6 +167,7 @@ func drawTask(t *rapid.T) task.Task {
 		Progress: rapid.Ptr(number, true).Draw(t, "progress"), ProgressMessage: rapid.Ptr(text, true).Draw(t, "message"),
 		IdempotencyKey: rapid.Ptr(text, true).Draw(t, "key"), CreatedAtUTC: instant.Draw(t, "created"), UpdatedAtUTC: instant.Draw(t, "updated"),
 		Lost: number.Draw(t, "lost"), ConcurrencyKey: rapid.Ptr(text, true).Draw(t, "concurrency key"),
+		ErrorFingerprint: rapid.Ptr(text, true).Draw(t, "fingerprint"),
 	}
 }
 

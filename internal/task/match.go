@@ -18,6 +18,7 @@ type Match struct {
 	Workers     []string // of the current or last attempt
 	NotWorkers  []string
 	Keys        []string // idempotency keys
+	Failures    []string // fingerprints of the error by which it has failed
 	Error       string   // the error message contains it, in small letters A to Z as in capitals; empty: any message, or none
 	NotError    string   // the error message does not; a task without one passes
 
@@ -77,7 +78,7 @@ func later(a *time.Time, b time.Time) *time.Time {
 func (m Match) Matches(t Task, now time.Time) bool {
 	return among(m.Statuses, &t.Status) && among(m.Types, &t.Type) && !slices.Contains(m.NotTypes, t.Type) &&
 		among(m.Outcomes, t.Outcome) && barred(m.NotOutcomes, t.Outcome) &&
-		among(m.Workers, t.LastWorkerID) && barred(m.NotWorkers, t.LastWorkerID) && among(m.Keys, t.IdempotencyKey) &&
+		among(m.Workers, t.LastWorkerID) && barred(m.NotWorkers, t.LastWorkerID) && among(m.Keys, t.IdempotencyKey) && among(m.Failures, t.ErrorFingerprint) &&
 		(m.Error == "" || tells(t.ErrorMessage, m.Error)) && (m.NotError == "" || !tells(t.ErrorMessage, m.NotError)) &&
 		m.ID.holds(t.ID) && m.Priority.holds(int64(t.Priority)) && m.Attempts.holds(int64(t.Attempts)) &&
 		m.created(now).holds(&t.CreatedAtUTC) && m.Finished.holds(t.FinishedAtUTC) && m.RunAfter.holds(&t.RunAfterUTC)
@@ -135,7 +136,7 @@ func (f Filter) Narrowed() (m Match, ok bool) {
 	return m.In(f.Status)
 }
 
-// MatchQuery is a Match as the queries of both stores take it, its fields in the order of their parameters: lists are JSON arrays, of which an empty one
+// MatchQuery is a Match as the queries of both stores take it, but for Failures, whose tasks are found otherwise; its fields in the order of their parameters: lists are JSON arrays, of which an empty one
 // stands for any value, and every range has both ends.
 type MatchQuery struct {
 	After        int64 // only greater ids

@@ -15,11 +15,13 @@ const (
 	MaxFilterBytes = 4096
 	maxPriority    = 1000
 	maxAttempts    = 100
+	// maxFailures is how many fingerprints one filter may name: tasks are looked for by each of them.
+	maxFailures = 20
 )
 
 // The names before the colon, as the messages list them; those of listFields take values that are equal or not, the others are compared.
 var (
-	listFields  = []string{"status", "type", "outcome", "error", "worker", "key"}
+	listFields  = []string{"status", "type", "outcome", "error", "worker", "key", "failure"}
 	rangeFields = []string{"id", "priority", "attempts", "created", "finished", "run_after", "age"}
 )
 
@@ -181,6 +183,8 @@ func (p *matchParser) take(c condition) error {
 		return p.takeNames(c, &m.Workers, &m.NotWorkers, 200)
 	case "key":
 		return p.takeNames(c, &m.Keys, nil, 500)
+	case "failure":
+		return p.takeFailures(c)
 	case "error":
 		return p.takeError(c)
 	}
@@ -267,6 +271,19 @@ func (p *matchParser) takeNames(c condition, into, nots *[]string, longest int) 
 	slices.Sort(c.values)
 	*into = slices.Compact(c.values)
 	return nil
+}
+
+// takeFailures takes the ids of groups of failures, which are fingerprints.
+func (p *matchParser) takeFailures(c condition) error {
+	for _, v := range c.values {
+		if !IsFingerprint(v) {
+			return p.fail(c.value, "a failure has an id of 16 digits from 0 to f, as thequeue failures list shows them")
+		}
+	}
+	if len(c.values) > maxFailures {
+		return p.fail(c.value, "failure takes %d ids at most", maxFailures)
+	}
+	return p.takeNames(c, &p.match.Failures, nil, 2*fingerprintBytes)
 }
 
 func (p *matchParser) takeError(c condition) error {

@@ -23,6 +23,7 @@ func (m Match) String() string {
 	w.list("worker", ":", m.Workers)
 	w.list("-worker", ":", m.NotWorkers)
 	w.list("key", ":", m.Keys)
+	w.list("failure", ":", m.Failures)
 	w.list("error", ":", some(m.Error))
 	w.list("-error", ":", some(m.NotError))
 	w.period("created", m.Created)

@@ -98,8 +98,9 @@ type Task struct {
 	IdempotencyKey       *string         `json:"idempotency_key"` // unique among all tasks while set
 	CreatedAtUTC         time.Time       `json:"created_at_utc"`
 	UpdatedAtUTC         time.Time       `json:"updated_at_utc"`
-	Lost                 int             `json:"lost"`            // workers lost with it in their hands: leases that ran out, ever
-	ConcurrencyKey       *string         `json:"concurrency_key"` // whom or what it is for: tasks of one type and key share limits; nil: nobody
+	Lost                 int             `json:"lost"`                        // workers lost with it in their hands: leases that ran out, ever
+	ConcurrencyKey       *string         `json:"concurrency_key"`             // whom or what it is for: tasks of one type and key share limits; nil: nobody
+	ErrorFingerprint     *string         `json:"error_fingerprint,omitempty"` // of ErrorMessage, while it is failed by it; nil: it is not, or was cancelled
 }
 
 // QuarantineAfter is the number of lost workers from which on a task runs alone.

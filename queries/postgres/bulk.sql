@@ -3,7 +3,7 @@
 -- LockTasks returns what a filter may ask about. Claims skip rows that are locked.
 -- name: LockTasks :many
 SELECT t.id, t.lane_id, t.type, t.priority, t.compatibility, t.status, t.outcome, t.attempts, t.run_after_utc, t.deadline_utc, t.ready, t.last_worker_id,
-       t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc
+       t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc, t.error_fingerprint
 FROM task_queue AS t
 WHERE t.id = ANY (CAST(CAST(@ids AS text) AS bigint[]))
 ORDER BY t.id
@@ -26,7 +26,7 @@ SELECT c.id FROM changed AS c;
 -- RequeueTasks is RequeueTask for many; a trigger writes the log.
 -- name: RequeueTasks :many
 UPDATE task_queue AS t SET
-    updated_at_utc = @now, run_after_utc = @now, status = 'queued', ready = true, attempts = 0, outcome = NULL, error_message = NULL, result = NULL,
+    updated_at_utc = @now, run_after_utc = @now, status = 'queued', ready = true, attempts = 0, outcome = NULL, error_message = NULL, error_fingerprint = NULL, result = NULL,
     finished_at_utc = NULL, processing_started_utc = NULL, progress = NULL, progress_message = NULL,
     deadline_utc = CASE WHEN t.deadline_utc > @now THEN t.deadline_utc END
 WHERE t.id = ANY (CAST(CAST(@ids AS text) AS bigint[])) AND t.status = 'failed'

@@ -22,7 +22,7 @@ RETURNING *;
 -- RequeueTask gives a failed task all its attempts again; a deadline that has passed is dropped.
 -- name: RequeueTask :one
 UPDATE task_queue SET
-    updated_at_utc = @now, run_after_utc = @now, status = 'queued', ready = true, attempts = 0, outcome = NULL, error_message = NULL, result = NULL,
+    updated_at_utc = @now, run_after_utc = @now, status = 'queued', ready = true, attempts = 0, outcome = NULL, error_message = NULL, error_fingerprint = NULL, result = NULL,
     finished_at_utc = NULL, processing_started_utc = NULL, progress = NULL, progress_message = NULL,
     deadline_utc = CASE WHEN deadline_utc > @now THEN deadline_utc END
 WHERE id = @id AND status = 'failed'

@@ -17,7 +17,7 @@ RETURNING *;
 -- name: FailTask :one
 UPDATE task_queue SET
     updated_at_utc = @now, finished_at_utc = @now, status = 'failed', outcome = @outcome, attempt_outcome = @attempt_outcome,
-    error_message = CAST(@error_message AS TEXT), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
+    error_message = CAST(@error_message AS TEXT), error_fingerprint = CAST(@error_fingerprint AS TEXT), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id = @id AND status = 'processing' AND fence = @fence AND lease_secret = CAST(@lease_secret AS TEXT)
 RETURNING *;
 

@@ -13,7 +13,7 @@ RETURNING *;
 -- name: FailExpiredLeases :many
 UPDATE task_queue SET
     updated_at_utc = @now, finished_at_utc = @now, status = 'failed', outcome = 'exhausted', attempt_outcome = 'lost', lost = lost + 1,
-    error_message = 'Lease expired: worker ' || locked_by || ' did not report in time (attempt ' || attempts || ' of ' || max_attempts || ')',
+    error_message = 'Lease expired: worker ' || locked_by || ' did not report in time (attempt ' || attempts || ' of ' || max_attempts || ')', error_fingerprint = CAST(@error_fingerprint AS TEXT),
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id IN (SELECT e.id FROM task_queue AS e INDEXED BY task_queue_lease
              WHERE e.status = 'processing' AND e.lease_until_utc <= @now AND e.attempts >= e.max_attempts
@@ -30,7 +30,7 @@ RETURNING *;
 -- name: ExpireTasks :many
 UPDATE task_queue SET
     updated_at_utc = @now, finished_at_utc = @now, status = 'failed', outcome = 'expired', ready = 0,
-    error_message = 'Deadline passed before the task could run'
+    error_message = 'Deadline passed before the task could run', error_fingerprint = CAST(@error_fingerprint AS TEXT)
 WHERE id IN (SELECT d.id FROM task_queue AS d INDEXED BY task_queue_deadline
              WHERE d.status = 'queued' AND d.deadline_utc IS NOT NULL AND d.deadline_utc <= @now
              ORDER BY d.deadline_utc LIMIT CAST(@max AS INTEGER))

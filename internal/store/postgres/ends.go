@@ -75,7 +75,7 @@ func (s *Store) endOne(ctx context.Context, e end, haste bool) (task.Task, error
 		})
 	default:
 		row, err = q.FailTask(ctx, postgresdb.FailTaskParams{
-			Now: e.now, Outcome: &e.outcome, AttemptOutcome: &e.as, ErrorMessage: e.message, ID: e.id, Fence: e.tok.Fence, LeaseSecret: e.tok.Secret,
+			Now: e.now, Outcome: &e.outcome, AttemptOutcome: &e.as, ErrorMessage: e.message, ErrorFingerprint: task.Fingerprint(e.message), ID: e.id, Fence: e.tok.Fence, LeaseSecret: e.tok.Secret,
 		})
 	}
 	return task.Task(row), err
@@ -118,6 +118,12 @@ func endParams(es []end) postgressets.EndAttemptsParams {
 		Readies:         column(es, end.ready),
 		Results:         texts(es, func(e end) (string, bool) { return text(e.result) }),
 		ErrorMessages:   texts(es, func(e end) (string, bool) { return e.message, e.message != "" }),
+		ErrorFingerprints: texts(es, func(e end) (string, bool) {
+			if e.status() != task.Failed {
+				return "", false
+			}
+			return task.Fingerprint(e.message), true
+		}),
 	}
 }
 

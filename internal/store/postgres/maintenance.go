@@ -21,7 +21,7 @@ func (s *Store) ReapExpiredLeases(ctx context.Context, now time.Time, max int) (
 			if err != nil || len(requeued) == max {
 				return tasks(requeued), err
 			}
-			failed, err := q.FailExpiredLeases(ctx, postgresdb.FailExpiredLeasesParams{Now: now, Max: int64(max - len(requeued))})
+			failed, err := q.FailExpiredLeases(ctx, postgresdb.FailExpiredLeasesParams{Now: now, ErrorFingerprint: task.FingerprintOf(task.LeaseExpiredPattern), Max: int64(max - len(requeued))})
 			return tasks(append(requeued, failed...)), err
 		})
 	}))
@@ -44,7 +44,7 @@ func (s *Store) PromoteDue(ctx context.Context, now time.Time, max int) ([]task.
 // ExpireTasks ends queued tasks whose deadline has come.
 func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
 	return do(ctx, s, "expire tasks", func(ctx context.Context) ([]task.Task, error) {
-		rows, err := s.q.ExpireTasks(ctx, postgresdb.ExpireTasksParams{Now: now, Max: int64(max)})
+		rows, err := s.q.ExpireTasks(ctx, postgresdb.ExpireTasksParams{Now: now, ErrorFingerprint: task.FingerprintOf(task.DeadlinePattern), Max: int64(max)})
 		return tasks(rows), err
 	})
 }

@@ -22,6 +22,10 @@ type found[T any] struct {
 // FindTasks returns ids that match a filter, ascending.
 func (s *Store) FindTasks(ctx context.Context, m task.Match, now time.Time, after, upto int64, max int) ([]int64, int64, error) {
 	out, err := search(ctx, s, "find tasks", func(ctx context.Context) (out found[int64], err error) {
+		if m.Failures != nil {
+			out.list, out.next, err = store.FindFailedUp(ctx, m, now, after, upto, max, s.findFailed)
+			return out, err
+		}
 		out.list, out.next, err = store.FindUp(ctx, m.Query(now, after, upto, max), upto, s.lists.TaskIDAbove, func(ctx context.Context, q task.MatchQuery) ([]int64, error) {
 			return s.lists.FindTasks(ctx, postgresdb.FindTasksParams(q))
 		})
@@ -33,6 +37,13 @@ func (s *Store) FindTasks(ctx context.Context, m task.Match, now time.Time, afte
 // ListMatching returns tasks that match a filter, newest first.
 func (s *Store) ListMatching(ctx context.Context, m task.Match, now time.Time, before int64, max int) ([]task.Task, int64, error) {
 	out, err := search(ctx, s, "list matching tasks", func(ctx context.Context) (out found[task.Task], err error) {
+		if m.Failures != nil {
+			out.list, out.next, err = store.FindFailedDown(ctx, m, now, store.Top(before), max, s.findFailedDown, func(ctx context.Context, id int64) (task.Task, error) {
+				row, err := s.lists.GetTask(ctx, id)
+				return task.Task(row), err
+			})
+			return out, err
+		}
 		out.list, out.next, err = store.FindDown(ctx, m.Query(now, 0, store.Top(before), max), s.lists.TaskIDBelow, func(ctx context.Context, q task.MatchQuery) ([]task.Task, error) {
 			rows, err := s.lists.ListMatching(ctx, postgresdb.ListMatchingParams(q))
 			ts := make([]task.Task, len(rows))
@@ -168,6 +179,7 @@ func stepIn(ctx context.Context, q *postgresdb.Queries, step task.Step) (out ste
 			ID: r.ID, LaneID: r.LaneID, Type: r.Type, Priority: r.Priority, Compatibility: r.Compatibility, Status: r.Status, Outcome: r.Outcome,
 			Attempts: r.Attempts, RunAfterUTC: r.RunAfterUTC, DeadlineUTC: r.DeadlineUTC, Ready: r.Ready, LastWorkerID: r.LastWorkerID,
 			FinishedAtUTC: r.FinishedAtUTC, ErrorMessage: r.ErrorMessage, IdempotencyKey: r.IdempotencyKey, CreatedAtUTC: r.CreatedAtUTC,
+			ErrorFingerprint: r.ErrorFingerprint,
 		}
 		if step.Match.Matches(t, step.Operation.CreatedAtUTC) {
 			chosen[t.ID], ids = t, append(ids, t.ID)
@@ -225,7 +237,7 @@ func acted(t task.Task, a task.Action, now time.Time) task.Task {
 		t.Status, t.Ready, t.FinishedAtUTC = task.Failed, false, &now
 		return t
 	}
-	t.Status, t.Outcome, t.Ready, t.RunAfterUTC, t.Attempts, t.FinishedAtUTC, t.ErrorMessage = task.Queued, nil, true, now, 0, nil, nil
+	t.Status, t.Outcome, t.Ready, t.RunAfterUTC, t.Attempts, t.FinishedAtUTC, t.ErrorMessage, t.ErrorFingerprint = task.Queued, nil, true, now, 0, nil, nil, nil
 	if t.DeadlineUTC != nil && !t.DeadlineUTC.After(now) {
 		t.DeadlineUTC = nil
 	}

@@ -119,7 +119,7 @@ func (s *Store) FailTask(ctx context.Context, id int64, tok task.Token, v store.
 			})
 		}
 		return x.FailTask(ctx, sqlitedb.FailTaskParams{
-			ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret, Outcome: &v.Outcome, AttemptOutcome: &outcome, ErrorMessage: v.Message, Now: now,
+			ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret, Outcome: &v.Outcome, AttemptOutcome: &outcome, ErrorMessage: v.Message, ErrorFingerprint: task.Fingerprint(v.Message), Now: now,
 		})
 	})
 }

@@ -27,7 +27,7 @@ func (s *Store) ReapExpiredLeases(ctx context.Context, now time.Time, max int) (
 		if err != nil {
 			return nil, err
 		}
-		failed, err := x.FailExpiredLeases(ctx, sqlitedb.FailExpiredLeasesParams{Now: now, Max: int64(len(expired)) - again})
+		failed, err := x.FailExpiredLeases(ctx, sqlitedb.FailExpiredLeasesParams{Now: now, ErrorFingerprint: task.FingerprintOf(task.LeaseExpiredPattern), Max: int64(len(expired)) - again})
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 			return nil, err
 		}
 		before := byID(past)
-		rows, err := x.ExpireTasks(ctx, sqlitedb.ExpireTasksParams{Now: now, Max: int64(len(past))})
+		rows, err := x.ExpireTasks(ctx, sqlitedb.ExpireTasksParams{Now: now, ErrorFingerprint: task.FingerprintOf(task.DeadlinePattern), Max: int64(len(past))})
 		for _, r := range rows {
 			was, after := before[r.ID], task.Task(r)
 			x.move(&was, &after)

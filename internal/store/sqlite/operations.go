@@ -15,6 +15,10 @@ import (
 const stepTime = 2 * time.Millisecond
 
 func (s *Store) FindTasks(ctx context.Context, m task.Match, now time.Time, after, upto int64, max int) ([]int64, int64, error) {
+	if m.Failures != nil {
+		ids, next, err := store.FindFailedUp(ctx, m, now, after, upto, max, s.findFailed)
+		return ids, next, s.classify(ctx, err)
+	}
 	ids, next, err := store.FindUp(ctx, m.Query(now, after, upto, max), upto, s.read.TaskIDAbove, func(ctx context.Context, q task.MatchQuery) ([]int64, error) {
 		return s.read.FindTasks(ctx, sqlitedb.FindTasksParams(q))
 	})
@@ -22,6 +26,10 @@ func (s *Store) FindTasks(ctx context.Context, m task.Match, now time.Time, afte
 }
 
 func (s *Store) ListMatching(ctx context.Context, m task.Match, now time.Time, before int64, max int) ([]task.Task, int64, error) {
+	if m.Failures != nil {
+		ts, next, err := store.FindFailedDown(ctx, m, now, store.Top(before), max, s.findFailedDown, s.getTask)
+		return ts, next, s.classify(ctx, err)
+	}
 	ts, next, err := store.FindDown(ctx, m.Query(now, 0, store.Top(before), max), s.read.TaskIDBelow, func(ctx context.Context, q task.MatchQuery) ([]task.Task, error) {
 		rows, err := s.read.ListMatching(ctx, sqlitedb.ListMatchingParams(q))
 		return tasksOf(rows), err

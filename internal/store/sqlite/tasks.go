@@ -21,8 +21,13 @@ func tasksOf(rows []sqlitedb.Task) []task.Task {
 }
 
 func (s *Store) GetTask(ctx context.Context, id int64) (task.Task, error) {
+	t, err := s.getTask(ctx, id)
+	return t, s.classify(ctx, err)
+}
+
+func (s *Store) getTask(ctx context.Context, id int64) (task.Task, error) {
 	row, err := s.read.GetTask(ctx, id)
-	return task.Task(row), s.classify(ctx, err)
+	return task.Task(row), err
 }
 
 func (s *Store) ListTasks(ctx context.Context, f task.Filter) ([]task.Task, error) {

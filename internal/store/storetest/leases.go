@@ -215,6 +215,7 @@ func failEnds(r *rig) {
 		t := r.running(task.Spec{MaxAttempts: ptr(9)}) // the verdict counts, not the attempts that are left
 		want := unheld(t, attempt, 7)
 		want.Status, want.Outcome, want.FinishedAtUTC, want.ErrorMessage = task.Failed, &outcome, ptr(at(7)), ptr("no type x")
+		want.ErrorFingerprint = ptr(task.Fingerprint("no type x"))
 		r.stored(want, r.fail(t, verdict("no type x", outcome), at(7)))
 	}
 }

@@ -63,6 +63,7 @@ func reapEnds(r *rig) {
 	want := unheld(t, task.AttemptLost, 65)
 	want.Lost = 1
 	want.Status, want.Outcome, want.FinishedAtUTC, want.ErrorMessage = task.Failed, ptr(task.Exhausted), ptr(at(65)), got.ErrorMessage
+	want.ErrorFingerprint = ptr(task.Fingerprint(*got.ErrorMessage))
 	r.stored(want, got)
 }
 
@@ -118,7 +119,7 @@ func expires(r *rig) {
 	r.equal("expired", ids([]task.Task{ready, scheduled}), ids(got))
 	for i, want := range []task.Task{ready, scheduled} {
 		want.Status, want.Outcome, want.Ready, want.FinishedAtUTC, want.UpdatedAtUTC = task.Failed, ptr(task.Expired), false, ptr(at(10)), at(10)
-		want.ErrorMessage = got[i].ErrorMessage
+		want.ErrorMessage, want.ErrorFingerprint = got[i].ErrorMessage, ptr(task.Fingerprint(*got[i].ErrorMessage))
 		r.stored(want, got[i])
 		r.wantMessage(got[i], "eadline")
 	}

@@ -189,7 +189,7 @@ func operationRequeues(r *rig) {
 	for _, t := range all {
 		if t.Status == task.Failed {
 			t.Status, t.Outcome, t.Attempts, t.Ready, t.RunAfterUTC, t.UpdatedAtUTC = task.Queued, nil, 0, true, at(50), at(50)
-			t.ErrorMessage, t.FinishedAtUTC, t.ProcessingStartedUTC, t.Progress, t.ProgressMessage, t.DeadlineUTC = nil, nil, nil, nil, nil, nil
+			t.ErrorMessage, t.FinishedAtUTC, t.ProcessingStartedUTC, t.Progress, t.ProgressMessage, t.DeadlineUTC, t.ErrorFingerprint = nil, nil, nil, nil, nil, nil, nil
 			want[t.ID] = t
 		}
 	}

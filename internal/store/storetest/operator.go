@@ -93,7 +93,7 @@ func requeuesFailed(r *rig) {
 	t = r.fail(t, verdict("broken", task.Rejected), at(2))
 	want := t
 	want.Status, want.Outcome, want.Attempts, want.Ready, want.RunAfterUTC, want.UpdatedAtUTC = task.Queued, nil, 0, true, at(5), at(5)
-	want.ErrorMessage, want.FinishedAtUTC, want.ProcessingStartedUTC, want.Progress, want.ProgressMessage = nil, nil, nil, nil, nil
+	want.ErrorMessage, want.ErrorFingerprint, want.FinishedAtUTC, want.ProcessingStartedUTC, want.Progress, want.ProgressMessage = nil, nil, nil, nil, nil, nil
 	r.stored(want, r.requeue(t.ID, at(5)))
 	lines := r.logs(t.ID)
 	if len(lines) != 1 {

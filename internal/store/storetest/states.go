@@ -75,6 +75,9 @@ func (r *rig) consistent(t task.Task) {
 	if t.Status == task.Queued && t.ProcessingStartedUTC != nil {
 		r.Errorf("task %d is queued and started at %v", t.ID, t.ProcessingStartedUTC)
 	}
+	if failed := t.Status == task.Failed && *t.Outcome != task.Cancelled; failed != (t.ErrorFingerprint != nil) || failed && *t.ErrorFingerprint != task.Fingerprint(*t.ErrorMessage) {
+		r.Errorf("task %d is %s with the fingerprint %v of %v", t.ID, t.Status, t.ErrorFingerprint, t.ErrorMessage)
+	}
 	if t.Attempts < 0 || t.Attempts > t.MaxAttempts {
 		r.Errorf("task %d has %d attempts of %d", t.ID, t.Attempts, t.MaxAttempts)
 	}
@@ -135,7 +138,7 @@ func requeueFromEveryEnd(r *rig) {
 		want := before.Task
 		want.Status, want.Outcome, want.Attempts, want.Ready = task.Queued, nil, 0, true
 		want.RunAfterUTC, want.UpdatedAtUTC, want.DeadlineUTC = at(100), at(100), nil
-		want.ErrorMessage, want.FinishedAtUTC, want.ProcessingStartedUTC = nil, nil, nil
+		want.ErrorMessage, want.ErrorFingerprint, want.FinishedAtUTC, want.ProcessingStartedUTC = nil, nil, nil, nil
 		r.stored(want, got)
 		r.consistent(got)
 		r.equal("history of "+s.name, before.Attempts, r.attempts(t.ID))

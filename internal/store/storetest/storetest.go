@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Retention", retentionBehaviours},
 		{"Rollups", rollupBehaviours},
 		{"Audits", auditBehaviours},
+		{"Failures", failureBehaviours},
 		{"Concurrency", concurrencyBehaviours},
 		{"Lifecycle", lifecycleBehaviours},
 	}

@@ -1,0 +1,54 @@
+-- AddFailureGroup adds what was counted to the group of a reason and type. The sample is the newest.
+-- name: AddFailureGroup :exec
+INSERT INTO failure_groups (fingerprint, type, pattern, sample_message, sample_task_id, first_seen_utc, last_seen_utc, count)
+VALUES (@fingerprint, @type, @pattern, @sample_message, @sample_task_id, @first_seen_utc, @last_seen_utc, @count)
+ON CONFLICT (fingerprint, type) DO UPDATE SET
+    sample_message = CASE WHEN excluded.last_seen_utc >= failure_groups.last_seen_utc THEN excluded.sample_message ELSE failure_groups.sample_message END,
+    sample_task_id = CASE WHEN excluded.last_seen_utc >= failure_groups.last_seen_utc THEN excluded.sample_task_id ELSE failure_groups.sample_task_id END,
+    first_seen_utc = min(failure_groups.first_seen_utc, excluded.first_seen_utc),
+    last_seen_utc = max(failure_groups.last_seen_utc, excluded.last_seen_utc),
+    count = failure_groups.count + excluded.count;
+
+-- ListFailureGroups returns the groups of those reasons that were seen last, of all types; a type chooses the reasons that it has had, '' all.
+-- name: ListFailureGroups :many
+SELECT * FROM failure_groups AS g
+WHERE g.fingerprint IN (SELECT s.fingerprint FROM failure_groups AS s
+                        WHERE CAST(@type AS TEXT) = '' OR s.type = CAST(@type AS TEXT)
+                        GROUP BY s.fingerprint ORDER BY max(s.last_seen_utc) DESC, s.fingerprint LIMIT CAST(@max AS INTEGER))
+ORDER BY g.fingerprint, g.type;
+
+-- name: GetFailureGroup :many
+SELECT * FROM failure_groups AS g WHERE g.fingerprint = @fingerprint ORDER BY g.type;
+
+-- name: DeleteFailureGroup :execrows
+DELETE FROM failure_groups WHERE fingerprint = @fingerprint;
+
+-- PurgeFailureGroups deletes what was seen last not later than @before, and what is older than the newest ones that are to be kept.
+-- name: PurgeFailureGroups :execrows
+DELETE FROM failure_groups
+WHERE last_seen_utc <= max(CAST(@before AS TIMESTAMP), coalesce(
+    (SELECT o.last_seen_utc FROM failure_groups AS o ORDER BY o.last_seen_utc DESC LIMIT 1 OFFSET CAST(@keep AS INTEGER)), CAST(@before AS TIMESTAMP)));
+
+-- CountFailed counts the failed tasks of each of these fingerprints, up to @most.
+-- name: CountFailed :many
+SELECT CAST(f.value AS TEXT) AS fingerprint, CAST((
+    SELECT count(*) FROM (SELECT t.id FROM task_queue AS t INDEXED BY task_queue_fingerprint
+                          WHERE t.status = 'failed' AND t.error_fingerprint IS NOT NULL AND t.error_fingerprint = f.value
+                          LIMIT CAST(@most AS INTEGER)) AS c) AS INTEGER) AS tasks
+FROM json_each(CAST(@fingerprints AS TEXT)) AS f;
+
+-- FindFailed returns the failed tasks of a fingerprint, in the order of ids, with what a filter may ask about.
+-- name: FindFailed :many
+SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc
+FROM task_queue AS t INDEXED BY task_queue_fingerprint
+WHERE t.status = 'failed' AND t.error_fingerprint IS NOT NULL AND t.error_fingerprint = CAST(@fingerprint AS TEXT) AND t.id > @after AND t.id <= @upto
+ORDER BY t.id
+LIMIT CAST(@max AS INTEGER);
+
+-- FindFailedDown is FindFailed in the opposite order.
+-- name: FindFailedDown :many
+SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc
+FROM task_queue AS t INDEXED BY task_queue_fingerprint
+WHERE t.status = 'failed' AND t.error_fingerprint IS NOT NULL AND t.error_fingerprint = CAST(@fingerprint AS TEXT) AND t.id > @after AND t.id <= @upto
+ORDER BY t.id DESC
+LIMIT CAST(@max AS INTEGER);
