@@ -32,6 +32,7 @@ func (o Options) withDefaults(q *queue.Queue) Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Log = slog.New(LogHandler(o.Log.Handler()))
 	if o.Ready == nil {
 		o.Ready = q.Ping
 	}

@@ -67,6 +67,7 @@ type problem struct {
 	Instance  string            `json:"instance"` // the path that was asked for
 	ErrorCode string            `json:"error_code"`
 	Timestamp string            `json:"timestamp"`
+	RequestID string            `json:"request_id"`       // that of the header, under which the log has what is known
 	Errors    []task.FieldError `json:"errors,omitempty"` // per field, when the request is invalid
 }
 
@@ -74,11 +75,11 @@ type problem struct {
 // logged with the request id, and the client learns no more than that.
 func (s *server) answerError(err error, c echo.Context) {
 	r, fields := classify(err)
-	log := s.Log.With("path", c.Request().URL.Path, "request_id", c.Response().Header().Get(echo.HeaderXRequestID))
+	ctx, log := c.Request().Context(), s.Log.With("path", c.Request().URL.Path)
 	if r.status == http.StatusInternalServerError {
-		log.Error("request failed", "error", err)
+		log.ErrorContext(ctx, "request failed", "error", err)
 	} else if r.is == errNotReady {
-		log.Warn("not ready", "error", err)
+		log.WarnContext(ctx, "not ready", "error", err)
 	}
 	if c.Response().Committed {
 		return
@@ -88,14 +89,14 @@ func (s *server) answerError(err error, c echo.Context) {
 	}
 	p := problem{
 		Type: "/api#" + r.code, Title: r.title, Status: r.status, Detail: detail(r, err, c), Instance: c.Request().URL.EscapedPath(),
-		ErrorCode: r.code, Timestamp: s.queue.Now().Format(time.RFC3339Nano), Errors: fields,
+		ErrorCode: r.code, Timestamp: s.queue.Now().Format(time.RFC3339Nano), RequestID: c.Response().Header().Get(echo.HeaderXRequestID), Errors: fields,
 	}
 	answer := func() error { return s.writeAs(c, r.status, "application/problem+json", p) }
 	if s.Pages != nil && s.Pages.Wants(c.Request()) {
 		answer = func() error { return s.Pages.Fail(c, r.status, p.Title, p.Detail) }
 	}
 	if err := answer(); err != nil {
-		log.Debug("answer not delivered", "error", err)
+		log.DebugContext(ctx, "answer not delivered", "error", err)
 	}
 }
 

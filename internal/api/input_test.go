@@ -346,10 +346,14 @@ func TestRequestIDs(t *testing.T) {
 	for _, c := range []struct {
 		sent string
 		kept bool
-	}{{"abc-1", true}, {"", false}, {"a b", false}, {"ü", false}, {strings.Repeat("x", 129), false}, {"", false}} {
-		got := r.call("GET", "/livez", "", "X-Request-ID", c.sent).Header().Get("X-Request-ID")
+	}{{"abc-1", true}, {"!~" + strings.Repeat("x", 126), true}, {"", false}, {"a b", false}, {"ü", false}, {strings.Repeat("x", 129), false}, {"", false}} {
+		a := r.call("GET", "/api/queue/tasks/0", "", "X-Request-ID", c.sent)
+		got := a.Header().Get("X-Request-ID")
 		if got == "" || seen[got] || (got == c.sent) != c.kept {
 			t.Errorf("sent %q, got %q", c.sent, got)
+		}
+		if in := a.json()["request_id"]; in != got {
+			t.Errorf("%q in the header, %q in the body", got, in)
 		}
 		seen[got] = true
 	}
@@ -366,7 +370,7 @@ func TestAccessLog(t *testing.T) {
 			t.Errorf("%s is missing in %q", want, logged.String())
 		}
 	}
-	if n := strings.Count(logged.String(), "\n"); n != 1 {
+	if n := strings.Count(logged.String(), "\n"); n != 1 || strings.Count(logged.String(), "request_id=") != 1 {
 		t.Errorf("%d lines: %s", n, logged.String())
 	}
 }

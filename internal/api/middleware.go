@@ -3,14 +3,12 @@ package api
 import (
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -23,7 +21,7 @@ import (
 func (s *server) around(next echo.HandlerFunc) echo.HandlerFunc {
 	next = s.guarded(s.once(next))
 	return func(c echo.Context) error {
-		c.Response().Header().Set(echo.HeaderXRequestID, requestID(c.Request()))
+		named(c)
 		ctx := c.Request().Context()
 		if !s.Log.Enabled(ctx, slog.LevelDebug) {
 			return next(c)
@@ -33,7 +31,7 @@ func (s *server) around(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err) // answered here, so that the line below knows the status
 		}
 		s.Log.DebugContext(ctx, "request", "method", c.Request().Method, "path", c.Request().URL.Path, "status", c.Response().Status,
-			"bytes", c.Response().Size, "duration", s.queue.Now().Sub(began), "request_id", c.Response().Header().Get(echo.HeaderXRequestID))
+			"bytes", c.Response().Size, "duration", s.queue.Now().Sub(began))
 		return nil
 	}
 }
@@ -72,18 +70,4 @@ func knownHost(host string, names []string) bool {
 	_, notAddress := netip.ParseAddr(strings.Trim(host, "[]"))
 	return host == "" || notAddress == nil || strings.EqualFold(host, "localhost") ||
 		slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(host, name) })
-}
-
-// requestID is the caller's own id where it is a plain word, else a new one.
-func requestID(r *http.Request) string {
-	id := r.Header.Get(echo.HeaderXRequestID)
-	if id == "" || len(id) > 128 {
-		return strconv.FormatUint(rand.Uint64(), 16)
-	}
-	for _, c := range []byte(id) {
-		if c <= ' ' || c > '~' {
-			return strconv.FormatUint(rand.Uint64(), 16)
-		}
-	}
-	return id
 }

@@ -75,7 +75,7 @@ func (s *server) executeOnce(c echo.Context, next echo.HandlerFunc, a task.Answe
 		err = s.queue.Forget(ctx, a)
 	}
 	if err != nil {
-		s.Log.Warn("the answer to a request with an idempotency key is not kept", "path", c.Request().URL.Path, "error", err)
+		s.Log.WarnContext(ctx, "the answer to a request with an idempotency key is not kept", "path", c.Request().URL.Path, "error", err)
 	}
 	rec.ResponseWriter.WriteHeader(rec.status)
 	_, err = rec.ResponseWriter.Write(rec.body.Bytes())

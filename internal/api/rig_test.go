@@ -138,12 +138,14 @@ var (
 	ages     = regexp.MustCompile(`("oldest_queued_age_seconds": |"duration_seconds": |"completed_per_minute": |"mean": |"p50": |"p95": |"p99": |"max": )[\d.e-]+`)
 	taskID   = regexp.MustCompile(`("task_id": |/tasks/|[Tt]ask |cursor=|X-Next-Cursor: |"done_id": |"upper_id": )([1-9]\d*)`)
 	instants = regexp.MustCompile(` \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`) // in sentences
+	requests = regexp.MustCompile(`("request_id": ")[!-~]+"`)
 	logID    = regexp.MustCompile(`("log_id": )\d+`)
 )
 
 // normal hides what differs from run to run and from engine to engine: times, tokens and the numbers that ids begin with.
 func (r *rig) normal(s string) string {
 	s = instants.ReplaceAllString(times.ReplaceAllString(s, `"<time>"`), " <time>")
+	s = requests.ReplaceAllString(s, `$1<request>"`)
 	s = tokens.ReplaceAllString(s, `$1<token>"`)
 	s = ages.ReplaceAllString(s, `$1"<age>"`)
 	s = logID.ReplaceAllString(s, `$1"<log id>"`)

@@ -70,7 +70,7 @@ func Serve(ctx context.Context, cfg config.Config, o Options) (err error) {
 func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Config, o Options) error {
 	ballast := make([]byte, ballastBytes)
 	defer runtime.KeepAlive(ballast)
-	q := queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, AnswerLifetime: cfg.AnswerLifetime(), Log: o.Log})
+	q := queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, AnswerLifetime: cfg.AnswerLifetime(), Log: slog.New(api.LogHandler(o.Log.Handler()))})
 	pool, err := newPool(q, cfg, o)
 	if err != nil {
 		return err

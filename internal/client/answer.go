@@ -15,16 +15,21 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// Error is an answer of the server other than success. Its text is the sentence of the server.
+// Error is an answer of the server other than success. Its text is the sentence of the server, and for a fault of the server the id under which
+// its log has the reason.
 type Error struct {
-	Status int    // of HTTP
-	Code   string // error_code; empty when the answer came from something other than the queue
-	Detail string
+	Status    int    // of HTTP
+	Code      string // error_code; empty when the answer came from something other than the queue
+	Detail    string
+	RequestID string // of the request, as the log of the server has it; empty when the answer has none
 }
 
 func (e *Error) Error() string {
 	if e.Detail == "" {
 		return fmt.Sprintf("the server answered %d %s", e.Status, http.StatusText(e.Status))
+	}
+	if e.Code == "internal" && e.RequestID != "" {
+		return e.Detail + " " + e.RequestID
 	}
 	return e.Detail
 }
@@ -85,6 +90,7 @@ func problem(resp *http.Response, b []byte) error {
 	var p struct {
 		Code   string            `json:"error_code"`
 		Detail string            `json:"detail"`
+		ID     string            `json:"request_id"`
 		Errors []task.FieldError `json:"errors"`
 	}
 	if json.Unmarshal(b, &p) != nil {
@@ -96,5 +102,5 @@ func problem(resp *http.Response, b []byte) error {
 	if resp.StatusCode == http.StatusRequestEntityTooLarge && p.Code != "" {
 		return task.Invalid("body", "%s", p.Detail)
 	}
-	return &Error{Status: resp.StatusCode, Code: p.Code, Detail: p.Detail}
+	return &Error{Status: resp.StatusCode, Code: p.Code, Detail: p.Detail, RequestID: p.ID}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,6 +65,20 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%d tasks are stored", s.TotalTasks)
 		}
 	})
+}
+
+// What went wrong inside the server is in its log alone; the error says where.
+func TestFaultOfTheServer(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		io.WriteString(w, `{"error_code":"internal","detail":"its log has the reason under the request id","request_id":"9d3c"}`)
+	}))
+	t.Cleanup(srv.Close)
+	_, err := connect(t, srv.URL, client.Options{Retries: -1}).Get(t.Context(), 1)
+	if err == nil || !strings.HasSuffix(err.Error(), "its log has the reason under the request id 9d3c") {
+		t.Error(err)
+	}
 }
 
 func TestStoppedServer(t *testing.T) {

@@ -94,11 +94,11 @@ func (q *Queue) turnBreaker(ctx context.Context, taskType string, until *time.Ti
 	switch {
 	case errors.Is(err, task.ErrNotFound): // the type has no breaker any more
 	case err != nil:
-		q.o.Log.Error("circuit breaker", "type", taskType, "error", err)
+		q.o.Log.ErrorContext(ctx, "circuit breaker", "type", taskType, "error", err)
 	case until != nil:
-		q.o.Log.Warn("circuit breaker open: too many attempts of the type fail", "type", taskType, "until", *until)
+		q.o.Log.WarnContext(ctx, "circuit breaker open: too many attempts of the type fail", "type", taskType, "until", *until)
 	default:
-		q.o.Log.Info("circuit breaker closed: a task of the type has succeeded", "type", taskType)
+		q.o.Log.InfoContext(ctx, "circuit breaker closed: a task of the type has succeeded", "type", taskType)
 		q.waiters.wakeType(taskType)
 	}
 }

@@ -99,7 +99,7 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 func (q *Queue) handBack(ctx context.Context, leases []task.Lease) {
 	for _, l := range leases {
 		if _, err := q.Release(ctx, l.ID, l.LeaseToken, 0); err != nil {
-			q.o.Log.Warn("hand back a task that was claimed for a caller who has gone", "task_id", l.ID, "error", err)
+			q.o.Log.WarnContext(ctx, "hand back a task that was claimed for a caller who has gone", "task_id", l.ID, "error", err)
 		}
 	}
 }

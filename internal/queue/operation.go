@@ -90,7 +90,7 @@ func (q *Queue) StartOperation(ctx context.Context, s task.OperationSpec, token 
 	} else if err != nil {
 		return o, fmt.Errorf("start an operation: %w", err)
 	}
-	q.o.Log.Info("operation started", "operation", o.ID, "action", o.Action, "filter", o.Filter)
+	q.o.Log.InfoContext(ctx, "operation started", "operation", o.ID, "action", o.Action, "filter", o.Filter)
 	q.operations.now()
 	return o, nil
 }

@@ -134,7 +134,7 @@ func (q *Queue) openKeys(ctx context.Context, now time.Time) error {
 func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, error) {
 	lost, err := q.store.ReapExpiredLeases(ctx, now, max)
 	for _, t := range lost {
-		q.o.Log.Warn("lease expired", "task_id", t.ID, "type", t.Type, "attempts", t.Attempts, "status", t.Status)
+		q.o.Log.WarnContext(ctx, "lease expired", "task_id", t.ID, "type", t.Type, "attempts", t.Attempts, "status", t.Status)
 		q.watchers.tell(t.ID)
 	}
 	q.happened(task.EventLost, lost...)
