@@ -23,6 +23,8 @@ type enqueueCmd struct {
 
 	ConcurrencyKey *string `placeholder:"KEY" help:"Whom or what it is for: tasks of a type with one key share the limits of --per-key, and keys take turns."`
 
+	Traceparent *string `placeholder:"SPAN" help:"The span of which it is a part, as W3C Trace Context writes it: 00-TRACE-SPAN-FLAGS."`
+
 	UniqueKey    *string  `placeholder:"KEY" help:"While a task of this type with this key is queued or running, none is made."`
 	UniqueScope  *string  `placeholder:"SCOPE" help:"How long the unique key holds: queued, live (until the task has ended; default) or period."`
 	UniquePeriod *float64 `placeholder:"SECONDS" help:"With the scope period: so long from the enqueue."`
@@ -94,7 +96,7 @@ func (c *enqueueCmd) matched() string {
 
 // spec is the task that the flags describe; what is wrong with its values the queue says.
 func (c *enqueueCmd) spec(stdin io.Reader) (task.Spec, error) {
-	s := task.Spec{Type: c.Type + c.TypeFlag, Priority: c.Priority, MaxAttempts: c.MaxAttempts, IdempotencyKey: c.Key, TimeoutSeconds: c.Timeout, ConcurrencyKey: c.ConcurrencyKey, UniqueKey: c.UniqueKey, UniqueScope: (*task.UniqueScope)(c.UniqueScope), UniquePeriodSeconds: c.UniquePeriod}
+	s := task.Spec{Type: c.Type + c.TypeFlag, Priority: c.Priority, MaxAttempts: c.MaxAttempts, IdempotencyKey: c.Key, TimeoutSeconds: c.Timeout, ConcurrencyKey: c.ConcurrencyKey, Traceparent: c.Traceparent, UniqueKey: c.UniqueKey, UniqueScope: (*task.UniqueScope)(c.UniqueScope), UniquePeriodSeconds: c.UniquePeriod}
 	var bad task.InvalidError
 	document := func(flag, value string) task.JSON {
 		text, err := readValue(value, stdin)

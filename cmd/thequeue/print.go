@@ -77,6 +77,7 @@ func (s *session) printTask(t task.Task) error {
 	set("deadline", instant(t.DeadlineUTC))
 	set("key", text(t.IdempotencyKey))
 	set("concurrency key", text(t.ConcurrencyKey))
+	set("traceparent", text(t.Traceparent))
 	set("worker", text(t.LockedBy))
 	set("lease until", instant(t.LeaseUntilUTC))
 	if t.Progress != nil {

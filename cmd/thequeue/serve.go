@@ -18,12 +18,27 @@ type serveCmd struct {
 	Database string         `placeholder:"PATH|URL" help:"A SQLite file or a postgres:// URL (PRISMQ_DATABASE_URL, PRISMQ_QUEUE_DB_PATH; default: queue.db in your data directory)."`
 	Workers  *int           `placeholder:"N" help:"Tasks run at a time in this process; 0: none (PRISMQ_WORKERS; default 4)."`
 	Grace    *time.Duration `placeholder:"DURATION" help:"How long running tasks may take to end at a stop, like 30s (PRISMQ_SHUTDOWN_GRACE_SECONDS; default 10s)."`
+	traceFlags
+}
+
+// traceFlags say where the spans of a process are sent.
+type traceFlags struct {
+	OTLPEndpoint     string   `name:"otlp-endpoint" placeholder:"URL" help:"Send traces to this OpenTelemetry collector, like http://127.0.0.1:4318 (PRISMQ_OTLP_ENDPOINT; default: no traces)."`
+	TraceSampleRatio *float64 `placeholder:"SHARE" help:"Of the traces that begin here, 0 to 1 (PRISMQ_TRACE_SAMPLE_RATIO; default 1)."`
+}
+
+func (f traceFlags) set(cfg *config.Config) {
+	replace(&cfg.Tracing.OTLPEndpoint, f.OTLPEndpoint)
+	if f.TraceSampleRatio != nil {
+		cfg.Tracing.SampleRatio = *f.TraceSampleRatio
+	}
 }
 
 func (c *serveCmd) flags(cfg *config.Config) {
 	replace(&cfg.Addr, c.Addr)
 	replace(&cfg.Database, c.Database)
 	setPool(cfg, c.Workers, c.Grace)
+	c.set(cfg)
 }
 
 // setPool sets what is given.

@@ -13,12 +13,14 @@ type workCmd struct {
 	WorkerID string         `name:"worker-id" placeholder:"NAME" help:"The name of this worker, unlike that of any other (PRISMQ_WORKER_ID)."`
 	Count    *int           `placeholder:"N" help:"Tasks run at a time (PRISMQ_WORKERS; default 4)."`
 	Grace    *time.Duration `placeholder:"DURATION" help:"How long running tasks may take to end at a stop, like 30s (PRISMQ_SHUTDOWN_GRACE_SECONDS; default 10s)."`
+	traceFlags
 }
 
 func (c *workCmd) flags(cfg *config.Config) {
 	replace(&cfg.Server, c.Server)
 	replace(&cfg.WorkerID, c.WorkerID)
 	setPool(cfg, c.Count, c.Grace)
+	c.set(cfg)
 }
 
 func (c *workCmd) Run(ctx context.Context, s *session) error {

@@ -18,7 +18,7 @@ UPDATE task_queue SET
     progress = CASE WHEN CAST($3 AS bigint) < 0 THEN progress ELSE CAST($3 AS bigint) END,
     progress_message = CASE WHEN CAST($4 AS text) = '' THEN progress_message ELSE CAST($4 AS text) END
 WHERE id = $5 AND (status = 'processing' AND fence = $6 AND lease_secret = CAST($7 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type ExtendLeaseParams struct {
@@ -78,6 +78,7 @@ func (q *Queries) ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task,
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -87,7 +88,7 @@ UPDATE task_queue SET
     updated_at_utc = $1, finished_at_utc = $1, status = 'failed', outcome = $2, attempt_outcome = $3,
     error_message = CAST($4 AS text), error_fingerprint = CAST($5 AS text), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id = $6 AND (status = 'processing' AND fence = $7 AND lease_secret = CAST($8 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type FailTaskParams struct {
@@ -148,6 +149,7 @@ func (q *Queries) FailTask(ctx context.Context, arg FailTaskParams) (Task, error
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -175,7 +177,7 @@ UPDATE task_queue SET
     updated_at_utc = $1, status = 'queued', run_after_utc = $2, ready = $3, attempts = attempts - 1, attempt_outcome = 'released',
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL, processing_started_utc = NULL
 WHERE id = $4 AND (status = 'processing' AND fence = $5 AND lease_secret = CAST($6 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type ReleaseTaskParams struct {
@@ -232,6 +234,7 @@ func (q *Queries) ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task,
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -241,7 +244,7 @@ UPDATE task_queue SET
     updated_at_utc = $1, status = 'queued', run_after_utc = $2, ready = $3, attempt_outcome = 'failed',
     error_message = CAST($4 AS text), locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL, processing_started_utc = NULL
 WHERE id = $5 AND (status = 'processing' AND fence = $6 AND lease_secret = CAST($7 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type RetryTaskParams struct {
@@ -300,6 +303,7 @@ func (q *Queries) RetryTask(ctx context.Context, arg RetryTaskParams) (Task, err
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -308,7 +312,7 @@ const startTask = `-- name: StartTask :one
 
 UPDATE task_queue SET updated_at_utc = $1, processing_started_utc = $1
 WHERE id = $2 AND (status = 'processing' AND fence = $3 AND lease_secret = CAST($4 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type StartTaskParams struct {
@@ -364,6 +368,7 @@ func (q *Queries) StartTask(ctx context.Context, arg StartTaskParams) (Task, err
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }

@@ -17,7 +17,7 @@ UPDATE task_queue SET
 WHERE id IN (SELECT d.id FROM task_queue AS d
              WHERE d.status = 'queued' AND d.deadline_utc IS NOT NULL AND d.deadline_utc <= $1
              ORDER BY d.deadline_utc LIMIT CAST($3 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type ExpireTasksParams struct {
@@ -70,6 +70,7 @@ func (q *Queries) ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Tas
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -92,7 +93,7 @@ UPDATE task_queue SET
 WHERE id IN (SELECT e.id FROM task_queue AS e
              WHERE e.status = 'processing' AND e.lease_until_utc <= $1 AND e.attempts >= e.max_attempts
              ORDER BY e.lease_until_utc LIMIT CAST($3 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type FailExpiredLeasesParams struct {
@@ -146,6 +147,7 @@ func (q *Queries) FailExpiredLeases(ctx context.Context, arg FailExpiredLeasesPa
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -198,7 +200,7 @@ UPDATE task_queue SET updated_at_utc = $1, ready = true
 WHERE id IN (SELECT d.id FROM task_queue AS d
              WHERE d.status = 'queued' AND NOT d.ready AND d.run_after_utc <= $1
              ORDER BY d.run_after_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type PromoteDueParams struct {
@@ -250,6 +252,7 @@ func (q *Queries) PromoteDue(ctx context.Context, arg PromoteDueParams) ([]Task,
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -284,7 +287,7 @@ UPDATE task_queue SET
 WHERE id IN (SELECT e.id FROM task_queue AS e
              WHERE e.status = 'processing' AND e.lease_until_utc <= $1 AND e.attempts < e.max_attempts
              ORDER BY e.lease_until_utc LIMIT CAST($2 AS bigint) FOR UPDATE SKIP LOCKED)
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type RequeueExpiredLeasesParams struct {
@@ -337,6 +340,7 @@ func (q *Queries) RequeueExpiredLeases(ctx context.Context, arg RequeueExpiredLe
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}

@@ -17,7 +17,7 @@ UPDATE task_queue SET
     updated_at_utc = $1, finished_at_utc = $1, status = 'completed', outcome = 'succeeded', attempt_outcome = 'succeeded',
     result = $2, error_message = NULL, locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id = $3 AND (status = 'processing' AND fence = $4 AND lease_secret = CAST($5 AS text)) IS TRUE
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type CompleteTaskParams struct {
@@ -72,15 +72,16 @@ func (q *Queries) CompleteTask(ctx context.Context, arg CompleteTaskParams) (Tas
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
 
 const insertTask = `-- name: InsertTask :one
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, created_at_utc, updated_at_utc)
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, traceparent, created_at_utc, updated_at_utc)
 VALUES ($1, $2, $3, $4, $5, 'queued', 0, $6, $7,
-        $8, $9, $10, $11, $12, $13, $14, $14)
+        $8, $9, $10, $11, $12, $13, $14, $15, $15)
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id
 `
@@ -99,6 +100,7 @@ type InsertTaskParams struct {
 	Ready          bool
 	IdempotencyKey *string
 	ConcurrencyKey *string
+	Traceparent    *string
 	Now            time.Time
 }
 
@@ -118,6 +120,7 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) (int64, 
 		arg.Ready,
 		arg.IdempotencyKey,
 		arg.ConcurrencyKey,
+		arg.Traceparent,
 		arg.Now,
 	)
 	var id int64

@@ -16,7 +16,7 @@ UPDATE task_queue SET
     attempt_outcome = CASE WHEN status = 'processing' THEN 'cancelled' ELSE attempt_outcome END,
     locked_by = NULL, lease_until_utc = NULL, reserved_at_utc = NULL
 WHERE id = $2 AND status IN ('queued', 'processing')
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type CancelTaskParams struct {
@@ -62,6 +62,7 @@ func (q *Queries) CancelTask(ctx context.Context, arg CancelTaskParams) (Task, e
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -79,7 +80,7 @@ func (q *Queries) DeleteTask(ctx context.Context, id int64) (int64, error) {
 }
 
 const getTask = `-- name: GetTask :one
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue WHERE id = $1
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue WHERE id = $1
 `
 
 func (q *Queries) GetTask(ctx context.Context, id int64) (Task, error) {
@@ -120,12 +121,13 @@ func (q *Queries) GetTask(ctx context.Context, id int64) (Task, error) {
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
 
 const getTaskByKey = `-- name: GetTaskByKey :one
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue WHERE idempotency_key = CAST($1 AS text)
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue WHERE idempotency_key = CAST($1 AS text)
 `
 
 func (q *Queries) GetTaskByKey(ctx context.Context, idempotencyKey string) (Task, error) {
@@ -166,12 +168,13 @@ func (q *Queries) GetTaskByKey(ctx context.Context, idempotencyKey string) (Task
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
 
 const listTasks = `-- name: ListTasks :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue
 WHERE id < $1
 ORDER BY id DESC
 LIMIT CAST($2 AS bigint)
@@ -227,6 +230,7 @@ func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, e
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -258,7 +262,7 @@ UPDATE task_queue SET
     finished_at_utc = NULL, processing_started_utc = NULL, progress = NULL, progress_message = NULL,
     deadline_utc = CASE WHEN deadline_utc > $1 THEN deadline_utc END
 WHERE id = $2 AND status = 'failed'
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type RequeueTaskParams struct {
@@ -305,6 +309,7 @@ func (q *Queries) RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task,
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -312,7 +317,7 @@ func (q *Queries) RequeueTask(ctx context.Context, arg RequeueTaskParams) (Task,
 const setPriority = `-- name: SetPriority :one
 UPDATE task_queue SET updated_at_utc = $1, priority = $2, lane_id = $3
 WHERE id = $4 AND status = 'queued'
-RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint
+RETURNING id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent
 `
 
 type SetPriorityParams struct {
@@ -366,6 +371,7 @@ func (q *Queries) SetPriority(ctx context.Context, arg SetPriorityParams) (Task,
 		&i.Lost,
 		&i.ConcurrencyKey,
 		&i.ErrorFingerprint,
+		&i.Traceparent,
 	)
 	return i, err
 }

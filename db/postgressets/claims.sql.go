@@ -36,7 +36,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint, t.traceparent
 `
 
 type ClaimInOrderParams struct {
@@ -113,6 +113,7 @@ func (q *Queries) ClaimInOrder(ctx context.Context, arg ClaimInOrderParams) ([]T
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -152,7 +153,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint, t.traceparent
 `
 
 type ClaimNewestParams struct {
@@ -221,6 +222,7 @@ func (q *Queries) ClaimNewest(ctx context.Context, arg ClaimNewestParams) ([]Tas
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -261,7 +263,7 @@ UPDATE task_queue AS t SET
     attempt_outcome = NULL, progress = NULL, progress_message = NULL
 FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint, t.traceparent
 `
 
 type ClaimOldestParams struct {
@@ -332,6 +334,7 @@ func (q *Queries) ClaimOldest(ctx context.Context, arg ClaimOldestParams) ([]Tas
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -352,7 +355,7 @@ UPDATE task_queue AS t SET
     reserved_at_utc = CAST($1 AS timestamptz), processing_started_utc = CAST($1 AS timestamptz), attempt_outcome = NULL, progress = NULL, progress_message = NULL
 WHERE t.id = (SELECT q.id FROM task_queue AS q WHERE q.id = CAST($6 AS bigint) AND q.ready IS TRUE FOR UPDATE SKIP LOCKED)
   AND (SELECT v.version FROM type_rules AS v WHERE v.one) = CAST($7 AS bigint)
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint, t.traceparent
 `
 
 type ClaimTaskParams struct {
@@ -418,6 +421,7 @@ func (q *Queries) ClaimTask(ctx context.Context, arg ClaimTaskParams) ([]Task, e
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ FROM (SELECT unnest(CAST($1 AS bigint[])) AS id, unnest(CAST($2 AS bigint[])) AS
              unnest(CAST($8 AS text[])) AS run_after, unnest(CAST($9 AS boolean[])) AS ready,
              unnest(CAST($10 AS text[])) AS result, unnest(CAST($11 AS text[])) AS error_message, unnest(CAST($12 AS text[])) AS error_fingerprint) AS e
 WHERE t.id = ANY (ARRAY[e.id]) AND (t.status = 'processing' AND t.fence = e.fence AND t.lease_secret = e.secret) IS TRUE
-RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint
+RETURNING t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint, t.traceparent
 `
 
 type EndAttemptsParams struct {
@@ -104,6 +104,7 @@ func (q *Queries) EndAttempts(ctx context.Context, arg EndAttemptsParams) ([]Tas
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}

@@ -13,16 +13,16 @@ import (
 const insertTasks = `-- name: InsertTasks :many
 
 INSERT INTO task_queue (id, lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, created_at_utc, updated_at_utc)
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, traceparent, created_at_utc, updated_at_utc)
 SELECT e.id, e.lane_id, e.type, e.priority, CAST(e.payload AS json), CAST(e.compatibility AS json), 'queued', 0, e.max_attempts, e.run_after_utc,
        CAST(nullif(e.deadline, '') AS timestamptz), CAST(nullif(e.timeout, '') AS double precision), CAST(nullif(e.retry_policy, '') AS json), e.ready,
-       e.idempotency_key, e.concurrency_key, e.created_at_utc, e.created_at_utc
+       e.idempotency_key, e.concurrency_key, e.traceparent, e.created_at_utc, e.created_at_utc
 FROM (SELECT nextval('task_queue_id_seq') AS id, unnest(CAST($1 AS bigint[])) AS lane_id, unnest(CAST($2 AS text[])) AS type, unnest(CAST($3 AS bigint[])) AS priority,
              unnest(CAST($4 AS text[])) AS payload, unnest(CAST($5 AS text[])) AS compatibility,
              unnest(CAST($6 AS bigint[])) AS max_attempts, unnest(CAST($7 AS timestamptz[])) AS run_after_utc,
              unnest(CAST($8 AS text[])) AS deadline, unnest(CAST($9 AS text[])) AS timeout, unnest(CAST($10 AS text[])) AS retry_policy,
              unnest(CAST($11 AS boolean[])) AS ready, unnest(CAST($12 AS timestamptz[])) AS created_at_utc, nullif(unnest(CAST($13 AS text[])), '') AS idempotency_key,
-             nullif(unnest(CAST($14 AS text[])), '') AS concurrency_key) AS e
+             nullif(unnest(CAST($14 AS text[])), '') AS concurrency_key, nullif(unnest(CAST($15 AS text[])), '') AS traceparent) AS e
 ORDER BY e.idempotency_key, e.id
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id, idempotency_key
@@ -43,6 +43,7 @@ type InsertTasksParams struct {
 	CreatedAts      []time.Time
 	IdempotencyKeys []string
 	ConcurrencyKeys []string
+	Traceparents    []string
 }
 
 type InsertTasksRow struct {
@@ -70,6 +71,7 @@ func (q *Queries) InsertTasks(ctx context.Context, arg InsertTasksParams) ([]Ins
 		arg.CreatedAts,
 		arg.IdempotencyKeys,
 		arg.ConcurrencyKeys,
+		arg.Traceparents,
 	)
 	if err != nil {
 		return nil, err
@@ -118,7 +120,7 @@ type InsertTasksWithoutKeysParams struct {
 	CreatedAts      []time.Time
 }
 
-// InsertTasksWithoutKeys is InsertTasks for tasks that have no keys of either kind: nothing is sorted, nothing can be left out. It takes a tenth less of the server's time.
+// InsertTasksWithoutKeys is InsertTasks for tasks that have neither keys nor a trace: nothing is sorted, nothing can be left out. It takes a tenth less of the server's time.
 func (q *Queries) InsertTasksWithoutKeys(ctx context.Context, arg InsertTasksWithoutKeysParams) ([]int64, error) {
 	rows, err := q.db.Query(ctx, insertTasksWithoutKeys,
 		arg.LaneIds,

@@ -52,4 +52,5 @@ type Task struct {
 	Lost                 int
 	ConcurrencyKey       *string
 	ErrorFingerprint     *string
+	Traceparent          *string
 }

@@ -112,7 +112,7 @@ func (q *Queries) FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, 
 }
 
 const listMatching = `-- name: ListMatching :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue AS t
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue AS t
 WHERE t.id > CAST(?1 AS INTEGER) AND t.id <= CAST(?2 AS INTEGER)
   AND (CAST(?3 AS TEXT) = '[]' OR t.status IN (SELECT v.value FROM json_each(CAST(?3 AS TEXT)) AS v))
   AND (CAST(?4 AS TEXT) = '[]' OR t.type IN (SELECT v.value FROM json_each(CAST(?4 AS TEXT)) AS v))
@@ -230,6 +230,7 @@ func (q *Queries) ListMatching(ctx context.Context, arg ListMatchingParams) ([]T
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}

@@ -187,6 +187,7 @@ type Task struct {
 	Lost                 int
 	ConcurrencyKey       *string
 	ErrorFingerprint     *string
+	Traceparent          *string
 }
 
 type TaskUniqueKey struct {

@@ -92,13 +92,13 @@ type Querier interface {
 	// InsertAttempt writes an attempt that has ended already.
 	InsertAttempt(ctx context.Context, arg InsertAttemptParams) error
 	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
-	// InsertKeyedTask stores a new task with keys. It changes nothing when a task with this idempotency key exists.
+	// InsertKeyedTask stores a new task with keys or a trace. It changes nothing when a task with this idempotency key exists.
 	InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	InsertLog(ctx context.Context, arg InsertLogParams) (Log, error)
 	// InsertSchedule returns no row when there is one of this name.
 	InsertSchedule(ctx context.Context, arg InsertScheduleParams) (Schedule, error)
-	// InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
+	// InsertTask stores a new task without a key or trace. The writer repeats its row for several tasks at once.
 	InsertTask(ctx context.Context, arg InsertTaskParams) error
 	InsertTick(ctx context.Context, arg InsertTickParams) error
 	InsertUnique(ctx context.Context, arg InsertUniqueParams) error

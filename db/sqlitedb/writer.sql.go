@@ -237,9 +237,9 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) er
 
 const insertKeyedTask = `-- name: InsertKeyedTask :execresult
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, created_at_utc, updated_at_utc)
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, traceparent, created_at_utc, updated_at_utc)
 VALUES (?1, ?2, ?3, ?4, ?5, 'queued', 0, ?6, ?7,
-        ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)
+        ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 `
 
@@ -257,10 +257,11 @@ type InsertKeyedTaskParams struct {
 	Ready          bool
 	IdempotencyKey *string
 	ConcurrencyKey *string
+	Traceparent    *string
 	Now            time.Time
 }
 
-// InsertKeyedTask stores a new task with keys. It changes nothing when a task with this idempotency key exists.
+// InsertKeyedTask stores a new task with keys or a trace. It changes nothing when a task with this idempotency key exists.
 func (q *Queries) InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error) {
 	return q.exec(ctx, q.insertKeyedTaskStmt, insertKeyedTask,
 		arg.LaneID,
@@ -276,6 +277,7 @@ func (q *Queries) InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams
 		arg.Ready,
 		arg.IdempotencyKey,
 		arg.ConcurrencyKey,
+		arg.Traceparent,
 		arg.Now,
 	)
 }
@@ -302,7 +304,7 @@ type InsertTaskParams struct {
 	Now            time.Time
 }
 
-// InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
+// InsertTask stores a new task without a key or trace. The writer repeats its row for several tasks at once.
 func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) error {
 	_, err := q.exec(ctx, q.insertTaskStmt, insertTask,
 		arg.LaneID,
@@ -370,7 +372,7 @@ func (q *Queries) LeaveKey(ctx context.Context, arg LeaveKeyParams) error {
 }
 
 const listExpiredLeases = `-- name: ListExpiredLeases :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_lease
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue INDEXED BY task_queue_lease
 WHERE status = 'processing' AND lease_until_utc <= ?1
 ORDER BY lease_until_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -426,6 +428,7 @@ func (q *Queries) ListExpiredLeases(ctx context.Context, arg ListExpiredLeasesPa
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -522,7 +525,7 @@ func (q *Queries) ListLanes(ctx context.Context) ([]ListLanesRow, error) {
 }
 
 const listNewestOfKey = `-- name: ListNewestOfKey :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_key_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue INDEXED BY task_queue_key_ready
 WHERE ready = 1 AND concurrency_key IS NOT NULL AND lane_id = ?1 AND concurrency_key = ?2
 ORDER BY id DESC
 LIMIT CAST(?3 AS INTEGER)
@@ -579,6 +582,7 @@ func (q *Queries) ListNewestOfKey(ctx context.Context, arg ListNewestOfKeyParams
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -594,7 +598,7 @@ func (q *Queries) ListNewestOfKey(ctx context.Context, arg ListNewestOfKeyParams
 }
 
 const listNewestReady = `-- name: ListNewestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id < ?2
 ORDER BY id DESC
 LIMIT CAST(?3 AS INTEGER)
@@ -651,6 +655,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -666,7 +671,7 @@ func (q *Queries) ListNewestReady(ctx context.Context, arg ListNewestReadyParams
 }
 
 const listOldestOfKey = `-- name: ListOldestOfKey :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_key_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue INDEXED BY task_queue_key_ready
 WHERE ready = 1 AND concurrency_key IS NOT NULL AND lane_id = ?1 AND concurrency_key = ?2
 ORDER BY id
 LIMIT CAST(?3 AS INTEGER)
@@ -723,6 +728,7 @@ func (q *Queries) ListOldestOfKey(ctx context.Context, arg ListOldestOfKeyParams
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -738,7 +744,7 @@ func (q *Queries) ListOldestOfKey(ctx context.Context, arg ListOldestOfKeyParams
 }
 
 const listOldestReady = `-- name: ListOldestReady :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_ready
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue INDEXED BY task_queue_ready
 WHERE ready = 1 AND lane_id = ?1 AND id > ?2
 ORDER BY id
 LIMIT CAST(?3 AS INTEGER)
@@ -795,6 +801,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -810,7 +817,7 @@ func (q *Queries) ListOldestReady(ctx context.Context, arg ListOldestReadyParams
 }
 
 const listPastDeadline = `-- name: ListPastDeadline :many
-SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint FROM task_queue INDEXED BY task_queue_deadline
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue INDEXED BY task_queue_deadline
 WHERE status = 'queued' AND deadline_utc IS NOT NULL AND deadline_utc <= ?1
 ORDER BY deadline_utc
 LIMIT CAST(?2 AS INTEGER)
@@ -865,6 +872,7 @@ func (q *Queries) ListPastDeadline(ctx context.Context, arg ListPastDeadlinePara
 			&i.Lost,
 			&i.ConcurrencyKey,
 			&i.ErrorFingerprint,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +45,21 @@ func compat(r *rig) {
 	r.step("POST", "/api/queue/enqueue", `{"type":"email","idempotency_key":"body-1"}`, "Idempotency-Key", "header-1")
 	r.step("POST", "/api/queue/enqueue", `{"type":"email","idempotency_key":"body-1"}`, "Idempotency-Key", "header-2")
 	r.step("GET", "/api/queue/stats", "")
+}
+
+func traces(r *rig) {
+	const caller, other = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","traceparent":"`+caller+`"}`, "traceparent", other)
+	r.step("GET", "/api/queue/tasks/{id}", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","priority":1}`, "traceparent", other)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/enqueue", `{"type":"email"}`, "traceparent", "00-nonsense")
+	r.step("GET", "/api/queue/tasks/{id}", "")
+	r.step("POST", "/api/queue/enqueue", `{"type":"email","traceparent":"00-nonsense"}`)
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"email"},{"type":"email","traceparent":"`+caller+`"}]}`, "traceparent", other)
+	r.step("GET", "/api/queue/tasks?limit=2", "")
+	r.step("POST", "/api/queue/enqueue/batch", `{"tasks":[{"type":"email"},{"type":"email","traceparent":"`+strings.ToUpper(caller)+`"}]}`)
+	r.step("PUT", "/api/queue/schedules/nightly", `{"cron":"@daily","task":{"type":"email","traceparent":"`+caller+`"}}`, beyond, "1")
 }
 
 func cancelling(r *rig) {

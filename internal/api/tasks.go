@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,12 +29,28 @@ func (s *server) enqueue(c echo.Context) error {
 			return err
 		}
 	}
+	if spec.Traceparent == nil {
+		spec.Traceparent = headerTrace(c.Request())
+	}
 	t, created, err := s.queue.Enqueue(c.Request().Context(), spec, compatMaxAttempts)
 	if err != nil {
 		return err
 	}
 	byKey := spec.IdempotencyKey != nil && t.IdempotencyKey != nil && *spec.IdempotencyKey == *t.IdempotencyKey
 	return writeOne(s, c, http.StatusCreated, enqueued{t, created, byKey})
+}
+
+// headerTrace is the span of the caller; nil when the header is absent or is none: a proxy may have set it, and that is no fault of the request.
+func headerTrace(r *http.Request) *string {
+	values := r.Header["Traceparent"]
+	if len(values) != 1 {
+		return nil
+	}
+	trace, ok := task.ParseTraceparent(values[0])
+	if !ok {
+		return nil
+	}
+	return &trace
 }
 
 // enqueued is the answer to an enqueue.
@@ -82,6 +99,11 @@ func (s *server) enqueueBatch(c echo.Context) error {
 			if in.Tasks[i].IdempotencyKey == nil {
 				in.Tasks[i].IdempotencyKey = new(fmt.Sprintf("%s/%d", *key, i))
 			}
+		}
+	}
+	if trace := headerTrace(c.Request()); trace != nil {
+		for i := range in.Tasks {
+			in.Tasks[i].Traceparent = cmp.Or(in.Tasks[i].Traceparent, trace)
 		}
 	}
 	stored, created, err := s.queue.EnqueueBatch(c.Request().Context(), in.Tasks)

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/prismq/thequeue/internal/api"
@@ -21,6 +22,7 @@ import (
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/internal/tracing"
 	"github.com/prismq/thequeue/internal/worker"
 )
 
@@ -32,6 +34,8 @@ type Options struct {
 	Version string               // shown by the API
 	Reloads <-chan config.Config // configurations to put in force; nil: none come
 	Guard   *worker.Guard        // of the commands that tasks run, closed at the end; nil: none
+
+	tracer trace.Tracer // nil: no spans are made
 }
 
 const (
@@ -70,7 +74,13 @@ func Serve(ctx context.Context, cfg config.Config, o Options) (err error) {
 func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Config, o Options) error {
 	ballast := make([]byte, ballastBytes)
 	defer runtime.KeepAlive(ballast)
-	q := queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, AnswerLifetime: cfg.AnswerLifetime(), Log: slog.New(api.LogHandler(o.Log.Handler()))})
+	spans, err := newTracing(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	defer spans.Close(ctx)
+	o.tracer = spans.Tracer()
+	q := queue.New(st, queue.Options{Tracer: o.tracer, Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, AnswerLifetime: cfg.AnswerLifetime(), Log: slog.New(api.LogHandler(o.Log.Handler()))})
 	pool, err := newPool(q, cfg, o)
 	if err != nil {
 		return err
@@ -126,6 +136,13 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 		o.Ready(ln.Addr().String())
 	}
 	return errors.Join(group.Wait(), keepMeasures(ctx, q))
+}
+
+// newTracing returns what makes the spans of this process and sends them, as the configuration says; nil when it wants none.
+func newTracing(ctx context.Context, cfg config.Config, o Options) (*tracing.Tracing, error) {
+	return tracing.New(ctx, tracing.Options{
+		Endpoint: cfg.Tracing.OTLPEndpoint, SampleRatio: cfg.Tracing.SampleRatio, Version: o.Version, Instance: cfg.WorkerID, Log: o.Log,
+	})
 }
 
 // keepMeasures stores what was counted last.

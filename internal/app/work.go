@@ -25,6 +25,12 @@ func Work(ctx context.Context, cfg config.Config, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	spans, err := newTracing(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	defer spans.Close(ctx)
+	o.tracer = spans.Tracer()
 	w, err := newWorker(c, cfg, o)
 	if err != nil {
 		return err
@@ -40,7 +46,7 @@ func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, e
 	}
 	return worker.New(src, worker.Options{
 		ID: cfg.WorkerID, Count: cfg.Workers, Capabilities: cfg.Capabilities, Strategy: cfg.SchedulingStrategy, Lease: cfg.Lease(),
-		PollInterval: cfg.PollInterval(), Handlers: handlers, Grace: graceOf(cfg), Hurry: o.Hurry, Log: o.Log,
+		PollInterval: cfg.PollInterval(), Handlers: handlers, Grace: graceOf(cfg), Hurry: o.Hurry, Tracer: o.tracer, Log: o.Log,
 	})
 }
 

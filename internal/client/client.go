@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prismq/thequeue/internal/span"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -117,6 +118,9 @@ func (c *Client) try(ctx context.Context, r call, out any) (pause time.Duration,
 	}
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if traceparent := span.Text(ctx); traceparent != "" {
+		req.Header.Set(span.Header, traceparent)
 	}
 	resp, err := c.o.HTTP.Do(req)
 	if err != nil {

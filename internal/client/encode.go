@@ -103,6 +103,7 @@ func encodeSpec(s task.Spec) ([]byte, error) {
 		add("timeout_seconds", s.TimeoutSeconds).
 		add("retry_policy", s.RetryPolicy).
 		add("concurrency_key", s.ConcurrencyKey).
+		add("traceparent", s.Traceparent).
 		add("unique_key", s.UniqueKey).
 		add("unique_scope", s.UniqueScope).
 		add("unique_period_seconds", s.UniquePeriodSeconds).

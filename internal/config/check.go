@@ -124,6 +124,10 @@ func (c Config) checkServer(bad *task.InvalidError) {
 	if c.MaxBodyBytes >= 1024 && c.MaxBodyBytes < c.MaxPayloadBytes {
 		bad.Add("max_body_bytes", "must not be less than max_payload_bytes (%d): the payload comes in the body", c.MaxPayloadBytes)
 	}
+	if c.Tracing.OTLPEndpoint != "" && !isHTTP(c.Tracing.OTLPEndpoint) {
+		bad.Add("tracing.otlp_endpoint", "must be a URL like http://127.0.0.1:4318")
+	}
+	between(c.Tracing.SampleRatio, 0, 1, "tracing.sample_ratio", bad)
 	c.checkWords(bad)
 }
 

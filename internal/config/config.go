@@ -35,6 +35,7 @@ type Config struct {
 	Schedules            map[string]task.ScheduleSpec `conf:"schedules"`                                                  // by name; set when the server starts
 	Webhooks             map[string]Webhook           `conf:"webhooks"`                                                   // by name: who is told of events
 	IdempotencySeconds   float64                      `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
+	Tracing              Tracing                      `conf:"tracing"`                                                    // where spans are sent
 	LogLevel             string                       `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
 	LogFormat            string                       `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
 }
@@ -89,6 +90,12 @@ func (h Webhook) Names() []task.EventName {
 	return out
 }
 
+// Tracing says where the spans of OpenTelemetry are sent.
+type Tracing struct {
+	OTLPEndpoint string  `conf:"otlp_endpoint" env:"PRISMQ_OTLP_ENDPOINT"`     // URL of a collector that takes OTLP over HTTP; empty: no spans are made
+	SampleRatio  float64 `conf:"sample_ratio" env:"PRISMQ_TRACE_SAMPLE_RATIO"` // of the traces that begin here
+}
+
 // Default returns the settings that hold where nothing else is said. The database is in the user's data directory, or empty when the
 // environment does not tell where that is.
 func Default(getenv func(string) string) Config {
@@ -105,6 +112,7 @@ func Default(getenv func(string) string) Config {
 		MaxPayloadBytes:      1 << 20,
 		MaxBodyBytes:         2 << 20,
 		IdempotencySeconds:   86400,
+		Tracing:              Tracing{SampleRatio: 1},
 		LogLevel:             "info",
 		LogFormat:            "text",
 	}

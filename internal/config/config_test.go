@@ -64,7 +64,7 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 	want := config.Config{
 		SchedulingStrategy: "priority", LeaseDurationSeconds: 60, PollIntervalSeconds: 1, MaxRetries: 3, Workers: 4,
 		Addr: "127.0.0.1:8000", Server: "http://127.0.0.1:8000", ShutdownGraceSeconds: 10, IdempotencySeconds: 86400,
-		MaxPayloadBytes: 1 << 20, MaxBodyBytes: 2 << 20, LogLevel: "info", LogFormat: "text",
+		MaxPayloadBytes: 1 << 20, MaxBodyBytes: 2 << 20, Tracing: config.Tracing{SampleRatio: 1}, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -281,6 +281,7 @@ func TestEnvironmentSetsEveryWorkerField(t *testing.T) {
 		"PRISMQ_WORKER_ID": "7", "PRISMQ_CAPABILITIES": `{"gpu": 1}`, "PRISMQ_SCHEDULING_STRATEGY": "lifo", "PRISMQ_LEASE_DURATION_SECONDS": "30",
 		"PRISMQ_POLL_INTERVAL_SECONDS": "2", "PRISMQ_MAX_RETRIES": "0", "PRISMQ_DATABASE_URL": "postgres://h/db", "PRISMQ_QUEUE_DB_PATH": "x.db",
 		"PRISMQ_SERVER_URL": "https://q.example.com", "PRISMQ_ADDR": "[::1]:0", "PRISMQ_SHUTDOWN_GRACE_SECONDS": "0",
+		"PRISMQ_OTLP_ENDPOINT": "https://collector:4318", "PRISMQ_TRACE_SAMPLE_RATIO": "0.25",
 	})})
 	if err != nil {
 		t.Fatal(err)
@@ -289,8 +290,8 @@ func TestEnvironmentSetsEveryWorkerField(t *testing.T) {
 	if !needs.Satisfied(got.Capabilities) {
 		t.Errorf("capabilities: %v", got.Capabilities)
 	}
-	have := []any{got.WorkerID, got.SchedulingStrategy, got.LeaseDurationSeconds, got.PollIntervalSeconds, got.MaxRetries, got.Database, got.Server, got.Addr, got.ShutdownGraceSeconds}
-	want := []any{"7", task.LIFO, 30.0, 2.0, 0, "postgres://h/db", "https://q.example.com", "[::1]:0", 0.0}
+	have := []any{got.WorkerID, got.SchedulingStrategy, got.LeaseDurationSeconds, got.PollIntervalSeconds, got.MaxRetries, got.Database, got.Server, got.Addr, got.ShutdownGraceSeconds, got.Tracing}
+	want := []any{"7", task.LIFO, 30.0, 2.0, 0, "postgres://h/db", "https://q.example.com", "[::1]:0", 0.0, config.Tracing{OTLPEndpoint: "https://collector:4318", SampleRatio: 0.25}}
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Error(diff)
 	}
@@ -308,6 +309,8 @@ func TestValidateChecksEachField(t *testing.T) {
 		"addr":                   func(c *config.Config) { c.Addr = "0.0.0.0:8000" },
 		"allowed_hosts":          func(c *config.Config) { c.AllowedHosts = []string{"queue.example.com", "http://h"} },
 		"server":                 func(c *config.Config) { c.Server = "127.0.0.1:8000" },
+		"tracing.otlp_endpoint":  func(c *config.Config) { c.Tracing.OTLPEndpoint = "collector:4318" },
+		"tracing.sample_ratio":   func(c *config.Config) { c.Tracing.SampleRatio = 1.5 },
 		"idempotency_seconds":    func(c *config.Config) { c.IdempotencySeconds = 59 },
 		"shutdown_grace_seconds": func(c *config.Config) { c.ShutdownGraceSeconds = -1 },
 		"max_payload_bytes":      func(c *config.Config) { c.MaxPayloadBytes = 0 },

@@ -77,9 +77,16 @@ func (c *Config) readEnv(getenv func(string) string, bad *task.InvalidError) {
 	if path := getenv("PRISMQ_QUEUE_DB_PATH"); path != "" {
 		c.Database = path
 	}
-	v := reflect.ValueOf(c).Elem()
+	readVariables(reflect.ValueOf(c).Elem(), getenv, bad)
+}
+
+// readVariables sets the fields of a struct, and of those in it, whose variables are set.
+func readVariables(v reflect.Value, getenv func(string) string, bad *task.InvalidError) {
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Tag.Get("env")
+		if name == "" && v.Field(i).Kind() == reflect.Struct {
+			readVariables(v.Field(i), getenv, bad)
+		}
 		if name == "" || getenv(name) == "" {
 			continue
 		}

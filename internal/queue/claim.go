@@ -51,6 +51,7 @@ func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error
 		return nil, fmt.Errorf("claim: %w", err)
 	}
 	q.happened(task.EventClaimed, tasks...)
+	q.traceWaits(tasks)
 	leases := make([]task.Lease, len(tasks))
 	for i, t := range tasks {
 		leases[i] = task.NewLease(t)

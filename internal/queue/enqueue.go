@@ -28,11 +28,14 @@ func (q *Queue) Enqueue(ctx context.Context, s task.Spec, maxAttempts int) (t ta
 	if err != nil {
 		return task.Task{}, false, err
 	}
+	one := [1]task.Task{t}
+	spans := q.trace(ctx, one[:])
 	if u := s.Unique(); u != nil {
-		t, created, err = q.insertUnique(ctx, t, u)
+		t, created, err = q.insertUnique(ctx, one[0], u)
 	} else {
-		t, created, err = q.store.InsertTask(ctx, t)
+		t, created, err = q.store.InsertTask(ctx, one[0])
 	}
+	spans.end([]task.Task{t}, []bool{created}, err)
 	if err != nil {
 		return task.Task{}, false, fmt.Errorf("enqueue: %w", err)
 	}
@@ -78,7 +81,9 @@ func (q *Queue) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]task.Tas
 	if err != nil {
 		return nil, nil, err
 	}
+	spans := q.trace(ctx, ts)
 	stored, created, err := q.insertBatch(ctx, specs, ts)
+	spans.end(stored, created, err)
 	if err != nil {
 		return nil, nil, fmt.Errorf("enqueue batch: %w", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/prismq/thequeue/internal/schedule"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
@@ -25,6 +27,7 @@ type Options struct {
 	Backoff         map[string]task.Backoff // retry policy by task type; a type not named has task.DefaultBackoff
 	MaxPayloadBytes int                     // the longest payload and result; 0: 1 MiB
 	AnswerLifetime  time.Duration           // how long answers are kept for requests that are sent again; 0: DefaultAnswerLifetime
+	Tracer          trace.Tracer            // makes a span of each enqueue, and of each wait for a worker; nil: none are made
 	Log             *slog.Logger            // nil: discards
 }
 

@@ -179,13 +179,16 @@ func (q *Queue) advance(ctx context.Context, now time.Time, s task.Schedule) err
 	if err != nil {
 		return err
 	}
-	out, err := q.store.AdvanceSchedule(ctx, q.advanceOf(s, k, now))
+	a := q.advanceOf(s, k, now)
+	spans := q.traceTicks(ctx, a.Ticks)
+	out, err := q.store.AdvanceSchedule(ctx, a)
 	if errors.Is(err, task.ErrConflict) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%q: %w", s.Name, err)
 	}
+	spans.endMade(a.Ticks, out.Made)
 	if why := out.Schedule.LastSkipped; why != nil {
 		q.o.Log.Warn("a tick has made no task", "schedule", s.Name, "tick_utc", out.Schedule.LastTickUTC, "reason", *why)
 	}

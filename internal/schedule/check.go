@@ -88,7 +88,10 @@ func checkTask(t task.Spec, make func(task.Spec) (task.Task, error), bad *task.I
 	if t.UniqueKey != nil {
 		bad.Add("task.unique_key", "must be left out: overlap says what a tick does while a task of an earlier one has not ended")
 	}
-	t.RunAfterUTC, t.DeadlineUTC, t.IdempotencyKey, t.UniqueKey = nil, nil, nil, nil
+	if t.Traceparent != nil {
+		bad.Add("task.traceparent", "must be left out: each tick begins a trace of its own")
+	}
+	t.RunAfterUTC, t.DeadlineUTC, t.IdempotencyKey, t.UniqueKey, t.Traceparent = nil, nil, nil, nil, nil
 	_, err := make(t)
 	if wrong, ok := errors.AsType[*task.InvalidError](err); ok {
 		bad.Fields = append(bad.Fields, wrong.Within("task").Fields...)

@@ -155,6 +155,9 @@ func (t Task) appendFields(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"lost":`...), int64(t.Lost), 10)
 	b = strconv.AppendBool(append(b, `,"quarantined":`...), t.Quarantined())
 	b = appendOptional(append(b, `,"concurrency_key":`...), t.ConcurrencyKey, appendText)
+	if t.Traceparent != nil {
+		b = appendText(append(b, `,"traceparent":`...), *t.Traceparent)
+	}
 	b = appendValue(append(b, `,"payload":`...), t.Payload)
 	b = appendValue(append(b, `,"compatibility":`...), t.Compatibility)
 	b = appendTime(append(b, `,"run_after_utc":`...), t.RunAfterUTC)

@@ -29,6 +29,8 @@ type Spec struct {
 
 	ConcurrencyKey *string `json:"concurrency_key,omitempty"` // at most MaxKey characters
 
+	Traceparent *string `json:"traceparent,omitempty"` // as ParseTraceparent reads it
+
 	UniqueKey           *string      `json:"unique_key,omitempty"`
 	UniqueScope         *UniqueScope `json:"unique_scope,omitempty"`          // nil: UniqueLive
 	UniquePeriodSeconds *float64     `json:"unique_period_seconds,omitempty"` // with UniquePeriod
@@ -77,6 +79,13 @@ func (s Spec) Task(now time.Time, limits Limits) (Task, error) {
 			bad.Add("concurrency_key", "%s (leave it out to have none)", msg)
 		}
 		t.ConcurrencyKey = s.ConcurrencyKey
+	}
+	if s.Traceparent != nil {
+		parent, ok := ParseTraceparent(*s.Traceparent)
+		if !ok {
+			bad.Add("traceparent", "must have the form of W3C Trace Context, like 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 (leave it out to have none)")
+		}
+		t.Traceparent = &parent
 	}
 	s.checkUnique(&bad)
 	return t, bad.OrNil()

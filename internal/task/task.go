@@ -101,6 +101,7 @@ type Task struct {
 	Lost                 int             `json:"lost"`                        // workers lost with it in their hands: leases that ran out, ever
 	ConcurrencyKey       *string         `json:"concurrency_key"`             // whom or what it is for: tasks of one type and key share limits; nil: nobody
 	ErrorFingerprint     *string         `json:"error_fingerprint,omitempty"` // of ErrorMessage, while it is failed by it; nil: it is not, or was cancelled
+	Traceparent          *string         `json:"traceparent,omitempty"`       // the span of which what happens to it is a part, as W3C Trace Context writes it; nil: none
 }
 
 // QuarantineAfter is the number of lost workers from which on a task runs alone.

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prismq/thequeue/internal/span"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -44,7 +45,7 @@ const DefaultSnooze = time.Minute
 type ExecCommand struct {
 	Type           string            // of task
 	Command        []string          // the program, by absolute path or as found in PATH by Exec, and the templates of its arguments
-	Env            map[string]string // beside PATH, HOME and the THEQUEUE_ variables; nothing else is passed on
+	Env            map[string]string // beside PATH, HOME, TRACEPARENT (the span of the attempt) and the THEQUEUE_ variables; nothing else is passed on
 	Dir            string            // working directory; empty: that of this process
 	Timeout        time.Duration     // for one attempt; 0: no limit but the task's
 	MaxOutputBytes int               // of standard output that becomes the result; 0: DefaultMaxOutputBytes
@@ -111,6 +112,9 @@ func (c *command) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 	cmd.Dir, cmd.Env = c.Dir, append(slices.Clip(c.env),
 		"THEQUEUE_TASK_ID="+strconv.FormatInt(a.ID, 10), "THEQUEUE_FENCE="+strconv.FormatInt(a.Fence, 10),
 		"THEQUEUE_ATTEMPT="+strconv.Itoa(a.Attempts), "THEQUEUE_TYPE="+a.Type)
+	if traceparent := span.Text(ctx); traceparent != "" {
+		cmd.Env = append(cmd.Env, "TRACEPARENT="+traceparent)
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(a.Payload)), stdout, stderr
 	if lines := a.lines(); lines != nil {
 		cmd.Stderr = io.MultiWriter(stderr, lines)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prismq/thequeue/internal/span"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -43,7 +44,7 @@ type call struct {
 
 // HTTP returns the handler that posts the payload of a task to c.URL as application/json, or an error that says what is wrong with the
 // URL. The headers X-Thequeue-Task-Id, -Fence and -Attempt tell which attempt it is; Idempotency-Key is "ID-FENCE", one for each
-// attempt. A 2xx answer completes the task with its body as the result: as it is when it is JSON, else as a JSON string, none
+// attempt; traceparent is the span of the attempt, or that of its task, if there is one. A 2xx answer completes the task with its body as the result: as it is when it is JSON, else as a JSON string, none
 // when it is empty, at most c.MaxOutputBytes of it. Any other answer fails the attempt with the status and the first 2 KiB of the body; a
 // redirect is not followed, and no proxy is used. A name that leads to an address which is neither public nor in c.AllowNetworks is not called, and the attempt fails. With c.Secrets
 // requests are signed after Standard Webhooks. A 429 or 503 with a Retry-After hands the task back for that long, at most a day, without counting the attempt: it is the server that has no time.
@@ -73,7 +74,7 @@ func (c *call) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.setHeaders(req.Header, a)
+	c.setHeaders(req.Header, a, span.Text(ctx))
 	resp, err := c.client.Do(req)
 	if forbidden, ok := errors.AsType[*forbiddenError](err); ok {
 		return nil, forbidden
@@ -95,7 +96,7 @@ func (c *call) Handle(ctx context.Context, a *Attempt) (*task.JSON, error) {
 	return nil, withText(fmt.Errorf("HTTP status %s", resp.Status), body.kept)
 }
 
-func (c *call) setHeaders(h http.Header, a *Attempt) {
+func (c *call) setHeaders(h http.Header, a *Attempt, traceparent string) {
 	id, fence := strconv.FormatInt(a.ID, 10), strconv.FormatInt(a.Fence, 10)
 	for name, value := range c.Headers {
 		h.Set(name, value)
@@ -105,6 +106,9 @@ func (c *call) setHeaders(h http.Header, a *Attempt) {
 	h.Set("X-Thequeue-Task-Id", id)
 	h.Set("X-Thequeue-Fence", fence)
 	h.Set("X-Thequeue-Attempt", strconv.Itoa(a.Attempts))
+	if traceparent != "" {
+		h.Set(span.Header, traceparent)
+	}
 	if len(c.Secrets) > 0 {
 		sign(h, c.Secrets, a.ID, c.Now(), string(a.Payload))
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,8 @@ import (
 // lastCall is how long the report of an attempt is still tried after the grace is over.
 const lastCall = 500 * time.Millisecond
 
-// settle tells the source how the attempt ended.
-func (s *slot) settle(held, forced context.Context, l task.Lease, result *task.JSON, err error) {
+// settle tells the source how the attempt ended, and returns it with the error of the handler, or that of the report where it did not get through.
+func (s *slot) settle(held, forced context.Context, l task.Lease, result *task.JSON, err error) (task.AttemptOutcome, error) {
 	if err == nil && result != nil {
 		if wrong := result.Check(); wrong != nil {
 			err = Reject(fmt.Errorf("result %w", wrong))
@@ -28,7 +29,11 @@ func (s *slot) settle(held, forced context.Context, l task.Lease, result *task.J
 	var undelivered error
 	switch {
 	case err == nil:
-		outcome, undelivered = "completed", s.complete(held, forced, l, result)
+		outcome = "completed"
+		var refused *task.InvalidError
+		if refused, undelivered = s.complete(held, forced, l, result); refused != nil {
+			outcome, d.noRetry, err = "failed", true, refused
+		}
 	case d.release:
 		outcome, undelivered = "released", s.release(held, forced, l, d.after)
 	default:
@@ -44,19 +49,35 @@ func (s *slot) settle(held, forced context.Context, l task.Lease, result *task.J
 	default:
 		log.Debug("attempt ended", "outcome", outcome)
 	}
+	return ended(d, err, undelivered), cmp.Or(undelivered, err)
+}
+
+// ended returns how an attempt ended with an error, nil for none, of which d says what is to follow.
+func ended(d *decision, err, undelivered error) task.AttemptOutcome {
+	switch {
+	case undelivered != nil: // the queue waits for a report until the lease has run out
+		return task.AttemptLost
+	case err == nil:
+		return task.AttemptSucceeded
+	case d.release:
+		return task.AttemptReleased
+	case d.noRetry:
+		return task.AttemptRejected
+	}
+	return task.AttemptFailed
 }
 
 // complete reports the success. A result that the source refuses rejects the task: the work is done, and doing it again would
 // bring the same result.
-func (s *slot) complete(held, forced context.Context, l task.Lease, result *task.JSON) error {
-	err := s.insist(held, forced, l, func(ctx context.Context) error {
+func (s *slot) complete(held, forced context.Context, l task.Lease, result *task.JSON) (refused *task.InvalidError, err error) {
+	err = s.insist(held, forced, l, func(ctx context.Context) error {
 		_, err := s.src.Complete(ctx, l.ID, l.LeaseToken, result)
 		return err
 	})
-	if refused := (*task.InvalidError)(nil); errors.As(err, &refused) {
-		return s.fail(held, forced, l, task.Failure{Message: clean("complete: "+refused.Error(), maxErrorBytes), NoRetry: true})
+	if errors.As(err, &refused) {
+		return refused, s.fail(held, forced, l, task.Failure{Message: clean("complete: "+refused.Error(), maxErrorBytes), NoRetry: true})
 	}
-	return err
+	return nil, err
 }
 
 func (s *slot) fail(held, forced context.Context, l task.Lease, f task.Failure) error {

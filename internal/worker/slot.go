@@ -90,14 +90,17 @@ func (s *slot) attempt(forced context.Context, l task.Lease) {
 	a := &Attempt{Lease: l, wake: make(chan struct{}, 1)}
 	a.log, _ = s.src.(logger)
 	k := s.keep(forced, a)
-	result, err := s.handle(k.held, forced, a)
+	ctx, end := s.trace(k.held, l)
+	result, err := s.handle(ctx, forced, a)
 	k.rest()
 	defer k.end()
 	if k.held.Err() != nil {
-		s.log.Info("attempt dropped", "task_id", l.ID, "type", l.Type, "fence", l.Fence, "reason", context.Cause(k.held))
+		reason := context.Cause(k.held)
+		s.log.Info("attempt dropped", "task_id", l.ID, "type", l.Type, "fence", l.Fence, "reason", reason)
+		end(dropped(reason), reason)
 		return
 	}
-	s.settle(k.held, forced, l, result, err)
+	end(s.settle(k.held, forced, l, result, err))
 }
 
 // handle calls the handler with a context that ends with the lease, at the timeout of the task, or when the grace is over.

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -48,6 +50,7 @@ type Options struct {
 	AllTypes     bool               // claim every type and reject those without a handler; otherwise such types are never claimed
 	Grace        time.Duration      // what running attempts get to finish in when the worker stops; 0: DefaultGrace; negative: nothing
 	Hurry        <-chan struct{}    // closed: the rest of the grace is skipped; nil: it never is
+	Tracer       trace.Tracer       // makes a span of each attempt; nil: none are made
 	Log          *slog.Logger       // nil: discards
 }
 

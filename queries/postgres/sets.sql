@@ -1,9 +1,9 @@
 -- InsertTask returns no row when a task with this key exists.
 -- name: InsertTask :one
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, created_at_utc, updated_at_utc)
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, traceparent, created_at_utc, updated_at_utc)
 VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
-        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @concurrency_key, @now, @now)
+        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @concurrency_key, @traceparent, @now, @now)
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id;
 

@@ -23,19 +23,19 @@ ON CONFLICT (lane_id, slot) DO UPDATE SET
     ready = ready + excluded.ready, scheduled = scheduled + excluded.scheduled, processing = processing + excluded.processing,
     completed = completed + excluded.completed, failed = failed + excluded.failed, purged = purged + excluded.purged;
 
--- InsertTask stores a new task without a key. The writer repeats its row for several tasks at once.
+-- InsertTask stores a new task without a key or trace. The writer repeats its row for several tasks at once.
 -- name: InsertTask :exec
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
                         deadline_utc, timeout_seconds, retry_policy, ready, created_at_utc, updated_at_utc)
 VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
         @deadline_utc, @timeout_seconds, @retry_policy, @ready, @now, @now);
 
--- InsertKeyedTask stores a new task with keys. It changes nothing when a task with this idempotency key exists.
+-- InsertKeyedTask stores a new task with keys or a trace. It changes nothing when a task with this idempotency key exists.
 -- name: InsertKeyedTask :execresult
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, attempts, max_attempts, run_after_utc,
-                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, created_at_utc, updated_at_utc)
+                        deadline_utc, timeout_seconds, retry_policy, ready, idempotency_key, concurrency_key, traceparent, created_at_utc, updated_at_utc)
 VALUES (@lane_id, @type, @priority, @payload, @compatibility, 'queued', 0, @max_attempts, @run_after_utc,
-        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @concurrency_key, @now, @now)
+        @deadline_utc, @timeout_seconds, @retry_policy, @ready, @idempotency_key, @concurrency_key, @traceparent, @now, @now)
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
 
 -- ListOldestReady returns the first ready tasks of a lane above the id given, oldest first.

@@ -48,7 +48,7 @@ func insertParamsOf(t task.Task) postgresdb.InsertTaskParams {
 	return postgresdb.InsertTaskParams{
 		LaneID: t.LaneID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility,
 		MaxAttempts: t.MaxAttempts, RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds,
-		RetryPolicy: t.RetryPolicy, Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, ConcurrencyKey: t.ConcurrencyKey, Now: t.CreatedAtUTC,
+		RetryPolicy: t.RetryPolicy, Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, ConcurrencyKey: t.ConcurrencyKey, Traceparent: t.Traceparent, Now: t.CreatedAtUTC,
 	}
 }
 
@@ -70,7 +70,7 @@ func (s *Store) insertMany(ctx context.Context, ts []task.Task) ([]outcome[int64
 // insertAll stores the tasks in one statement and returns their ids, 0 where a key was known.
 func insertAll(ctx context.Context, q *postgressets.Queries, ts []task.Task) ([]int64, error) {
 	p := insertParams(ts)
-	if p.IdempotencyKeys == nil && p.ConcurrencyKeys == nil {
+	if p.IdempotencyKeys == nil && p.ConcurrencyKeys == nil && p.Traceparents == nil {
 		ids, err := q.InsertTasksWithoutKeys(ctx, withoutKeys(p))
 		slices.Sort(ids) // they grow in the order given; RETURNING has none
 		return ids, err
@@ -103,6 +103,7 @@ func insertParams(ts []task.Task) postgressets.InsertTasksParams {
 		Readies:         column(ts, func(t task.Task) bool { return t.Ready }),
 		IdempotencyKeys: texts(ts, func(t task.Task) (string, bool) { return text(t.IdempotencyKey) }),
 		ConcurrencyKeys: texts(ts, func(t task.Task) (string, bool) { return text(t.ConcurrencyKey) }),
+		Traceparents:    texts(ts, func(t task.Task) (string, bool) { return text(t.Traceparent) }),
 		CreatedAts:      column(ts, func(t task.Task) time.Time { return t.CreatedAtUTC }),
 	}
 }

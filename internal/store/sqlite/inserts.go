@@ -94,8 +94,10 @@ func (s *Store) InsertTasks(ctx context.Context, ts []task.Task) ([]task.Task, [
 	return stored, created, nil
 }
 
-// hasKey reports whether the task needs the statement for those with keys.
-func hasKey(t task.Task) bool { return t.IdempotencyKey != nil || t.ConcurrencyKey != nil }
+// hasKey reports whether the task needs the statement for those with keys, which is that for those with a trace too: most have neither.
+func hasKey(t task.Task) bool {
+	return t.IdempotencyKey != nil || t.ConcurrencyKey != nil || t.Traceparent != nil
+}
 
 // insertKeyed stores a task, or returns the one that has its idempotency key.
 func (x tx) insertKeyed(ctx context.Context, key laneKey, t task.Task) (inserted, error) {
@@ -106,7 +108,7 @@ func (x tx) insertKeyed(ctx context.Context, key laneKey, t task.Task) (inserted
 	res, err := x.hot.InsertKeyedTask(ctx, sqlitedb.InsertKeyedTaskParams{
 		LaneID: l.ID, Type: t.Type, Priority: t.Priority, Payload: t.Payload, Compatibility: t.Compatibility, MaxAttempts: t.MaxAttempts,
 		RunAfterUTC: t.RunAfterUTC, DeadlineUTC: t.DeadlineUTC, TimeoutSeconds: t.TimeoutSeconds, RetryPolicy: t.RetryPolicy,
-		Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, ConcurrencyKey: t.ConcurrencyKey, Now: t.CreatedAtUTC,
+		Ready: t.Ready, IdempotencyKey: t.IdempotencyKey, ConcurrencyKey: t.ConcurrencyKey, Traceparent: t.Traceparent, Now: t.CreatedAtUTC,
 	})
 	if err != nil {
 		return inserted{}, err

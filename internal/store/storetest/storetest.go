@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Rates", rateBehaviours},
 		{"Quarantine", quarantineBehaviours},
 		{"Keys", keyBehaviours},
+		{"Traces", traceBehaviours},
 		{"Maintenance", maintenanceBehaviours},
 		{"Retention", retentionBehaviours},
 		{"Rollups", rollupBehaviours},
