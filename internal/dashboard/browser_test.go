@@ -50,7 +50,7 @@ var every = []struct{ name, path, heading string }{
 	{"task-cancel", "/tasks/6/cancel", "Cancel task 6?"},
 	{"types", "/types", "Types"}, {"type", "/types/mail", "Type mail"}, {"workers", "/workers", "Workers"}, {"worker", "/workers/w3", "Worker w3"},
 	{"schedules", "/schedules", "Schedules"}, {"schedule", "/schedules/nightly", "Schedule nightly"}, {"operations", "/operations", "Operations"},
-	{"maintenance", "/maintenance", "Maintenance"}, {"not-found", "/tasks/999", "Not found"}, {"no-such-page", "/nothing", "Not found"},
+	{"failures", "/failures", "Failures"}, {"maintenance", "/maintenance", "Maintenance"}, {"not-found", "/tasks/999", "Not found"}, {"no-such-page", "/nothing", "Not found"},
 }
 
 // unfit finds what keeps people from a page: controls without a name, pictures without a text, headings that skip, and text whose contrast with its ground is below the 4.5 to 1 of WCAG 2.2.
@@ -174,6 +174,17 @@ func TestOperatorsClick(t *testing.T) {
 		t.Errorf("the type is %+v, %v", got, err)
 	}
 
+	b.press("Failures", "Failures")
+	if text := b.shown(); !strings.Contains(text, "connection to <address> timed out") || !strings.Contains(text, "connection to 10.0.0.7:5432 timed out") {
+		t.Errorf("the reason is not shown:\n%s", text)
+	}
+	b.press("Requeue…", "Requeue these failures?")
+	b.press("Leave it", "Failures")
+	b.press("Dismiss…", "Dismiss these failures?")
+	b.press("Dismiss", "Failures")
+	said("they come back when they happen again")
+	b.until("nothing is left", `document.querySelector("#l-failures").innerText.includes("Nothing has failed")`)
+
 	b.press("Tasks", "Tasks")
 	b.do(chromedp.SetValue("#filter", "status:failed"))
 	b.press("Show", "Tasks")
@@ -235,7 +246,7 @@ func TestOperatorsClick(t *testing.T) {
 
 	b.press("Maintenance", "Maintenance")
 	audits, err := r.Reader().ListAudits(t.Context(), 0, 100)
-	if r.ok(err); len(audits) != 12 {
+	if r.ok(err); len(audits) != 13 {
 		t.Errorf("%d rows in the audit: %+v", len(audits), audits)
 	}
 	text := b.shown()
@@ -390,5 +401,6 @@ func TestHostileTextsAreShownAsTexts(t *testing.T) {
 	shows("/types", hostile, "tbody")
 	shows("/workers", hostile, "tbody")
 	shows("/schedules", hostile, "tbody")
+	shows("/failures", nil) // which has many of them as one
 	shows("/maintenance", hostile, "tbody")
 }

@@ -40,6 +40,10 @@ func (d *Dashboard) Routes(e *echo.Echo) {
 	d.act(e, "/schedules/:name/resume", d.askSchedule("Resume", "Its next tick makes a task again."), d.resumeSchedule)
 	d.act(e, "/schedules/:name/delete", d.askSchedule("Delete", "The tasks that it has made stay."), d.deleteSchedule)
 
+	get("/failures", d.failures)
+	d.act(e, "/failures/:failure_id/requeue", d.askFailure("Requeue", "Those are queued again, with all their attempts."), d.requeueFailure)
+	d.act(e, "/failures/:failure_id/dismiss", d.askFailure("Dismiss", "The reason is forgotten until it happens again; its tasks stay as they are."), d.dismissFailure)
+
 	get("/operations", d.operations)
 	e.POST("/operations/preview", d.preview)
 	e.POST("/operations", d.startOperation)

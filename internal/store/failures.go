@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"slices"
 	"time"
@@ -52,7 +51,7 @@ func FindFailedUp(ctx context.Context, m task.Match, now time.Time, after, upto 
 	return ids, q.After, nil
 }
 
-// FindFailedDown does ListMatching so, from the id top on. get returns a whole task, or sql.ErrNoRows.
+// FindFailedDown does ListMatching so, from the id top on. get returns a whole task, or task.ErrNotFound.
 func FindFailedDown(ctx context.Context, m task.Match, now time.Time, top int64, max int, find findFailed, get func(context.Context, int64) (task.Task, error)) (found []task.Task, next int64, err error) {
 	q := failedQuery(m, 0, top)
 	for n := 0; n < failedLooks && q.After < q.Upto; n++ {
@@ -65,7 +64,7 @@ func FindFailedDown(ctx context.Context, m task.Match, now time.Time, top int64,
 				continue
 			}
 			whole, err := get(ctx, t.ID)
-			if errors.Is(err, sql.ErrNoRows) || err == nil && !m.Matches(whole, now) { // it has changed meanwhile
+			if errors.Is(err, task.ErrNotFound) || err == nil && !m.Matches(whole, now) { // it has changed meanwhile
 				continue
 			}
 			if err != nil {

@@ -40,6 +40,9 @@ func (s *Store) ListMatching(ctx context.Context, m task.Match, now time.Time, b
 		if m.Failures != nil {
 			out.list, out.next, err = store.FindFailedDown(ctx, m, now, store.Top(before), max, s.findFailedDown, func(ctx context.Context, id int64) (task.Task, error) {
 				row, err := s.lists.GetTask(ctx, id)
+				if errors.Is(err, sql.ErrNoRows) {
+					err = task.ErrNotFound
+				}
 				return task.Task(row), err
 			})
 			return out, err

@@ -27,7 +27,13 @@ func (s *Store) FindTasks(ctx context.Context, m task.Match, now time.Time, afte
 
 func (s *Store) ListMatching(ctx context.Context, m task.Match, now time.Time, before int64, max int) ([]task.Task, int64, error) {
 	if m.Failures != nil {
-		ts, next, err := store.FindFailedDown(ctx, m, now, store.Top(before), max, s.findFailedDown, s.getTask)
+		ts, next, err := store.FindFailedDown(ctx, m, now, store.Top(before), max, s.findFailedDown, func(ctx context.Context, id int64) (task.Task, error) {
+			t, err := s.getTask(ctx, id)
+			if noRow(err) {
+				err = task.ErrNotFound
+			}
+			return t, err
+		})
 		return ts, next, s.classify(ctx, err)
 	}
 	ts, next, err := store.FindDown(ctx, m.Query(now, 0, store.Top(before), max), s.read.TaskIDBelow, func(ctx context.Context, q task.MatchQuery) ([]task.Task, error) {
