@@ -266,11 +266,20 @@ func checkRows(t *testing.T, e engine) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%d %s %s %s, %d attempts, %d lines", k.ID, k.Type, k.Status, k.Compatibility, len(attempts), len(logs)))
+		lines, whole := "", []string(nil)
+		for _, l := range logs {
+			if whole = append(whole, fmt.Sprint(l.LogID, string(l.Level), l.Message)); l.Event == nil || *l.Event != task.EventLost && *l.Event != task.EventFailed { // not told before there was migration 15
+				lines += ", " + l.Message
+			}
+		}
+		got = append(got, fmt.Sprintf("%d %s %s %s, %d attempts%s", k.ID, k.Type, k.Status, k.Compatibility, len(attempts), lines))
+		if d := cmp.Diff(whole, e.viewed(t, k.ID)); d != "" {
+			t.Errorf("the log of task %d, and what v_task_log says (-log +view):\n%s", k.ID, d)
+		}
 	}
 	wantTasks := []string{
-		"5 mail failed {}, 1 attempts, 0 lines", `4 render completed {"gpu":true}, 1 attempts, 0 lines`,
-		`3 render processing { "gpu": true }, 1 attempts, 1 lines`, "2 mail queued {}, 1 attempts, 0 lines", "1 mail queued {}, 0 attempts, 0 lines",
+		"5 mail failed {}, 1 attempts, Enqueued, Claimed by w1", `4 render completed {"gpu":true}, 1 attempts, Enqueued, Claimed by w1, Completed by w1`,
+		`3 render processing { "gpu": true }, 1 attempts, Enqueued, Claimed by w1, half way`, "2 mail queued {}, 1 attempts, Enqueued, Claimed by w1", "1 mail queued {}, 0 attempts, Enqueued",
 	}
 	if d := cmp.Diff(wantTasks, got); d != "" {
 		t.Errorf("tasks (-want +got):\n%s", d)
@@ -282,6 +291,28 @@ func checkRows(t *testing.T, e engine) {
 	if err != nil || len(claimed) != 1 || claimed[0].ID != 1 {
 		t.Errorf("claimed %d tasks, error %v; want task 1", len(claimed), err)
 	}
+}
+
+// viewed returns the log of a task as the view has it.
+func (e engine) viewed(t *testing.T, id int64) (lines []string) {
+	t.Helper()
+	rows, err := e.db.QueryContext(t.Context(), fmt.Sprintf("SELECT log_id, level, message FROM v_task_log WHERE task_id = %d ORDER BY log_id", id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var logID int64
+		var level, message string
+		if err := rows.Scan(&logID, &level, &message); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprint(logID, level, message))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return lines
 }
 
 func TestMigrateDownOfNothingIsNoError(t *testing.T) {

@@ -91,7 +91,7 @@ var ruleRows = []string{
 	(5, 1, 'mail', 100, '{}', '{}', 'failed',     'exhausted', 1, 1, :T0, FALSE, 1, 's5', NULL, 'w1', NULL, NULL, :T2,  'failed',    :T3,  'boom', :T0, :T3),
 	(6, 1, 'mail', 100, '{}', '{}', 'processing', NULL,        1, 1, :T0, FALSE, 1, 's6', 'w1', 'w0', :T7,  :T1,  NULL, NULL,        NULL, NULL,   :T0, :T1)`,
 	`INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message) VALUES (5, 1, 1, 'w1', :T2, :T3, 'failed', 'boom')`,
-	`INSERT INTO task_logs (task_id, at_utc, level, message) VALUES (5, :T2, 'info', 'half way')`,
+	`INSERT INTO task_logs (log_id, task_id, at_utc, level, message, fence) VALUES (7, 5, :T2, 'info', 'half way', 1)`,
 }
 
 // What a statement sets to bring a task to a status with all its columns consistent.
@@ -453,7 +453,7 @@ func TestTheSchemaCountsStatementsOfManyRows(t *testing.T) {
 func TestTheSchemaKeepsTheValuesOfTheOtherTables(t *testing.T) {
 	t.Parallel()
 	entry := func(level string) string {
-		return "INSERT INTO task_logs (task_id, at_utc, level, message) VALUES (1, :T4, " + level + ", 'x')"
+		return "INSERT INTO task_logs (task_id, log_id, fence, at_utc, level, message) VALUES (1, 7, 0, :T4, " + level + ", 'x')"
 	}
 	lane := func(of, compatibility, priority string) string {
 		return fmt.Sprintf("INSERT INTO lanes (type, compatibility, priority) VALUES (%s, '%s', %s)", of, compatibility, priority)
@@ -491,18 +491,19 @@ func TestTheSchemaKeepsTheValuesOfTheOtherTables(t *testing.T) {
 // An attempt that ends without a success is history, and an operator's requeue is in the log, whoever wrote the statement.
 func TestTheSchemaWritesTheHistory(t *testing.T) {
 	t.Parallel()
+	exhausted := strings.Replace(toFailed, "cancelled", "exhausted", 1)
 	ended := func(end, more string) string { return end + ", error_message = 'gone', " + more }
 	cases := []struct {
 		name, id, columns string
 		attempts, log     []string
 	}{
-		{"Fails", held, ended(toQueued, "attempt_outcome = 'failed'"), []string{"3|1|1|w1|2|4|failed|gone"}, nil},
-		{"Lost", held, ended(toFailed, "attempt_outcome = 'lost'"), []string{"3|1|1|w1|2|4|lost|gone"}, nil},
-		{"ReleasedWithoutAnError", held, ended(toQueued, "attempt_outcome = 'released'"), []string{"3|1|1|w1|2|4|released|-"}, nil},
-		{"NeverStarted", last, ended(toFailed, "attempt_outcome = 'failed'"), []string{"6|1|1|w1|1|4|failed|gone"}, nil},
+		{"Fails", held, ended(toQueued, "attempt_outcome = 'failed'"), []string{"3|1|1|w1|2|4|failed|gone"}, []string{"3|4|warning|Attempt 1 of 5 failed, another follows|-|-"}},
+		{"Lost", held, ended(exhausted, "attempt_outcome = 'lost'"), []string{"3|1|1|w1|2|4|lost|gone"}, []string{"3|4|warning|Lost by w1|-|-", "3|4|error|Failed: exhausted|exhausted|-"}},
+		{"ReleasedWithoutAnError", held, ended(toQueued, "attempt_outcome = 'released'"), []string{"3|1|1|w1|2|4|released|-"}, []string{"3|4|info|Handed back by w1|-|-"}},
+		{"NeverStarted", last, ended(exhausted, "attempt_outcome = 'failed'"), []string{"6|1|1|w1|1|4|failed|gone"}, []string{"6|4|error|Failed: exhausted|exhausted|-"}},
 		{"Completed", held, toCompleted + ", attempt_outcome = 'succeeded'", nil, nil},
 		{"Heartbeat", held, "status = 'processing', lease_until_utc = :T9", nil, nil},
-		{"CancelledWhileQueued", ready, toFailed, nil, nil},
+		{"CancelledWhileQueued", ready, toFailed, nil, []string{"1|4|info|Cancelled|cancelled|-"}},
 		{"Claimed", ready, toProcessing, nil, nil},
 		{"Requeued", failed, toQueued, nil, []string{"5|4|info|Requeued by an operator|exhausted|1"}},
 		{"FailedAsItWas", failed, toFailed, nil, nil},
@@ -511,7 +512,7 @@ func TestTheSchemaWritesTheHistory(t *testing.T) {
 		instants := "CASE %[1]s WHEN :T1 THEN 1 WHEN :T2 THEN 2 WHEN :T4 THEN 4 ELSE -1 END"
 		history := fmt.Sprintf("SELECT task_id, fence, attempt, worker_id, "+instants+", "+strings.ReplaceAll(instants, "[1]", "[2]")+", outcome, error_message FROM task_attempts WHERE task_id <> 5 ORDER BY task_id",
 			"started_at_utc", "finished_at_utc")
-		log := fmt.Sprintf("SELECT task_id, "+instants+", level, message, details ->> 'outcome', details ->> 'attempts' FROM task_logs WHERE message <> 'half way'", "at_utc")
+		log := fmt.Sprintf("SELECT task_id, "+instants+", level, message, details ->> 'outcome', details ->> 'attempts' FROM task_logs WHERE message <> 'half way' ORDER BY log_id", "at_utc")
 		for _, k := range cases {
 			t.Run(k.name, func(t *testing.T) {
 				c.undone(t, func(tx *dbsql.Tx) {

@@ -36,6 +36,8 @@ type tasks interface {
 	Stats(ctx context.Context) (task.Stats, error)
 	Metrics(ctx context.Context, window time.Duration, taskType string) (task.Metrics, error)
 	Logs(ctx context.Context, f task.LogFilter) ([]task.Log, error)
+	RecentLogs(ctx context.Context, f task.RecentLogFilter) ([]task.RecentLog, error)
+	DeleteLogs(ctx context.Context, before time.Time, dryRun bool) (task.DeletedLogs, error)
 	Events(ctx context.Context, f task.EventFilter, after int64, each func(*task.Event) error) error
 	Explain(ctx context.Context, id int64) (task.Explanation, error)
 	Stranded(ctx context.Context) ([]task.Stranded, error)
@@ -127,6 +129,21 @@ func (l local) Attempts(ctx context.Context, id int64) ([]task.Attempt, error) {
 
 func (l local) Logs(ctx context.Context, f task.LogFilter) ([]task.Log, error) {
 	return l.store.ListLogs(ctx, f)
+}
+
+func (l local) RecentLogs(ctx context.Context, f task.RecentLogFilter) (out []task.RecentLog, err error) {
+	for want := f.Limit; len(out) < want; {
+		f.Limit = want - len(out)
+		page, next, err := l.store.ListRecentLogs(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, page...); next == nil {
+			break
+		}
+		f.Before = *next
+	}
+	return out, nil
 }
 
 // Events is what only a server knows.

@@ -9,8 +9,16 @@ import (
 )
 
 type logsCmd struct {
-	ID     int64  `arg:"" help:"Number of the task."`
+	Show   logsShowCmd   `cmd:"" default:"withargs" help:"Show the log of a task, or the newest lines of all tasks; logs alone does the same."`
+	Delete logsDeleteCmd `cmd:"" help:"Delete old lines of all tasks."`
+}
+
+type logsShowCmd struct {
+	ID     int64  `arg:"" optional:"" help:"Number of the task; without one: what workers write and what goes wrong, of all tasks."`
 	Level  string `enum:",debug,info,warning,error" default:"" placeholder:"LEVEL" help:"Only lines of this level: debug, info, warning or error."`
+	Type   string `placeholder:"TYPE" help:"Only lines of tasks of this type."`
+	Since  string `placeholder:"TIME" help:"Only lines of the last 90s, 2h, 7d."`
+	Count  int    `short:"n" default:"100" help:"How many of the newest lines of all tasks."`
 	Follow bool   `short:"f" help:"Go on with what is written from now on, until the task has ended."`
 	access
 }
@@ -18,8 +26,17 @@ type logsCmd struct {
 // logPage is how many lines are asked for at a time.
 const logPage = 1000
 
-func (c *logsCmd) Run(ctx context.Context, s *session) error {
+func (c *logsShowCmd) Run(ctx context.Context, s *session) error {
+	if c.Count < 1 || c.Count > 10_000 {
+		return usage("-n must lie between 1 and 10000")
+	}
+	if c.ID != 0 && (c.Type != "" || c.Since != "") {
+		return usage("--type and --since are for the lines of all tasks, not of one")
+	}
 	return c.with(ctx, s, func(q tasks) error {
+		if c.ID == 0 {
+			return c.recent(ctx, s, q)
+		}
 		p := &logPrinter{session: s, command: c, filter: task.LogFilter{TaskID: c.ID, Level: task.Level(c.Level), Limit: logPage}}
 		if !c.Follow {
 			return p.more(ctx, q)
@@ -31,7 +48,7 @@ func (c *logsCmd) Run(ctx context.Context, s *session) error {
 // logPrinter writes the log of a task, each line once.
 type logPrinter struct {
 	*session
-	command *logsCmd
+	command *logsShowCmd
 	filter  task.LogFilter
 }
 
@@ -58,12 +75,15 @@ func (p *logPrinter) print(l task.Log) error {
 	if p.command.Output == "json" {
 		return p.printJSON(l)
 	}
-	details := ""
-	if l.Details != nil {
-		details = " " + string(*l.Details)
-	}
-	_, err := fmt.Fprintf(p.stdout, "%s %-7s %s\n", when(l.AtUTC), l.Level, clean(l.Message+details))
+	_, err := fmt.Fprintf(p.stdout, "%s %-7s %s\n", when(l.AtUTC), l.Level, clean(withDetails(l)))
 	return err
+}
+
+func withDetails(l task.Log) string {
+	if l.Details == nil {
+		return l.Message
+	}
+	return l.Message + " " + string(*l.Details)
 }
 
 // errEnded ends the following of a task.

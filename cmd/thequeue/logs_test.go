@@ -48,7 +48,7 @@ func TestLogsAreShownAndFollowedToTheEnd(t *testing.T) {
 		if out := r.ok(append([]string{"logs", "1", "--level", "warning"}, where...)...); !strings.HasSuffix(out, "Z warning odd [31m\n") {
 			t.Errorf("got %q", out)
 		}
-		if lines := strings.Split(strings.TrimSpace(r.ok(append([]string{"logs", "1", "-o", "json"}, where...)...)), "\n"); len(lines) != 2 || parse[task.Log](t, lines[0]).Message != "begun" {
+		if lines := strings.Split(strings.TrimSpace(r.ok(append([]string{"logs", "1", "-o", "json"}, where...)...)), "\n"); len(lines) != 4 || parse[task.Log](t, lines[2]).Message != "begun" {
 			t.Errorf("got %q", lines)
 		}
 		r.fails(3, []string{"task 7 not found"}, append([]string{"logs", "7"}, where...)...)
@@ -60,9 +60,10 @@ func TestLogsAreShownAndFollowedToTheEnd(t *testing.T) {
 	got := <-followed
 	var messages []string
 	for _, line := range strings.Split(strings.TrimSpace(got.out), "\n") {
+		line, _, _ = strings.Cut(line, " {")
 		messages = append(messages, strings.Join(strings.Fields(line)[1:], " "))
 	}
-	if want := "info begun|warning odd [31m|error last"; got.code != 0 || strings.Join(messages, "|") != want {
+	if want := "info Enqueued|info Claimed by w|info begun|warning odd [31m|error last|info Completed by w"; got.code != 0 || strings.Join(messages, "|") != want {
 		t.Errorf("exit %d, got %q, want %q", got.code, messages, want)
 	}
 	if again := r.ok("logs", "1", "--follow", "--server", url); again != got.out {
@@ -70,6 +71,53 @@ func TestLogsAreShownAndFollowedToTheEnd(t *testing.T) {
 	}
 	r.fails(3, []string{"task 7 not found"}, "logs", "7", "-f", "--server", url)
 	r.fails(2, []string{"name one with --server"}, "logs", "1", "-f", "--database", r.path("queue.db"))
+}
+
+func TestLinesOfAllTasksAreShownFollowedAndDeleted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	url, _ := r.serve("--workers", "0", "--database", r.path("queue.db"))
+	c, l := running(t, url)
+	write := func(level task.Level, message string) {
+		t.Helper()
+		if _, err := c.AppendLog(t.Context(), l.ID, l.LeaseToken, task.Log{Level: level, Message: message}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(task.Info, "begun")
+	write(task.Warning, "odd")
+	for _, where := range [][]string{{"--server", url}, {"--database", r.path("queue.db")}} {
+		q := func(args ...string) []string { return append(args, where...) }
+		if out := r.ok(q("logs")...); strings.Count(out, "\n") != 2 || !strings.Contains(out, " info    1 slow begun\n") || !strings.HasSuffix(out, " warning 1 slow odd\n") {
+			t.Errorf("got %q", out)
+		}
+		if got := parse[task.RecentLog](t, r.ok(q("logs", "-n", "1", "-o", "json", "--level", "warning", "--since", "1h", "--type", "slow")...)); got.Message != "odd" || got.Type != "slow" {
+			t.Errorf("got %+v", got)
+		}
+		if out := r.ok(q("logs", "delete", "--older-than", "30d")...); out != "0 lines deleted\n" {
+			t.Errorf("got %q", out)
+		}
+		r.fails(2, []string{"--older-than soon"}, q("logs", "delete", "--older-than", "soon")...)
+		r.fails(2, []string{"not of one"}, q("logs", "1", "--type", "slow")...)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	read, out := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, nil, "", []string{"logs", "-f", "--server", url}, r.getenv, strings.NewReader(""), out, out)
+	}()
+	lines := bufio.NewScanner(read)
+	for i, want := range []string{"begun", "odd", "last"} {
+		if !lines.Scan() || !strings.HasSuffix(lines.Text(), want) {
+			t.Fatalf("got %q (%v), want %s", lines.Text(), lines.Err(), want)
+		}
+		if i == 1 {
+			write(task.Error, "last")
+		}
+	}
+	if stop(); <-code != 0 {
+		t.Error("Ctrl-C is an error")
+	}
 }
 
 func TestEventsAreFollowed(t *testing.T) {

@@ -25,7 +25,7 @@ type cli struct {
 	Enqueue    enqueueCmd    `cmd:"" help:"Put tasks into the queue."`
 	Get        getCmd        `cmd:"" help:"Show a task."`
 	Attempts   attemptsCmd   `cmd:"" help:"List the attempts of a task, oldest first."`
-	Logs       logsCmd       `cmd:"" help:"Show the log of a task, and follow it."`
+	Logs       logsCmd       `cmd:"" help:"Show the log of a task, or the newest lines of all, and follow them; delete old ones."`
 	Events     eventsCmd     `cmd:"" help:"Follow what happens to tasks."`
 	Explain    explainCmd    `cmd:"" help:"Tell why a task does not run, or what has become of it."`
 	Stranded   strandedCmd   `cmd:"" help:"List tasks that no live worker may take."`

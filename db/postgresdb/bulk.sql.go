@@ -21,8 +21,9 @@ WITH changed AS (
     WHERE t.id = ANY (CAST(CAST($2 AS text) AS bigint[])) AND t.status IN ('queued', 'processing')
     RETURNING t.id
 ), logged AS (
-    INSERT INTO task_logs (task_id, at_utc, level, message, details)
-    SELECT c.id, $1, 'info', CAST($3 AS text), CAST(CAST($4 AS text) AS json) FROM changed AS c
+    INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence)
+    SELECT greatest(CAST(extract(epoch FROM CAST($1 AS timestamptz)) * 1000000 AS bigint), h.least), c.id, $1, 'info', CAST($3 AS text), CAST(CAST($4 AS text) AS json), h.fence
+    FROM changed AS c JOIN task_log_heads AS h ON h.task_id = c.id
 )
 SELECT c.id FROM changed AS c
 `
@@ -250,9 +251,10 @@ WITH changed AS (
       AND n.priority = CAST($3 AS integer) AND o.priority <> n.priority
     RETURNING t.id, t.lane_id, o.priority AS was
 ), logged AS (
-    INSERT INTO task_logs (task_id, at_utc, level, message, details)
-    SELECT c.id, $1, 'info', CAST($4 AS text), json_build_object('from', c.was, 'to', CAST($3 AS integer), 'operation', CAST($5 AS bigint))
-    FROM changed AS c
+    INSERT INTO task_logs (log_id, task_id, at_utc, level, message, event, fence, details)
+    SELECT greatest(CAST(extract(epoch FROM CAST($1 AS timestamptz)) * 1000000 AS bigint), h.least), c.id, $1, 'info', CAST($4 AS text), 'priority_changed', h.fence,
+           json_build_object('from', c.was, 'to', CAST($3 AS integer), 'operation', CAST($5 AS bigint))
+    FROM changed AS c JOIN task_log_heads AS h ON h.task_id = c.id
 )
 SELECT c.id, c.lane_id FROM changed AS c
 `

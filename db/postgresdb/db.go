@@ -63,6 +63,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countListenersStmt, err = db.PrepareContext(ctx, countListeners); err != nil {
 		return nil, fmt.Errorf("error preparing query CountListeners: %w", err)
 	}
+	if q.countLogsStmt, err = db.PrepareContext(ctx, countLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query CountLogs: %w", err)
+	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
@@ -174,6 +177,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAuditStmt, err = db.PrepareContext(ctx, insertAudit); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAudit: %w", err)
 	}
+	if q.insertClaimStmt, err = db.PrepareContext(ctx, insertClaim); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertClaim: %w", err)
+	}
 	if q.insertLaneStmt, err = db.PrepareContext(ctx, insertLane); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLane: %w", err)
 	}
@@ -198,8 +204,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.keepAnswerStmt, err = db.PrepareContext(ctx, keepAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAnswer: %w", err)
 	}
+	if q.lastLogStmt, err = db.PrepareContext(ctx, lastLog); err != nil {
+		return nil, fmt.Errorf("error preparing query LastLog: %w", err)
+	}
+	if q.lastOldLogStmt, err = db.PrepareContext(ctx, lastOldLog); err != nil {
+		return nil, fmt.Errorf("error preparing query LastOldLog: %w", err)
+	}
+	if q.lastRecentLogStmt, err = db.PrepareContext(ctx, lastRecentLog); err != nil {
+		return nil, fmt.Errorf("error preparing query LastRecentLog: %w", err)
+	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
+	}
+	if q.listAttemptsBetweenStmt, err = db.PrepareContext(ctx, listAttemptsBetween); err != nil {
+		return nil, fmt.Errorf("error preparing query ListAttemptsBetween: %w", err)
 	}
 	if q.listAuditsStmt, err = db.PrepareContext(ctx, listAudits); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAudits: %w", err)
@@ -240,6 +258,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
+	if q.listLogsOfTaskStmt, err = db.PrepareContext(ctx, listLogsOfTask); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLogsOfTask: %w", err)
+	}
 	if q.listMatchingStmt, err = db.PrepareContext(ctx, listMatching); err != nil {
 		return nil, fmt.Errorf("error preparing query ListMatching: %w", err)
 	}
@@ -254,6 +275,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
+	}
+	if q.listRecentLogsStmt, err = db.PrepareContext(ctx, listRecentLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRecentLogs: %w", err)
 	}
 	if q.listRollupsStmt, err = db.PrepareContext(ctx, listRollups); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRollups: %w", err)
@@ -362,6 +386,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.purgeKeyRatesStmt, err = db.PrepareContext(ctx, purgeKeyRates); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeKeyRates: %w", err)
+	}
+	if q.purgeLogsStmt, err = db.PrepareContext(ctx, purgeLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeLogs: %w", err)
 	}
 	if q.purgeRollupsStmt, err = db.PrepareContext(ctx, purgeRollups); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeRollups: %w", err)
@@ -500,6 +527,11 @@ func (q *Queries) Close() error {
 	if q.countListenersStmt != nil {
 		if cerr := q.countListenersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countListenersStmt: %w", cerr)
+		}
+	}
+	if q.countLogsStmt != nil {
+		if cerr := q.countLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countLogsStmt: %w", cerr)
 		}
 	}
 	if q.countTasksStmt != nil {
@@ -687,6 +719,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAuditStmt: %w", cerr)
 		}
 	}
+	if q.insertClaimStmt != nil {
+		if cerr := q.insertClaimStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertClaimStmt: %w", cerr)
+		}
+	}
 	if q.insertLaneStmt != nil {
 		if cerr := q.insertLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertLaneStmt: %w", cerr)
@@ -727,9 +764,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing keepAnswerStmt: %w", cerr)
 		}
 	}
+	if q.lastLogStmt != nil {
+		if cerr := q.lastLogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastLogStmt: %w", cerr)
+		}
+	}
+	if q.lastOldLogStmt != nil {
+		if cerr := q.lastOldLogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastOldLogStmt: %w", cerr)
+		}
+	}
+	if q.lastRecentLogStmt != nil {
+		if cerr := q.lastRecentLogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastRecentLogStmt: %w", cerr)
+		}
+	}
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.listAttemptsBetweenStmt != nil {
+		if cerr := q.listAttemptsBetweenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listAttemptsBetweenStmt: %w", cerr)
 		}
 	}
 	if q.listAuditsStmt != nil {
@@ -797,6 +854,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
 		}
 	}
+	if q.listLogsOfTaskStmt != nil {
+		if cerr := q.listLogsOfTaskStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLogsOfTaskStmt: %w", cerr)
+		}
+	}
 	if q.listMatchingStmt != nil {
 		if cerr := q.listMatchingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listMatchingStmt: %w", cerr)
@@ -820,6 +882,11 @@ func (q *Queries) Close() error {
 	if q.listRecentFailuresStmt != nil {
 		if cerr := q.listRecentFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
+		}
+	}
+	if q.listRecentLogsStmt != nil {
+		if cerr := q.listRecentLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRecentLogsStmt: %w", cerr)
 		}
 	}
 	if q.listRollupsStmt != nil {
@@ -1002,6 +1069,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing purgeKeyRatesStmt: %w", cerr)
 		}
 	}
+	if q.purgeLogsStmt != nil {
+		if cerr := q.purgeLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeLogsStmt: %w", cerr)
+		}
+	}
 	if q.purgeRollupsStmt != nil {
 		if cerr := q.purgeRollupsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing purgeRollupsStmt: %w", cerr)
@@ -1169,6 +1241,7 @@ type Queries struct {
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
 	countListenersStmt        *sql.Stmt
+	countLogsStmt             *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteEndedStmt           *sql.Stmt
@@ -1206,6 +1279,7 @@ type Queries struct {
 	getWorkerStmt             *sql.Stmt
 	holdsLeaseStmt            *sql.Stmt
 	insertAuditStmt           *sql.Stmt
+	insertClaimStmt           *sql.Stmt
 	insertLaneStmt            *sql.Stmt
 	insertLanesBesideStmt     *sql.Stmt
 	insertLogStmt             *sql.Stmt
@@ -1214,7 +1288,11 @@ type Queries struct {
 	insertTickStmt            *sql.Stmt
 	insertUniqueStmt          *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
+	lastLogStmt               *sql.Stmt
+	lastOldLogStmt            *sql.Stmt
+	lastRecentLogStmt         *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listAttemptsBetweenStmt   *sql.Stmt
 	listAuditsStmt            *sql.Stmt
 	listBacklogStmt           *sql.Stmt
 	listCompletedStmt         *sql.Stmt
@@ -1228,11 +1306,13 @@ type Queries struct {
 	listKeyHeldStmt           *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
+	listLogsOfTaskStmt        *sql.Stmt
 	listMatchingStmt          *sql.Stmt
 	listOpeningTypesStmt      *sql.Stmt
 	listOperationsStmt        *sql.Stmt
 	listPoisonedStmt          *sql.Stmt
 	listRecentFailuresStmt    *sql.Stmt
+	listRecentLogsStmt        *sql.Stmt
 	listRollupsStmt           *sql.Stmt
 	listRollupsOfTypesStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
@@ -1269,6 +1349,7 @@ type Queries struct {
 	purgeAnswersStmt          *sql.Stmt
 	purgeFailureGroupsStmt    *sql.Stmt
 	purgeKeyRatesStmt         *sql.Stmt
+	purgeLogsStmt             *sql.Stmt
 	purgeRollupsStmt          *sql.Stmt
 	putRollupStmt             *sql.Stmt
 	putTypeStmt               *sql.Stmt
@@ -1311,6 +1392,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
 		countListenersStmt:        q.countListenersStmt,
+		countLogsStmt:             q.countLogsStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteEndedStmt:           q.deleteEndedStmt,
@@ -1348,6 +1430,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getWorkerStmt:             q.getWorkerStmt,
 		holdsLeaseStmt:            q.holdsLeaseStmt,
 		insertAuditStmt:           q.insertAuditStmt,
+		insertClaimStmt:           q.insertClaimStmt,
 		insertLaneStmt:            q.insertLaneStmt,
 		insertLanesBesideStmt:     q.insertLanesBesideStmt,
 		insertLogStmt:             q.insertLogStmt,
@@ -1356,7 +1439,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertTickStmt:            q.insertTickStmt,
 		insertUniqueStmt:          q.insertUniqueStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
+		lastLogStmt:               q.lastLogStmt,
+		lastOldLogStmt:            q.lastOldLogStmt,
+		lastRecentLogStmt:         q.lastRecentLogStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listAttemptsBetweenStmt:   q.listAttemptsBetweenStmt,
 		listAuditsStmt:            q.listAuditsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
 		listCompletedStmt:         q.listCompletedStmt,
@@ -1370,11 +1457,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listKeyHeldStmt:           q.listKeyHeldStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,
+		listLogsOfTaskStmt:        q.listLogsOfTaskStmt,
 		listMatchingStmt:          q.listMatchingStmt,
 		listOpeningTypesStmt:      q.listOpeningTypesStmt,
 		listOperationsStmt:        q.listOperationsStmt,
 		listPoisonedStmt:          q.listPoisonedStmt,
 		listRecentFailuresStmt:    q.listRecentFailuresStmt,
+		listRecentLogsStmt:        q.listRecentLogsStmt,
 		listRollupsStmt:           q.listRollupsStmt,
 		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
@@ -1411,6 +1500,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		purgeAnswersStmt:          q.purgeAnswersStmt,
 		purgeFailureGroupsStmt:    q.purgeFailureGroupsStmt,
 		purgeKeyRatesStmt:         q.purgeKeyRatesStmt,
+		purgeLogsStmt:             q.purgeLogsStmt,
 		purgeRollupsStmt:          q.purgeRollupsStmt,
 		putRollupStmt:             q.putRollupStmt,
 		putTypeStmt:               q.putTypeStmt,

@@ -155,7 +155,7 @@ func (q *Queries) FailTask(ctx context.Context, arg FailTaskParams) (Task, error
 }
 
 const holdsLease = `-- name: HoldsLease :one
-SELECT id FROM task_queue WHERE id = $1 AND (status = 'processing' AND fence = $2 AND lease_secret = CAST($3 AS text)) IS TRUE FOR SHARE
+SELECT id FROM task_queue WHERE id = $1 AND (status = 'processing' AND fence = $2 AND lease_secret = CAST($3 AS text)) IS TRUE FOR NO KEY UPDATE
 `
 
 type HoldsLeaseParams struct {
@@ -164,7 +164,7 @@ type HoldsLeaseParams struct {
 	LeaseSecret string
 }
 
-// HoldsLease keeps the lease as it is until the transaction ends.
+// HoldsLease keeps the lease as it is, and others who write to the log of the task away, until the transaction ends.
 func (q *Queries) HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error) {
 	row := q.queryRow(ctx, q.holdsLeaseStmt, holdsLease, arg.ID, arg.Fence, arg.LeaseSecret)
 	var id int64

@@ -94,6 +94,8 @@ type Log struct {
 	Level   task.Level
 	Message string
 	Details *task.JSON
+	Fence   int64
+	Event   *task.EventName
 }
 
 type Operation struct {
@@ -190,6 +192,12 @@ type Task struct {
 	Traceparent          *string
 }
 
+type TaskLogHead struct {
+	TaskID int64
+	Fence  int64
+	Least  int64
+}
+
 type TaskUniqueKey struct {
 	Type      string
 	UniqueKey string
@@ -242,6 +250,17 @@ type VRecentFailure struct {
 	Attempts      int
 	ErrorMessage  *string
 	FinishedAtUTC string
+}
+
+type VTaskLog struct {
+	LogID   int64
+	TaskID  int64
+	AtUTC   time.Time
+	Level   task.Level
+	Message string
+	Details *task.JSON
+	Fence   int64
+	Event   string
 }
 
 type VTaskPerformance struct {

@@ -32,6 +32,8 @@ type Querier interface {
 	CountKeyAhead(ctx context.Context, arg CountKeyAheadParams) (int64, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
+	// CountLogs counts the lines below the id.
+	CountLogs(ctx context.Context, before int64) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
@@ -85,9 +87,11 @@ type Querier interface {
 	// GetTick returns the task that was made for a tick.
 	GetTick(ctx context.Context, arg GetTickParams) (int64, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
-	// HoldsLease keeps the lease as it is until the transaction ends.
+	// HoldsLease keeps the lease as it is, and others who write to the log of the task away, until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
+	// InsertClaim writes the line of a claim that is told of by the start of its attempt no more. It changes nothing when there is such a line.
+	InsertClaim(ctx context.Context, arg InsertClaimParams) error
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
 	// InsertLanesBeside makes those lanes that tasks change into with their priority.
 	InsertLanesBeside(ctx context.Context, arg InsertLanesBesideParams) error
@@ -99,8 +103,16 @@ type Querier interface {
 	InsertTick(ctx context.Context, arg InsertTickParams) error
 	InsertUnique(ctx context.Context, arg InsertUniqueParams) error
 	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
+	// LastLog returns the last of the stored lines of a task up to an id and before a claim.
+	LastLog(ctx context.Context, arg LastLogParams) (LastLogRow, error)
+	// LastOldLog returns the id of the last of the first @max lines of a level below an id.
+	LastOldLog(ctx context.Context, arg LastOldLogParams) (int64, error)
+	// LastRecentLog returns the last line at which ListRecentLogs looks.
+	LastRecentLog(ctx context.Context, arg LastRecentLogParams) (LastRecentLogRow, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListAttemptsBetween is ListAttempts for those of some claims.
+	ListAttemptsBetween(ctx context.Context, arg ListAttemptsBetweenParams) ([]Attempt, error)
 	// ListAudits returns rows with ids below one, newest first.
 	ListAudits(ctx context.Context, arg ListAuditsParams) ([]Audit, error)
 	// ListBacklog returns the lanes with queued tasks.
@@ -126,8 +138,10 @@ type Querier interface {
 	ListKeyHeld(ctx context.Context, arg ListKeyHeldParams) ([]ListKeyHeldRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
-	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
+	// ListLogs returns stored lines of a task, oldest first; an empty level stands for every level, and with info comes whatever has happened to the task.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
+	// ListLogsOfTask returns the stored lines of one task as ListRecentLogs does.
+	ListLogsOfTask(ctx context.Context, arg ListLogsOfTaskParams) ([]ListLogsOfTaskRow, error)
 	// ListMatching returns tasks, newest first.
 	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
 	// ListOpeningTypes returns the types of keys whose rate gives a task again at @now, of the first @max keys.
@@ -136,6 +150,9 @@ type Querier interface {
 	// ListPoisoned returns live tasks that have lost two workers or more, those that have lost the most first.
 	ListPoisoned(ctx context.Context, max int64) ([]ListPoisonedRow, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	// ListRecentLogs returns lines of all tasks, newest first, from below a line on: of the next @most of the level (empty: of every one) those of the type and with the word
+	// in their message (empty: all).
+	ListRecentLogs(ctx context.Context, arg ListRecentLogsParams) ([]ListRecentLogsRow, error)
 	// ListRollups returns the rollups of one type, or of all under the type '', in their order.
 	ListRollups(ctx context.Context, arg ListRollupsParams) ([]Rollup, error)
 	// ListRollupsOfTypes returns the rollups of every type but not those of all, in their order.
@@ -193,6 +210,8 @@ type Querier interface {
 	PurgeFailureGroups(ctx context.Context, arg PurgeFailureGroupsParams) (int64, error)
 	// PurgeKeyRates deletes the rows of buckets that are full at @now.
 	PurgeKeyRates(ctx context.Context, now time.Time) error
+	// PurgeLogs deletes the lines of a level up to an id.
+	PurgeLogs(ctx context.Context, arg PurgeLogsParams) (int64, error)
 	// PurgeRollups deletes the hours that began before a time.
 	PurgeRollups(ctx context.Context, before time.Time) (int64, error)
 	// PutRollup stores what a node has counted so far in a time.

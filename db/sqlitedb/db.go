@@ -66,6 +66,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countKeyHeldStmt, err = db.PrepareContext(ctx, countKeyHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query CountKeyHeld: %w", err)
 	}
+	if q.countLogsStmt, err = db.PrepareContext(ctx, countLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query CountLogs: %w", err)
+	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
@@ -180,6 +183,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAuditStmt, err = db.PrepareContext(ctx, insertAudit); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAudit: %w", err)
 	}
+	if q.insertClaimStmt, err = db.PrepareContext(ctx, insertClaim); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertClaim: %w", err)
+	}
 	if q.insertKeyedTaskStmt, err = db.PrepareContext(ctx, insertKeyedTask); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertKeyedTask: %w", err)
 	}
@@ -207,11 +213,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.keepAttemptStmt, err = db.PrepareContext(ctx, keepAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query KeepAttempt: %w", err)
 	}
+	if q.lastLogStmt, err = db.PrepareContext(ctx, lastLog); err != nil {
+		return nil, fmt.Errorf("error preparing query LastLog: %w", err)
+	}
+	if q.lastOldLogStmt, err = db.PrepareContext(ctx, lastOldLog); err != nil {
+		return nil, fmt.Errorf("error preparing query LastOldLog: %w", err)
+	}
+	if q.lastRecentLogStmt, err = db.PrepareContext(ctx, lastRecentLog); err != nil {
+		return nil, fmt.Errorf("error preparing query LastRecentLog: %w", err)
+	}
 	if q.leaveKeyStmt, err = db.PrepareContext(ctx, leaveKey); err != nil {
 		return nil, fmt.Errorf("error preparing query LeaveKey: %w", err)
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
+	}
+	if q.listAttemptsBetweenStmt, err = db.PrepareContext(ctx, listAttemptsBetween); err != nil {
+		return nil, fmt.Errorf("error preparing query ListAttemptsBetween: %w", err)
 	}
 	if q.listAuditsStmt, err = db.PrepareContext(ctx, listAudits); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAudits: %w", err)
@@ -261,6 +279,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
+	if q.listLogsOfTaskStmt, err = db.PrepareContext(ctx, listLogsOfTask); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLogsOfTask: %w", err)
+	}
 	if q.listMatchingStmt, err = db.PrepareContext(ctx, listMatching); err != nil {
 		return nil, fmt.Errorf("error preparing query ListMatching: %w", err)
 	}
@@ -293,6 +314,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listRecentFailuresStmt, err = db.PrepareContext(ctx, listRecentFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentFailures: %w", err)
+	}
+	if q.listRecentLogsStmt, err = db.PrepareContext(ctx, listRecentLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRecentLogs: %w", err)
 	}
 	if q.listRollupsStmt, err = db.PrepareContext(ctx, listRollups); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRollups: %w", err)
@@ -386,6 +410,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.purgeKeyRatesStmt, err = db.PrepareContext(ctx, purgeKeyRates); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeKeyRates: %w", err)
+	}
+	if q.purgeLogsStmt, err = db.PrepareContext(ctx, purgeLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeLogs: %w", err)
 	}
 	if q.purgeRollupsStmt, err = db.PrepareContext(ctx, purgeRollups); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeRollups: %w", err)
@@ -535,6 +562,11 @@ func (q *Queries) Close() error {
 	if q.countKeyHeldStmt != nil {
 		if cerr := q.countKeyHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countKeyHeldStmt: %w", cerr)
+		}
+	}
+	if q.countLogsStmt != nil {
+		if cerr := q.countLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countLogsStmt: %w", cerr)
 		}
 	}
 	if q.countTasksStmt != nil {
@@ -727,6 +759,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAuditStmt: %w", cerr)
 		}
 	}
+	if q.insertClaimStmt != nil {
+		if cerr := q.insertClaimStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertClaimStmt: %w", cerr)
+		}
+	}
 	if q.insertKeyedTaskStmt != nil {
 		if cerr := q.insertKeyedTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertKeyedTaskStmt: %w", cerr)
@@ -772,6 +809,21 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing keepAttemptStmt: %w", cerr)
 		}
 	}
+	if q.lastLogStmt != nil {
+		if cerr := q.lastLogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastLogStmt: %w", cerr)
+		}
+	}
+	if q.lastOldLogStmt != nil {
+		if cerr := q.lastOldLogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastOldLogStmt: %w", cerr)
+		}
+	}
+	if q.lastRecentLogStmt != nil {
+		if cerr := q.lastRecentLogStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastRecentLogStmt: %w", cerr)
+		}
+	}
 	if q.leaveKeyStmt != nil {
 		if cerr := q.leaveKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing leaveKeyStmt: %w", cerr)
@@ -780,6 +832,11 @@ func (q *Queries) Close() error {
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.listAttemptsBetweenStmt != nil {
+		if cerr := q.listAttemptsBetweenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listAttemptsBetweenStmt: %w", cerr)
 		}
 	}
 	if q.listAuditsStmt != nil {
@@ -862,6 +919,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
 		}
 	}
+	if q.listLogsOfTaskStmt != nil {
+		if cerr := q.listLogsOfTaskStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLogsOfTaskStmt: %w", cerr)
+		}
+	}
 	if q.listMatchingStmt != nil {
 		if cerr := q.listMatchingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listMatchingStmt: %w", cerr)
@@ -915,6 +977,11 @@ func (q *Queries) Close() error {
 	if q.listRecentFailuresStmt != nil {
 		if cerr := q.listRecentFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentFailuresStmt: %w", cerr)
+		}
+	}
+	if q.listRecentLogsStmt != nil {
+		if cerr := q.listRecentLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRecentLogsStmt: %w", cerr)
 		}
 	}
 	if q.listRollupsStmt != nil {
@@ -1070,6 +1137,11 @@ func (q *Queries) Close() error {
 	if q.purgeKeyRatesStmt != nil {
 		if cerr := q.purgeKeyRatesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing purgeKeyRatesStmt: %w", cerr)
+		}
+	}
+	if q.purgeLogsStmt != nil {
+		if cerr := q.purgeLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeLogsStmt: %w", cerr)
 		}
 	}
 	if q.purgeRollupsStmt != nil {
@@ -1250,6 +1322,7 @@ type Queries struct {
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
 	countKeyHeldStmt          *sql.Stmt
+	countLogsStmt             *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteFailureGroupStmt    *sql.Stmt
@@ -1288,6 +1361,7 @@ type Queries struct {
 	holdsTaskStmt             *sql.Stmt
 	insertAttemptStmt         *sql.Stmt
 	insertAuditStmt           *sql.Stmt
+	insertClaimStmt           *sql.Stmt
 	insertKeyedTaskStmt       *sql.Stmt
 	insertLaneStmt            *sql.Stmt
 	insertLogStmt             *sql.Stmt
@@ -1297,8 +1371,12 @@ type Queries struct {
 	insertUniqueStmt          *sql.Stmt
 	keepAnswerStmt            *sql.Stmt
 	keepAttemptStmt           *sql.Stmt
+	lastLogStmt               *sql.Stmt
+	lastOldLogStmt            *sql.Stmt
+	lastRecentLogStmt         *sql.Stmt
 	leaveKeyStmt              *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
+	listAttemptsBetweenStmt   *sql.Stmt
 	listAuditsStmt            *sql.Stmt
 	listBacklogStmt           *sql.Stmt
 	listCompletedStmt         *sql.Stmt
@@ -1315,6 +1393,7 @@ type Queries struct {
 	listLanesStmt             *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
+	listLogsOfTaskStmt        *sql.Stmt
 	listMatchingStmt          *sql.Stmt
 	listNewestOfKeyStmt       *sql.Stmt
 	listNewestReadyStmt       *sql.Stmt
@@ -1326,6 +1405,7 @@ type Queries struct {
 	listPoisonedStmt          *sql.Stmt
 	listQuarantinedStmt       *sql.Stmt
 	listRecentFailuresStmt    *sql.Stmt
+	listRecentLogsStmt        *sql.Stmt
 	listRollupsStmt           *sql.Stmt
 	listRollupsOfTypesStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
@@ -1357,6 +1437,7 @@ type Queries struct {
 	purgeAnswersStmt          *sql.Stmt
 	purgeFailureGroupsStmt    *sql.Stmt
 	purgeKeyRatesStmt         *sql.Stmt
+	purgeLogsStmt             *sql.Stmt
 	purgeRollupsStmt          *sql.Stmt
 	putKeyRateStmt            *sql.Stmt
 	putRollupStmt             *sql.Stmt
@@ -1402,6 +1483,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
 		countKeyHeldStmt:          q.countKeyHeldStmt,
+		countLogsStmt:             q.countLogsStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteFailureGroupStmt:    q.deleteFailureGroupStmt,
@@ -1440,6 +1522,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		holdsTaskStmt:             q.holdsTaskStmt,
 		insertAttemptStmt:         q.insertAttemptStmt,
 		insertAuditStmt:           q.insertAuditStmt,
+		insertClaimStmt:           q.insertClaimStmt,
 		insertKeyedTaskStmt:       q.insertKeyedTaskStmt,
 		insertLaneStmt:            q.insertLaneStmt,
 		insertLogStmt:             q.insertLogStmt,
@@ -1449,8 +1532,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertUniqueStmt:          q.insertUniqueStmt,
 		keepAnswerStmt:            q.keepAnswerStmt,
 		keepAttemptStmt:           q.keepAttemptStmt,
+		lastLogStmt:               q.lastLogStmt,
+		lastOldLogStmt:            q.lastOldLogStmt,
+		lastRecentLogStmt:         q.lastRecentLogStmt,
 		leaveKeyStmt:              q.leaveKeyStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
+		listAttemptsBetweenStmt:   q.listAttemptsBetweenStmt,
 		listAuditsStmt:            q.listAuditsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
 		listCompletedStmt:         q.listCompletedStmt,
@@ -1467,6 +1554,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listLanesStmt:             q.listLanesStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,
+		listLogsOfTaskStmt:        q.listLogsOfTaskStmt,
 		listMatchingStmt:          q.listMatchingStmt,
 		listNewestOfKeyStmt:       q.listNewestOfKeyStmt,
 		listNewestReadyStmt:       q.listNewestReadyStmt,
@@ -1478,6 +1566,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listPoisonedStmt:          q.listPoisonedStmt,
 		listQuarantinedStmt:       q.listQuarantinedStmt,
 		listRecentFailuresStmt:    q.listRecentFailuresStmt,
+		listRecentLogsStmt:        q.listRecentLogsStmt,
 		listRollupsStmt:           q.listRollupsStmt,
 		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
@@ -1509,6 +1598,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		purgeAnswersStmt:          q.purgeAnswersStmt,
 		purgeFailureGroupsStmt:    q.purgeFailureGroupsStmt,
 		purgeKeyRatesStmt:         q.purgeKeyRatesStmt,
+		purgeLogsStmt:             q.purgeLogsStmt,
 		purgeRollupsStmt:          q.purgeRollupsStmt,
 		putKeyRateStmt:            q.putKeyRateStmt,
 		putRollupStmt:             q.putRollupStmt,

@@ -12,26 +12,81 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-const insertLog = `-- name: InsertLog :one
-INSERT INTO task_logs (task_id, at_utc, level, message, details) VALUES (?1, ?2, ?3, ?4, ?5)
-RETURNING log_id, task_id, at_utc, level, message, details
+const countLogs = `-- name: CountLogs :one
+SELECT count(*) FROM (
+    SELECT d.task_id, d.log_id FROM task_logs AS d INDEXED BY task_logs_recent WHERE d.level = 'debug' AND d.log_id < CAST(?1 AS INTEGER)
+    UNION ALL
+    SELECT i.task_id, i.log_id FROM task_logs AS i INDEXED BY task_logs_recent WHERE i.level = 'info' AND i.log_id < CAST(?1 AS INTEGER)
+    UNION ALL
+    SELECT w.task_id, w.log_id FROM task_logs AS w INDEXED BY task_logs_recent WHERE w.level = 'warning' AND w.log_id < CAST(?1 AS INTEGER)
+    UNION ALL
+    SELECT e.task_id, e.log_id FROM task_logs AS e INDEXED BY task_logs_recent WHERE e.level = 'error' AND e.log_id < CAST(?1 AS INTEGER)) AS old
 `
 
-type InsertLogParams struct {
+// CountLogs counts the lines below the id.
+func (q *Queries) CountLogs(ctx context.Context, before int64) (int64, error) {
+	row := q.queryRow(ctx, q.countLogsStmt, countLogs, before)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const insertClaim = `-- name: InsertClaim :exec
+INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence, event)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT (task_id, log_id) DO NOTHING
+`
+
+type InsertClaimParams struct {
+	LogID   int64
 	TaskID  int64
 	AtUTC   time.Time
 	Level   task.Level
 	Message string
 	Details *task.JSON
+	Fence   int64
+	Event   *task.EventName
 }
 
-func (q *Queries) InsertLog(ctx context.Context, arg InsertLogParams) (Log, error) {
-	row := q.queryRow(ctx, q.insertLogStmt, insertLog,
+// InsertClaim writes the line of a claim that is told of by the start of its attempt no more. It changes nothing when there is such a line.
+func (q *Queries) InsertClaim(ctx context.Context, arg InsertClaimParams) error {
+	_, err := q.exec(ctx, q.insertClaimStmt, insertClaim,
+		arg.LogID,
 		arg.TaskID,
 		arg.AtUTC,
 		arg.Level,
 		arg.Message,
 		arg.Details,
+		arg.Fence,
+		arg.Event,
+	)
+	return err
+}
+
+const insertLog = `-- name: InsertLog :one
+INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence, event)
+SELECT max(CAST(?1 AS TIMESTAMP), h.least), h.task_id, CAST(?1 AS TIMESTAMP), ?2, ?3, ?4, h.fence, ?5
+FROM task_log_heads AS h WHERE h.task_id = ?6
+RETURNING log_id, task_id, at_utc, level, message, details, fence, event
+`
+
+type InsertLogParams struct {
+	AtUTC   time.Time
+	Level   task.Level
+	Message string
+	Details *task.JSON
+	Event   *task.EventName
+	TaskID  int64
+}
+
+func (q *Queries) InsertLog(ctx context.Context, arg InsertLogParams) (Log, error) {
+	row := q.queryRow(ctx, q.insertLogStmt, insertLog,
+		arg.AtUTC,
+		arg.Level,
+		arg.Message,
+		arg.Details,
+		arg.Event,
+		arg.TaskID,
 	)
 	var i Log
 	err := row.Scan(
@@ -41,7 +96,102 @@ func (q *Queries) InsertLog(ctx context.Context, arg InsertLogParams) (Log, erro
 		&i.Level,
 		&i.Message,
 		&i.Details,
+		&i.Fence,
+		&i.Event,
 	)
+	return i, err
+}
+
+const lastLog = `-- name: LastLog :one
+SELECT log_id, fence FROM task_logs WHERE task_id = ?1 AND log_id <= ?2 AND fence < ?3 ORDER BY log_id DESC LIMIT 1
+`
+
+type LastLogParams struct {
+	TaskID int64
+	Upto   int64
+	Before int64
+}
+
+type LastLogRow struct {
+	LogID int64
+	Fence int64
+}
+
+// LastLog returns the last of the stored lines of a task up to an id and before a claim.
+func (q *Queries) LastLog(ctx context.Context, arg LastLogParams) (LastLogRow, error) {
+	row := q.queryRow(ctx, q.lastLogStmt, lastLog, arg.TaskID, arg.Upto, arg.Before)
+	var i LastLogRow
+	err := row.Scan(&i.LogID, &i.Fence)
+	return i, err
+}
+
+const lastOldLog = `-- name: LastOldLog :one
+SELECT f.log_id FROM (SELECT o.log_id FROM task_logs AS o INDEXED BY task_logs_recent WHERE o.level = ?1 AND o.log_id < ?2 ORDER BY o.log_id LIMIT CAST(?3 AS INTEGER)) AS f
+ORDER BY f.log_id DESC
+LIMIT 1
+`
+
+type LastOldLogParams struct {
+	Level  task.Level
+	Before int64
+	Max    int64
+}
+
+// LastOldLog returns the id of the last of the first @max lines of a level below an id.
+func (q *Queries) LastOldLog(ctx context.Context, arg LastOldLogParams) (int64, error) {
+	row := q.queryRow(ctx, q.lastOldLogStmt, lastOldLog, arg.Level, arg.Before, arg.Max)
+	var log_id int64
+	err := row.Scan(&log_id)
+	return log_id, err
+}
+
+const lastRecentLog = `-- name: LastRecentLog :one
+WITH picked AS (
+    SELECT d.log_id, d.task_id FROM task_logs AS d INDEXED BY task_logs_recent
+    WHERE d.level = 'debug' AND (CAST(?2 AS TEXT) = '' OR CAST(?2 AS TEXT) = 'debug') AND d.log_id >= CAST(?3 AS INTEGER)
+      AND (d.log_id, d.task_id) < (CAST(?4 AS INTEGER), CAST(?5 AS INTEGER))
+    UNION ALL
+    SELECT i.log_id, i.task_id FROM task_logs AS i INDEXED BY task_logs_recent
+    WHERE i.level = 'info' AND (CAST(?2 AS TEXT) = '' OR CAST(?2 AS TEXT) = 'info') AND i.log_id >= CAST(?3 AS INTEGER)
+      AND (i.log_id, i.task_id) < (CAST(?4 AS INTEGER), CAST(?5 AS INTEGER))
+    UNION ALL
+    SELECT w.log_id, w.task_id FROM task_logs AS w INDEXED BY task_logs_recent
+    WHERE w.level = 'warning' AND (CAST(?2 AS TEXT) = '' OR CAST(?2 AS TEXT) = 'warning') AND w.log_id >= CAST(?3 AS INTEGER)
+      AND (w.log_id, w.task_id) < (CAST(?4 AS INTEGER), CAST(?5 AS INTEGER))
+    UNION ALL
+    SELECT e.log_id, e.task_id FROM task_logs AS e INDEXED BY task_logs_recent
+    WHERE e.level = 'error' AND (CAST(?2 AS TEXT) = '' OR CAST(?2 AS TEXT) = 'error') AND e.log_id >= CAST(?3 AS INTEGER)
+      AND (e.log_id, e.task_id) < (CAST(?4 AS INTEGER), CAST(?5 AS INTEGER))
+    ORDER BY log_id DESC, task_id DESC
+    LIMIT CAST(?1 AS INTEGER)
+)
+SELECT p.log_id, p.task_id FROM picked AS p ORDER BY p.log_id, p.task_id LIMIT 1
+`
+
+type LastRecentLogParams struct {
+	Most       int64
+	Level      string
+	Since      int64
+	BeforeLog  int64
+	BeforeTask int64
+}
+
+type LastRecentLogRow struct {
+	LogID  int64
+	TaskID int64
+}
+
+// LastRecentLog returns the last line at which ListRecentLogs looks.
+func (q *Queries) LastRecentLog(ctx context.Context, arg LastRecentLogParams) (LastRecentLogRow, error) {
+	row := q.queryRow(ctx, q.lastRecentLogStmt, lastRecentLog,
+		arg.Most,
+		arg.Level,
+		arg.Since,
+		arg.BeforeLog,
+		arg.BeforeTask,
+	)
+	var i LastRecentLogRow
+	err := row.Scan(&i.LogID, &i.TaskID)
 	return i, err
 }
 
@@ -82,9 +232,53 @@ func (q *Queries) ListAttempts(ctx context.Context, taskID int64) ([]Attempt, er
 	return items, nil
 }
 
+const listAttemptsBetween = `-- name: ListAttemptsBetween :many
+SELECT task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message FROM task_attempts WHERE task_id = ?1 AND fence > ?2 AND fence <= ?3 ORDER BY fence
+`
+
+type ListAttemptsBetweenParams struct {
+	TaskID int64
+	After  int64
+	Upto   int64
+}
+
+// ListAttemptsBetween is ListAttempts for those of some claims.
+func (q *Queries) ListAttemptsBetween(ctx context.Context, arg ListAttemptsBetweenParams) ([]Attempt, error) {
+	rows, err := q.query(ctx, q.listAttemptsBetweenStmt, listAttemptsBetween, arg.TaskID, arg.After, arg.Upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Attempt{}
+	for rows.Next() {
+		var i Attempt
+		if err := rows.Scan(
+			&i.TaskID,
+			&i.Fence,
+			&i.Attempt,
+			&i.WorkerID,
+			&i.StartedAtUTC,
+			&i.FinishedAtUTC,
+			&i.Outcome,
+			&i.ErrorMessage,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listLogs = `-- name: ListLogs :many
-SELECT log_id, task_id, at_utc, level, message, details FROM task_logs
-WHERE task_id = ?1 AND log_id > ?2 AND (CAST(?3 AS TEXT) = '' OR level = CAST(?3 AS TEXT))
+SELECT log_id, task_id, at_utc, level, message, details, fence, event FROM task_logs
+WHERE task_id = ?1 AND log_id > ?2
+  AND (CAST(?3 AS TEXT) = '' OR level = CAST(?3 AS TEXT) OR (CAST(?3 AS TEXT) = 'info' AND event IS NOT NULL))
 ORDER BY log_id
 LIMIT CAST(?4 AS INTEGER)
 `
@@ -96,7 +290,7 @@ type ListLogsParams struct {
 	Max    int64
 }
 
-// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
+// ListLogs returns stored lines of a task, oldest first; an empty level stands for every level, and with info comes whatever has happened to the task.
 func (q *Queries) ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error) {
 	rows, err := q.query(ctx, q.listLogsStmt, listLogs,
 		arg.TaskID,
@@ -118,6 +312,8 @@ func (q *Queries) ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, erro
 			&i.Level,
 			&i.Message,
 			&i.Details,
+			&i.Fence,
+			&i.Event,
 		); err != nil {
 			return nil, err
 		}
@@ -130,4 +326,190 @@ func (q *Queries) ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, erro
 		return nil, err
 	}
 	return items, nil
+}
+
+const listLogsOfTask = `-- name: ListLogsOfTask :many
+SELECT l.log_id, l.task_id, l.at_utc, l.level, l.message, l.details, l.fence, l.event, t.type
+FROM task_queue AS t CROSS JOIN task_logs AS l
+WHERE t.id = CAST(?1 AS INTEGER) AND l.task_id = CAST(?1 AS INTEGER) AND l.log_id < CAST(?2 AS INTEGER) AND l.log_id >= CAST(?3 AS INTEGER)
+  AND (CAST(?4 AS TEXT) = '' OR l.level = CAST(?4 AS TEXT)) AND (CAST(?5 AS TEXT) = '' OR t.type = CAST(?5 AS TEXT)) AND (CAST(?6 AS TEXT) = '' OR instr(lower(l.message), lower(CAST(?6 AS TEXT))) > 0)
+ORDER BY l.log_id DESC
+LIMIT CAST(?7 AS INTEGER)
+`
+
+type ListLogsOfTaskParams struct {
+	TaskID    int64
+	BeforeLog int64
+	Since     int64
+	Level     string
+	Type      string
+	Word      string
+	Max       int64
+}
+
+type ListLogsOfTaskRow struct {
+	LogID   int64
+	TaskID  int64
+	AtUTC   time.Time
+	Level   task.Level
+	Message string
+	Details *task.JSON
+	Fence   int64
+	Event   *task.EventName
+	Type    string
+}
+
+// ListLogsOfTask returns the stored lines of one task as ListRecentLogs does.
+func (q *Queries) ListLogsOfTask(ctx context.Context, arg ListLogsOfTaskParams) ([]ListLogsOfTaskRow, error) {
+	rows, err := q.query(ctx, q.listLogsOfTaskStmt, listLogsOfTask,
+		arg.TaskID,
+		arg.BeforeLog,
+		arg.Since,
+		arg.Level,
+		arg.Type,
+		arg.Word,
+		arg.Max,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListLogsOfTaskRow{}
+	for rows.Next() {
+		var i ListLogsOfTaskRow
+		if err := rows.Scan(
+			&i.LogID,
+			&i.TaskID,
+			&i.AtUTC,
+			&i.Level,
+			&i.Message,
+			&i.Details,
+			&i.Fence,
+			&i.Event,
+			&i.Type,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRecentLogs = `-- name: ListRecentLogs :many
+WITH picked AS (
+    SELECT d.log_id, d.task_id FROM task_logs AS d INDEXED BY task_logs_recent
+    WHERE d.level = 'debug' AND (CAST(?5 AS TEXT) = '' OR CAST(?5 AS TEXT) = 'debug') AND d.log_id >= CAST(?6 AS INTEGER)
+      AND (d.log_id, d.task_id) < (CAST(?7 AS INTEGER), CAST(?8 AS INTEGER))
+    UNION ALL
+    SELECT i.log_id, i.task_id FROM task_logs AS i INDEXED BY task_logs_recent
+    WHERE i.level = 'info' AND (CAST(?5 AS TEXT) = '' OR CAST(?5 AS TEXT) = 'info') AND i.log_id >= CAST(?6 AS INTEGER)
+      AND (i.log_id, i.task_id) < (CAST(?7 AS INTEGER), CAST(?8 AS INTEGER))
+    UNION ALL
+    SELECT w.log_id, w.task_id FROM task_logs AS w INDEXED BY task_logs_recent
+    WHERE w.level = 'warning' AND (CAST(?5 AS TEXT) = '' OR CAST(?5 AS TEXT) = 'warning') AND w.log_id >= CAST(?6 AS INTEGER)
+      AND (w.log_id, w.task_id) < (CAST(?7 AS INTEGER), CAST(?8 AS INTEGER))
+    UNION ALL
+    SELECT e.log_id, e.task_id FROM task_logs AS e INDEXED BY task_logs_recent
+    WHERE e.level = 'error' AND (CAST(?5 AS TEXT) = '' OR CAST(?5 AS TEXT) = 'error') AND e.log_id >= CAST(?6 AS INTEGER)
+      AND (e.log_id, e.task_id) < (CAST(?7 AS INTEGER), CAST(?8 AS INTEGER))
+    ORDER BY log_id DESC, task_id DESC
+    LIMIT CAST(?4 AS INTEGER)
+)
+SELECT l.log_id, l.task_id, l.at_utc, l.level, l.message, l.details, l.fence, l.event, t.type
+FROM picked AS p CROSS JOIN task_logs AS l CROSS JOIN task_queue AS t
+WHERE l.task_id = p.task_id AND l.log_id = p.log_id AND t.id = p.task_id
+  AND (CAST(?1 AS TEXT) = '' OR t.type = CAST(?1 AS TEXT)) AND (CAST(?2 AS TEXT) = '' OR instr(lower(l.message), lower(CAST(?2 AS TEXT))) > 0)
+ORDER BY p.log_id DESC, p.task_id DESC
+LIMIT CAST(?3 AS INTEGER)
+`
+
+type ListRecentLogsParams struct {
+	Type       string
+	Word       string
+	Max        int64
+	Most       int64
+	Level      string
+	Since      int64
+	BeforeLog  int64
+	BeforeTask int64
+}
+
+type ListRecentLogsRow struct {
+	LogID   int64
+	TaskID  int64
+	AtUTC   time.Time
+	Level   task.Level
+	Message string
+	Details *task.JSON
+	Fence   int64
+	Event   *task.EventName
+	Type    string
+}
+
+// ListRecentLogs returns lines of all tasks, newest first, from below a line on: of the next @most of the level (empty: of every one) those of the type and with the word
+// in their message (empty: all).
+func (q *Queries) ListRecentLogs(ctx context.Context, arg ListRecentLogsParams) ([]ListRecentLogsRow, error) {
+	rows, err := q.query(ctx, q.listRecentLogsStmt, listRecentLogs,
+		arg.Type,
+		arg.Word,
+		arg.Max,
+		arg.Most,
+		arg.Level,
+		arg.Since,
+		arg.BeforeLog,
+		arg.BeforeTask,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListRecentLogsRow{}
+	for rows.Next() {
+		var i ListRecentLogsRow
+		if err := rows.Scan(
+			&i.LogID,
+			&i.TaskID,
+			&i.AtUTC,
+			&i.Level,
+			&i.Message,
+			&i.Details,
+			&i.Fence,
+			&i.Event,
+			&i.Type,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const purgeLogs = `-- name: PurgeLogs :execrows
+DELETE FROM task_logs INDEXED BY task_logs_recent WHERE level = ?1 AND log_id <= ?2
+`
+
+type PurgeLogsParams struct {
+	Level task.Level
+	Upto  int64
+}
+
+// PurgeLogs deletes the lines of a level up to an id.
+func (q *Queries) PurgeLogs(ctx context.Context, arg PurgeLogsParams) (int64, error) {
+	result, err := q.exec(ctx, q.purgeLogsStmt, purgeLogs, arg.Level, arg.Upto)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }

@@ -35,6 +35,8 @@ type Querier interface {
 	CountKeyAhead(ctx context.Context, arg CountKeyAheadParams) (int64, error)
 	// CountKeyHeld counts the tasks of a key that are in processing, up to @most.
 	CountKeyHeld(ctx context.Context, arg CountKeyHeldParams) (int64, error)
+	// CountLogs counts the lines below the id.
+	CountLogs(ctx context.Context, before int64) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
@@ -92,6 +94,8 @@ type Querier interface {
 	// InsertAttempt writes an attempt that has ended already.
 	InsertAttempt(ctx context.Context, arg InsertAttemptParams) error
 	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
+	// InsertClaim writes the line of a claim that is told of by the start of its attempt no more. It changes nothing when there is such a line.
+	InsertClaim(ctx context.Context, arg InsertClaimParams) error
 	// InsertKeyedTask stores a new task with keys or a trace. It changes nothing when a task with this idempotency key exists.
 	InsertKeyedTask(ctx context.Context, arg InsertKeyedTaskParams) (sql.Result, error)
 	InsertLane(ctx context.Context, arg InsertLaneParams) error
@@ -105,9 +109,17 @@ type Querier interface {
 	KeepAnswer(ctx context.Context, arg KeepAnswerParams) (int64, error)
 	// KeepAttempt writes the attempt that is about to end into the history. No row: this is not its live lease.
 	KeepAttempt(ctx context.Context, arg KeepAttemptParams) (int64, error)
+	// LastLog returns the last of the stored lines of a task up to an id and before a claim.
+	LastLog(ctx context.Context, arg LastLogParams) (LastLogRow, error)
+	// LastOldLog returns the id of the last of the first @max lines of a level below an id.
+	LastOldLog(ctx context.Context, arg LastOldLogParams) (int64, error)
+	// LastRecentLog returns the last line at which ListRecentLogs looks.
+	LastRecentLog(ctx context.Context, arg LastRecentLogParams) (LastRecentLogRow, error)
 	LeaveKey(ctx context.Context, arg LeaveKeyParams) error
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
+	// ListAttemptsBetween is ListAttempts for those of some claims.
+	ListAttemptsBetween(ctx context.Context, arg ListAttemptsBetweenParams) ([]Attempt, error)
 	// ListAudits returns rows with ids below one, newest first.
 	ListAudits(ctx context.Context, arg ListAuditsParams) ([]Audit, error)
 	// ListBacklog returns the lanes with queued tasks.
@@ -143,8 +155,10 @@ type Querier interface {
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
-	// ListLogs returns the log of a task, oldest first; an empty level stands for every level.
+	// ListLogs returns stored lines of a task, oldest first; an empty level stands for every level, and with info comes whatever has happened to the task.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
+	// ListLogsOfTask returns the stored lines of one task as ListRecentLogs does.
+	ListLogsOfTask(ctx context.Context, arg ListLogsOfTaskParams) ([]ListLogsOfTaskRow, error)
 	// ListMatching returns tasks, newest first.
 	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
 	// ListNewestOfKey returns the last ones, newest first.
@@ -164,6 +178,9 @@ type Querier interface {
 	// ListQuarantined returns the live tasks that run alone: those that have lost two workers or more.
 	ListQuarantined(ctx context.Context) ([]ListQuarantinedRow, error)
 	ListRecentFailures(ctx context.Context) ([]VRecentFailure, error)
+	// ListRecentLogs returns lines of all tasks, newest first, from below a line on: of the next @most of the level (empty: of every one) those of the type and with the word
+	// in their message (empty: all).
+	ListRecentLogs(ctx context.Context, arg ListRecentLogsParams) ([]ListRecentLogsRow, error)
 	// ListRollups returns the rollups of one type, or of all under the type '', in their order.
 	ListRollups(ctx context.Context, arg ListRollupsParams) ([]Rollup, error)
 	// ListRollupsOfTypes returns the rollups of every type but not those of all, in their order.
@@ -210,6 +227,8 @@ type Querier interface {
 	PurgeFailureGroups(ctx context.Context, arg PurgeFailureGroupsParams) (int64, error)
 	// PurgeKeyRates deletes the rows of buckets that are full at @now.
 	PurgeKeyRates(ctx context.Context, now time.Time) error
+	// PurgeLogs deletes the lines of a level up to an id.
+	PurgeLogs(ctx context.Context, arg PurgeLogsParams) (int64, error)
 	// PurgeRollups deletes the hours that began before a time.
 	PurgeRollups(ctx context.Context, before time.Time) (int64, error)
 	// PutKeyRate notes from when on the rate of a key gives its next task, and from when on its bucket is full.

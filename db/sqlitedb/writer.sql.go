@@ -46,25 +46,29 @@ func (q *Queries) AddLaneCounts(ctx context.Context, arg AddLaneCountsParams) er
 }
 
 const addLog = `-- name: AddLog :exec
-INSERT INTO task_logs (task_id, at_utc, level, message, details) VALUES (?1, ?2, ?3, ?4, ?5)
+INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence, event)
+SELECT max(CAST(?1 AS TIMESTAMP), h.least), h.task_id, CAST(?1 AS TIMESTAMP), ?2, ?3, ?4, h.fence, ?5
+FROM task_log_heads AS h WHERE h.task_id = ?6
 `
 
 type AddLogParams struct {
-	TaskID  int64
 	AtUTC   time.Time
 	Level   task.Level
 	Message string
 	Details *task.JSON
+	Event   *task.EventName
+	TaskID  int64
 }
 
 // AddLog writes a line that nobody reads back.
 func (q *Queries) AddLog(ctx context.Context, arg AddLogParams) error {
 	_, err := q.exec(ctx, q.addLogStmt, addLog,
-		arg.TaskID,
 		arg.AtUTC,
 		arg.Level,
 		arg.Message,
 		arg.Details,
+		arg.Event,
+		arg.TaskID,
 	)
 	return err
 }

@@ -140,6 +140,7 @@ var (
 	instants = regexp.MustCompile(` \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`) // in sentences
 	requests = regexp.MustCompile(`("request_id": ")[!-~]+"`)
 	logID    = regexp.MustCompile(`("log_id": )\d+`)
+	logPlace = regexp.MustCompile(`(cursor=|X-Next-Cursor: )\d{16}\.\d+`)
 )
 
 // normal hides what differs from run to run and from engine to engine: times, tokens and the numbers that ids begin with.
@@ -148,7 +149,7 @@ func (r *rig) normal(s string) string {
 	s = requests.ReplaceAllString(s, `$1<request>"`)
 	s = tokens.ReplaceAllString(s, `$1<token>"`)
 	s = ages.ReplaceAllString(s, `$1"<age>"`)
-	s = logID.ReplaceAllString(s, `$1"<log id>"`)
+	s = logPlace.ReplaceAllString(logID.ReplaceAllString(s, `$1"<log id>"`), "$1<place>")
 	return taskID.ReplaceAllStringFunc(s, func(m string) string {
 		parts := taskID.FindStringSubmatch(m)
 		if len(parts[2]) > 15 {

@@ -36,6 +36,8 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/tasks/:task_id/explain", s.explain)
 	q.GET("/stranded", s.listStranded)
 	q.GET("/tasks/:task_id/logs", s.listLogs)
+	q.GET("/logs", s.listRecentLogs)
+	q.DELETE("/logs", s.deleteLogs)
 	q.GET("/tasks/:task_id/events", s.streamTaskEvents)
 	q.GET("/events", s.streamEvents)
 

@@ -16,7 +16,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces, "logs": logging,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -27,6 +27,30 @@ func TestScenarios(t *testing.T) {
 			})
 		})
 	}
+}
+
+// logging shows the log of a task from its insert to its end, and the lines of all tasks.
+func logging(r *rig) {
+	r.step("POST", "/api/queue/enqueue", `{"type":"a","max_attempts":2}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/tasks/{id}/start", `{"lease_token":"{token}"}`)
+	r.step("POST", "/api/queue/tasks/{id}/logs", `{"lease_token":"{token}","level":"debug","message":"half WAY","details":{"percent": 50}}`)
+	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"refused","retry_after_seconds":0}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}"}`)
+	r.step("GET", "/api/queue/tasks/{id}/logs", "")
+	r.step("GET", "/api/queue/tasks/{id}/logs?level=info&limit=2", "")
+	r.step("GET", "/api/queue/logs", "")
+	r.vars["{cursor}"] = r.step("GET", "/api/queue/logs?limit=2", "").Header().Get("X-Next-Cursor")
+	r.step("GET", "/api/queue/logs?limit=2&cursor={cursor}", "")
+	r.step("GET", "/api/queue/logs?level=warning&type=a&task={id}&since=2020-01-31T08:00:00Z&until=2999-01-31T08:00:00Z", "")
+	r.step("GET", "/api/queue/logs?q=half+way", "")
+	r.step("GET", "/api/queue/logs?type=b", "")
+	r.step("GET", "/api/queue/logs?level=loud&since=now&limit=0&cursor=1", "", beyond, "1")
+	r.step("DELETE", "/api/queue/logs", "", beyond, "1")
+	r.step("DELETE", "/api/queue/logs?before=2999-01-31T08:00:00Z", "")
+	r.step("DELETE", "/api/queue/logs?before=2020-01-31T08:00:00Z&dry_run=true", "")
+	r.step("DELETE", "/api/queue/logs?before=2020-01-31T08:00:00Z", "")
 }
 
 const beyond = "X-Test-Beyond-Document"

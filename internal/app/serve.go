@@ -80,7 +80,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	}
 	defer spans.Close(ctx)
 	o.tracer = spans.Tracer()
-	q := queue.New(st, queue.Options{Tracer: o.tracer, Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, AnswerLifetime: cfg.AnswerLifetime(), Log: slog.New(api.LogHandler(o.Log.Handler()))})
+	q := queue.New(st, queue.Options{Tracer: o.tracer, Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, AnswerLifetime: cfg.AnswerLifetime(), LogRetention: cfg.Logs.Retention(), Log: slog.New(api.LogHandler(o.Log.Handler()))})
 	pool, err := newPool(q, cfg, o)
 	if err != nil {
 		return err

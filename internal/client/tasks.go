@@ -162,6 +162,45 @@ func (c *Client) Logs(ctx context.Context, f task.LogFilter) (ls []task.Log, err
 	return ls, err
 }
 
+// RecentLogs returns up to f.Limit lines (0: 100) of all tasks, newest first, of those that are stored. It asks again when the server has ended a page early.
+func (c *Client) RecentLogs(ctx context.Context, f task.RecentLogFilter) (ls []task.RecentLog, err error) {
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	cursor := ""
+	if f.Before != (task.LogPlace{}) {
+		cursor = fmt.Sprintf("%d.%d", f.Before.LogID, f.Before.TaskID)
+	}
+	for {
+		var page []task.RecentLog
+		q := query("level", string(f.Level), "since", instant(f.Since), "until", instant(f.Until), "task", number(f.TaskID), "type", f.Type, "q", f.Word,
+			"cursor", cursor, "limit", number(int64(min(f.Limit-len(ls), 1000))))
+		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/api/queue/logs" + q, twice: true, cursor: &cursor}, &page); err != nil {
+			return nil, err
+		}
+		if ls = append(ls, page...); cursor == "" || len(ls) >= f.Limit {
+			return ls, nil
+		}
+	}
+}
+
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// DeleteLogs deletes stored lines of all tasks from before an instant, or counts them where dryRun says so. It is to be called again while the answer says that there are more.
+func (c *Client) DeleteLogs(ctx context.Context, before time.Time, dryRun bool) (d task.DeletedLogs, err error) {
+	dry := ""
+	if dryRun {
+		dry = "true"
+	}
+	_, err = c.do(ctx, call{method: http.MethodDelete, path: "/api/queue/logs" + query("before", instant(before), "dry_run", dry), twice: true}, &d)
+	return d, err
+}
+
 // Stats counts the tasks.
 func (c *Client) Stats(ctx context.Context) (s task.Stats, err error) {
 	_, err = c.do(ctx, call{method: http.MethodGet, path: "/api/queue/stats", twice: true}, &s)

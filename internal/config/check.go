@@ -119,6 +119,7 @@ func (c Config) checkServer(bad *task.InvalidError) {
 	}
 	between(c.ShutdownGraceSeconds, 0, 3600, "shutdown_grace_seconds", bad)
 	between(c.IdempotencySeconds, 60, 30*86400, "idempotency_seconds", bad)
+	between(c.Logs.RetentionDays, 0, 36500, "logs.retention_days", bad)
 	between(float64(c.MaxPayloadBytes), 2, 1<<30, "max_payload_bytes", bad)
 	between(float64(c.MaxBodyBytes), 1024, 1<<30, "max_body_bytes", bad)
 	if c.MaxBodyBytes >= 1024 && c.MaxBodyBytes < c.MaxPayloadBytes {

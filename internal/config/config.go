@@ -36,6 +36,7 @@ type Config struct {
 	Webhooks             map[string]Webhook           `conf:"webhooks"`                                                   // by name: who is told of events
 	IdempotencySeconds   float64                      `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
 	Tracing              Tracing                      `conf:"tracing"`                                                    // where spans are sent
+	Logs                 Logs                         `conf:"logs"`                                                       // the logs of tasks
 	LogLevel             string                       `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
 	LogFormat            string                       `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
 }
@@ -131,6 +132,14 @@ func (c Config) PollInterval() time.Duration { return seconds(c.PollIntervalSeco
 
 // ShutdownGrace is how long running tasks may take to end when the process stops.
 func (c Config) ShutdownGrace() time.Duration { return seconds(c.ShutdownGraceSeconds) }
+
+// Logs says what becomes of the logs of tasks.
+type Logs struct {
+	RetentionDays float64 `conf:"retention_days"` // how long lines are kept; 0: as long as their tasks
+}
+
+// Retention is how long lines are kept; 0: as long as their tasks.
+func (l Logs) Retention() time.Duration { return seconds(l.RetentionDays * 86400) }
 
 // AnswerLifetime is how long an answer is kept for a request that is sent again.
 func (c Config) AnswerLifetime() time.Duration { return seconds(c.IdempotencySeconds) }

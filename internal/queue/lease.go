@@ -195,12 +195,6 @@ func (q *Queue) Release(ctx context.Context, id int64, token string, after time.
 	}
 	t, err := q.held(ctx, "release", id, token, func(tok task.Token, now time.Time) (task.Task, error) {
 		due := now.Add(after).Truncate(time.Microsecond)
-		if after > 0 {
-			l := task.Log{TaskID: id, AtUTC: now, Level: task.Info, Message: "Snoozed: due again at " + due.Format(time.RFC3339)}
-			if _, err := q.store.AppendLog(ctx, tok, l); err != nil {
-				return task.Task{}, err
-			}
-		}
 		return q.store.ReleaseTask(ctx, id, tok, due, now)
 	})
 	return q.handedIn(ctx, t, err)

@@ -170,7 +170,7 @@ func TestTwoQueuesShareAnOperation(t *testing.T) {
 		r.ok(err)
 		lines, err := r.st.ListLogs(r.Context(), task.LogFilter{TaskID: list[0].ID, Limit: 10})
 		r.ok(err)
-		if len(lines) != 1 || list[0].Priority != 7 {
+		if len(lines) != 2 || list[0].Priority != 7 {
 			r.Errorf("got %d log lines and priority %d", len(lines), list[0].Priority)
 		}
 	})

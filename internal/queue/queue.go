@@ -28,6 +28,7 @@ type Options struct {
 	MaxPayloadBytes int                     // the longest payload and result; 0: 1 MiB
 	AnswerLifetime  time.Duration           // how long answers are kept for requests that are sent again; 0: DefaultAnswerLifetime
 	Tracer          trace.Tracer            // makes a span of each enqueue, and of each wait for a worker; nil: none are made
+	LogRetention    time.Duration           // how long the lines of tasks are kept; 0: as long as their tasks
 	Log             *slog.Logger            // nil: discards
 }
 
@@ -56,7 +57,10 @@ type Queue struct {
 	// purgeFrom is when the upkeep looks for expired answers again. Only the upkeep uses it.
 	purgeFrom time.Time
 
-	purges     purges
+	purges purges
+	// purgeLogsFrom is when lines of logs are looked at again. It belongs to the caller of PurgeEnded.
+	purgeLogsFrom time.Time
+
 	operations alarm
 	runner     string // this process, for those who share the store
 

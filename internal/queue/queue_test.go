@@ -311,7 +311,7 @@ func TestASnoozedTaskComesAgainWithoutHavingUsedAnAttempt(t *testing.T) {
 
 		logs, err := r.Reader().ListLogs(r.Context(), task.LogFilter{TaskID: id, Limit: 10})
 		r.ok(err)
-		if len(logs) != 3 || logs[0].Message != "Snoozed: due again at 2026-01-31T08:01:00Z" || logs[0].Level != task.Info {
+		if len(logs) != 9 || logs[2].Message != "Snoozed by worker-1" || !strings.Contains(string(*logs[2].Details), `"run_after_utc":"2026-01-31T08:01:00`) || logs[8].Message != "Handed back by worker-1" {
 			r.Errorf("the log of three snoozes and one release: %+v", logs)
 		}
 		attempts, err := r.Reader().ListAttempts(r.Context(), id)

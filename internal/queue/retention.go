@@ -53,11 +53,14 @@ func (q *Queue) runPurges(ctx context.Context) {
 }
 
 // PurgeEnded deletes the tasks of every type that has a retention which have ended longer ago than that, and returns when to do so again, not later than upkeepEvery
-// from now. It looks at all ended tasks of such a type, but not each time: a task may stay for a fiftieth of its retention, from a second to an hour, beyond it. Run calls
+// from now; lines of logs as well, where they have a retention. It looks at all ended tasks of such a type, but not each time: a task may stay for a fiftieth of its retention, from a second to an hour, beyond it. Run calls
 // it; tests with a clock of their own do. Only one caller at a time.
 func (q *Queue) PurgeEnded(ctx context.Context) (next time.Time, err error) {
 	now := q.Now()
 	next = now.Add(upkeepEvery)
+	if err := q.purgeLogs(ctx, now); err != nil {
+		return next, err
+	}
 	k, err := q.freshRules(ctx)
 	if err != nil {
 		return next, err

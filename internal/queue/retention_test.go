@@ -125,3 +125,26 @@ func TestAHeartbeatRenewsForAsLongAsTheTypeSays(t *testing.T) {
 		beat(l.ID, l.LeaseToken, 0, time.Minute)
 	})
 }
+
+func TestLinesGoWhenTheirRetentionIsOver(t *testing.T) {
+	each(t, queue.Options{LogRetention: 100 * time.Second}, func(r rig) {
+		id := r.enqueue(task.Spec{}).ID
+		l := r.claimOne()
+		_, err := r.AppendLog(r.Context(), id, l.LeaseToken, task.Log{Level: task.Info, Message: "hello"})
+		r.ok(err)
+		lines := func(want int) {
+			r.Helper()
+			ls, err := r.Reader().ListLogs(r.Context(), task.LogFilter{TaskID: id, Limit: 10})
+			if r.ok(err); len(ls) != want {
+				r.Errorf("%d lines, want %d: %+v", len(ls), want, ls)
+			}
+		}
+		r.purged(90 * time.Second)
+		lines(3)
+		r.purged(15 * time.Second)
+		lines(2)
+		if _, err := r.DeleteLogs(r.Context(), r.clock.Now().Add(time.Second), true); err == nil {
+			r.Error("lines of the future can be deleted")
+		}
+	})
+}

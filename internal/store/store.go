@@ -43,8 +43,13 @@ type Reader interface {
 	Stats(ctx context.Context, now time.Time) (task.Stats, error)
 	// ListAttempts returns the attempts of a task, oldest first, with the one that runs now last. ErrNotFound without the task.
 	ListAttempts(ctx context.Context, id int64) ([]task.Attempt, error)
-	// ListLogs returns the log of a task, oldest first. ErrNotFound without the task.
+	// ListLogs returns the log of a task, oldest first: every line has a greater id than each that was there before it. ErrNotFound without the task.
 	ListLogs(ctx context.Context, f task.LogFilter) ([]task.Log, error)
+	// ListRecentLogs returns lines of all tasks, newest first, of those that are stored: what workers write, and what happens beside the usual way of a task. It looks
+	// at a bounded number of lines; every line above next has been looked at, and next is where the following call goes on: nil, there are no more.
+	ListRecentLogs(ctx context.Context, f task.RecentLogFilter) (lines []task.RecentLog, next *task.LogPlace, err error)
+	// CountLogs counts the stored lines from before an instant.
+	CountLogs(ctx context.Context, before time.Time) (int64, error)
 	// GetWorker returns ErrNotFound when no worker of this id is registered.
 	GetWorker(ctx context.Context, workerID string) (task.Worker, error)
 	// ListWorkers returns the registry, ordered by id.
@@ -235,6 +240,8 @@ type Maintenance interface {
 	// PurgeTasks deletes ended tasks of one type and status that ended not later than before, with their attempts and logs. It looks at up to max of them with ids
 	// above after, in the order of ids, and returns the last that it has looked at, where the next call goes on; 0: there are no more.
 	PurgeTasks(ctx context.Context, taskType string, status task.Status, before time.Time, after int64, max int) (deleted int, next int64, err error)
+	// PurgeLogs deletes stored lines from before an instant, whatever their tasks: about max of them, and returns how many. 0: there are no more.
+	PurgeLogs(ctx context.Context, before time.Time, max int) (int, error)
 	// OpenKeys lets the concurrency keys have tasks again whose rate allows one at now, and returns the types that these are of.
 	OpenKeys(ctx context.Context, now time.Time) (types []string, err error)
 	// PurgeKeyRates forgets the rates of keys that allow as many tasks at now as ever.

@@ -167,37 +167,6 @@ func (t Task) CancelledUnder(tok Token) bool {
 		t.Fence == tok.Fence && t.LeaseSecret != nil && *t.LeaseSecret == tok.Secret
 }
 
-// Level is the severity of a log line.
-type Level string
-
-const (
-	Debug   Level = "debug"
-	Info    Level = "info"
-	Warning Level = "warning"
-	Error   Level = "error"
-)
-
-// Valid reports whether l is one of the four levels.
-func (l Level) Valid() bool { return l == Debug || l == Info || l == Warning || l == Error }
-
-// Log is one line in the log of a task.
-type Log struct {
-	LogID   int64     `json:"log_id"` // grows
-	TaskID  int64     `json:"task_id"`
-	AtUTC   time.Time `json:"at_utc"`
-	Level   Level     `json:"level"`
-	Message string    `json:"message"`
-	Details *JSON     `json:"details"` // any JSON; nil: none
-}
-
-// LogFilter chooses lines of one task's log.
-type LogFilter struct {
-	TaskID int64
-	After  int64 // only lines with a greater LogID
-	Level  Level // empty: all
-	Limit  int   // at most so many
-}
-
 // Worker is one row of the registry: who has claimed lately, and what it offers.
 type Worker struct {
 	WorkerID        string    `json:"worker_id"`

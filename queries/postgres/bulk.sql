@@ -18,8 +18,9 @@ WITH changed AS (
     WHERE t.id = ANY (CAST(CAST(@ids AS text) AS bigint[])) AND t.status IN ('queued', 'processing')
     RETURNING t.id
 ), logged AS (
-    INSERT INTO task_logs (task_id, at_utc, level, message, details)
-    SELECT c.id, @now, 'info', CAST(@message AS text), CAST(CAST(@details AS text) AS json) FROM changed AS c
+    INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence)
+    SELECT greatest(CAST(extract(epoch FROM CAST(@now AS timestamptz)) * 1000000 AS bigint), h.least), c.id, @now, 'info', CAST(@message AS text), CAST(CAST(@details AS text) AS json), h.fence
+    FROM changed AS c JOIN task_log_heads AS h ON h.task_id = c.id
 )
 SELECT c.id FROM changed AS c;
 
@@ -53,9 +54,10 @@ WITH changed AS (
       AND n.priority = CAST(@priority AS integer) AND o.priority <> n.priority
     RETURNING t.id, t.lane_id, o.priority AS was
 ), logged AS (
-    INSERT INTO task_logs (task_id, at_utc, level, message, details)
-    SELECT c.id, @now, 'info', CAST(@message AS text), json_build_object('from', c.was, 'to', CAST(@priority AS integer), 'operation', CAST(@operation AS bigint))
-    FROM changed AS c
+    INSERT INTO task_logs (log_id, task_id, at_utc, level, message, event, fence, details)
+    SELECT greatest(CAST(extract(epoch FROM CAST(@now AS timestamptz)) * 1000000 AS bigint), h.least), c.id, @now, 'info', CAST(@message AS text), 'priority_changed', h.fence,
+           json_build_object('from', c.was, 'to', CAST(@priority AS integer), 'operation', CAST(@operation AS bigint))
+    FROM changed AS c JOIN task_log_heads AS h ON h.task_id = c.id
 )
 SELECT c.id, c.lane_id FROM changed AS c;
 

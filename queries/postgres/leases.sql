@@ -37,6 +37,6 @@ UPDATE task_queue SET
 WHERE id = @id AND (status = 'processing' AND fence = @fence AND lease_secret = CAST(@lease_secret AS text)) IS TRUE
 RETURNING *;
 
--- HoldsLease keeps the lease as it is until the transaction ends.
+-- HoldsLease keeps the lease as it is, and others who write to the log of the task away, until the transaction ends.
 -- name: HoldsLease :one
-SELECT id FROM task_queue WHERE id = @id AND (status = 'processing' AND fence = @fence AND lease_secret = CAST(@lease_secret AS text)) IS TRUE FOR SHARE;
+SELECT id FROM task_queue WHERE id = @id AND (status = 'processing' AND fence = @fence AND lease_secret = CAST(@lease_secret AS text)) IS TRUE FOR NO KEY UPDATE;

@@ -79,7 +79,9 @@ VALUES (@task_id, @fence, @attempt, @worker_id, @started_at_utc, @finished_at_ut
 
 -- AddLog writes a line that nobody reads back.
 -- name: AddLog :exec
-INSERT INTO task_logs (task_id, at_utc, level, message, details) VALUES (@task_id, @at_utc, @level, @message, @details);
+INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence, event)
+SELECT max(CAST(@at_utc AS TIMESTAMP), h.least), h.task_id, CAST(@at_utc AS TIMESTAMP), @level, @message, @details, h.fence, @event
+FROM task_log_heads AS h WHERE h.task_id = @task_id;
 
 -- ListExpiredLeases returns tasks whose lease ended not later than @now, the earliest first.
 -- name: ListExpiredLeases :many

@@ -22,8 +22,13 @@ func (s *Store) HeldTask(ctx context.Context, id int64) (task.Task, error) {
 // StartTask notes that the attempt begins now.
 func (s *Store) StartTask(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error) {
 	return s.held(ctx, "start task", id, func(ctx context.Context) (task.Task, error) {
-		row, err := s.q.StartTask(ctx, postgresdb.StartTaskParams{Now: now, ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret})
-		return task.Task(row), err
+		return inTx(ctx, s.db, nil, func(q *postgresdb.Queries) (task.Task, error) {
+			row, err := q.StartTask(ctx, postgresdb.StartTaskParams{Now: now, ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret})
+			if err != nil {
+				return task.Task{}, err
+			}
+			return task.Task(row), logStart(ctx, q, task.Task(row))
+		})
 	})
 }
 

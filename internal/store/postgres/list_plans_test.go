@@ -56,7 +56,7 @@ JOIN lanes AS l ON l.id = CASE t.i % 50000 WHEN 7 THEN 41 ELSE t.i * 7 % 40 + 1 
 ORDER BY t.i;
 INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome)
 SELECT id, 1, 1, last_worker_id, now(), now(), 'failed' FROM task_queue WHERE status = 'failed';
-INSERT INTO task_logs (task_id, at_utc, level, message) SELECT id, now(), 'info', 'm' FROM task_queue WHERE status = 'failed';
+INSERT INTO task_logs (log_id, fence, task_id, at_utc, level, message) SELECT id, 0, id, now(), 'info', 'm' FROM task_queue WHERE status = 'failed';
 INSERT INTO task_unique_keys (type, unique_key, task_id) SELECT type, 'u' || id, id FROM task_queue WHERE id % 10 = 0;
 INSERT INTO http_answers (request_key, fingerprint, owner, status_code, media_type, body, created_at_utc, held_until_utc, expires_at_utc)
 SELECT 'r' || id, 'f', 'o', 201, 'application/json', '{}', now(), now(), now() + id * interval '1 ms' FROM task_queue WHERE id % 10 = 0;

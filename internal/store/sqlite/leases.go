@@ -40,7 +40,11 @@ func (s *Store) ended(ctx context.Context, a sqlitedb.KeepAttemptParams, do func
 		before := after
 		before.Status, before.Ready = task.Processing, false
 		x.move(&before, &after)
-		return after, nil
+		was := before
+		if was.LockedBy = after.LastWorkerID; *a.Outcome == task.AttemptReleased {
+			was.Attempts++
+		}
+		return after, x.tell(ctx, was, after)
 	})
 }
 
@@ -50,8 +54,16 @@ func (s *Store) HeldTask(ctx context.Context, id int64) (task.Task, error) {
 }
 
 func (s *Store) StartTask(ctx context.Context, id int64, tok task.Token, now time.Time) (task.Task, error) {
-	return s.leased(ctx, id, func(ctx context.Context, x tx) (sqlitedb.Task, error) {
-		return x.StartTask(ctx, sqlitedb.StartTaskParams{ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret, Now: now})
+	return write(ctx, s, func(ctx context.Context, x tx) (task.Task, error) {
+		row, err := x.StartTask(ctx, sqlitedb.StartTaskParams{ID: id, Fence: tok.Fence, LeaseSecret: tok.Secret, Now: now})
+		if noRow(err) {
+			return task.Task{}, x.lost(ctx, id)
+		}
+		if err != nil {
+			return task.Task{}, err
+		}
+		x.keep(task.Task(row))
+		return task.Task(row), logStart(ctx, x.Queries, task.Task(row))
 	})
 }
 

@@ -50,6 +50,9 @@ func (x tx) reaped(ctx context.Context, before map[int64]task.Task, rows []sqlit
 		if err != nil {
 			return nil, err
 		}
+		if err := x.tell(ctx, was, after); err != nil {
+			return nil, err
+		}
 	}
 	return tasksOf(rows), nil
 }
@@ -86,6 +89,9 @@ func (s *Store) ExpireTasks(ctx context.Context, now time.Time, max int) ([]task
 		for _, r := range rows {
 			was, after := before[r.ID], task.Task(r)
 			x.move(&was, &after)
+			if err := x.tell(ctx, was, after); err != nil {
+				return nil, err
+			}
 		}
 		return tasksOf(rows), err
 	})

@@ -176,8 +176,8 @@ func (x tx) act(ctx context.Context, step task.Step, id int64) (after task.Task,
 	}
 	switch o.Action {
 	case task.ActionCancel:
-		if after, err = x.cancel(ctx, before, step.Now); err == nil {
-			err = x.logAction(ctx, id, step.Now, task.CancelledByOperator, o.LogDetails(before))
+		if err = x.logAction(ctx, id, step.Now, nil, task.CancelledByOperator, o.LogDetails(before)); err == nil {
+			after, err = x.cancel(ctx, before, step.Now)
 		}
 	case task.ActionRequeue:
 		after, err = x.requeue(ctx, before, step.Now)
@@ -188,14 +188,14 @@ func (x tx) act(ctx context.Context, step task.Step, id int64) (after task.Task,
 			return before, false, nil
 		}
 		if after, err = x.setPriority(ctx, before, *o.Priority, step.Now); err == nil {
-			err = x.logAction(ctx, id, step.Now, task.PriorityChanged, o.LogDetails(before))
+			err = x.logAction(ctx, id, step.Now, new(task.EventPriority), task.PriorityChanged, o.LogDetails(before))
 		}
 	}
 	return after.WithoutPayload(), err == nil, err
 }
 
-func (x tx) logAction(ctx context.Context, id int64, now time.Time, message string, details task.JSON) error {
-	return x.hot.AddLog(ctx, sqlitedb.AddLogParams{TaskID: id, AtUTC: now, Level: task.Info, Message: message, Details: &details})
+func (x tx) logAction(ctx context.Context, id int64, now time.Time, event *task.EventName, message string, details task.JSON) error {
+	return x.hot.AddLog(ctx, sqlitedb.AddLogParams{TaskID: id, AtUTC: now, Level: task.Info, Message: message, Details: &details, Event: event})
 }
 
 // setPriority moves a queued task into the lane of another priority.

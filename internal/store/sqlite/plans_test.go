@@ -64,6 +64,10 @@ var planAllowed = []struct {
 	{"DeleteStaleWorkers", []string{"SCAN workers", "SCAN h USING INDEX task_queue_lease"}, "an operator cleans the registry"},
 	{"ListWorkerStatus", []string{"SCAN w", "SCAN t USING INDEX task_queue_lease"}, "a view for people: tasks in processing for each worker"},
 	{"ListStatusSummary", summary, "a view for people, over all tasks; the service reads the counters"},
+	{"CountLogs", []string{"SCAN old"}, "what the branches found, each by the index, when an operator asks"},
+	{"ListRecentLogs", []string{"SCAN p"}, "what the branches found, each in the order of the index, up to a limit"},
+	{"LastOldLog", []string{"SCAN f", "USE TEMP B-TREE FOR ORDER BY"}, "some hundred lines, found by the index"},
+	{"LastRecentLog", []string{"SCAN p", "USE TEMP B-TREE FOR ORDER BY"}, "the same"},
 	{"HoldsTask", []string{"SCAN task_queue USING INDEX task_queue_lease"}, "tasks in processing, and only while there is one in quarantine"},
 	{"ListTypeSummary", summary, "a view for people, over all tasks"},
 	{"ListTaskPerformance", summary, "a view for people, over all tasks"},
@@ -169,7 +173,7 @@ FROM t;
 
 INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome)
 SELECT id, 1, 1, last_worker_id, id, id, 'failed' FROM task_queue WHERE status = 'failed';
-INSERT INTO task_logs (task_id, at_utc, level, message) SELECT id, id, 'info', 'm' FROM task_queue WHERE status = 'failed';
+INSERT INTO task_logs (log_id, fence, task_id, at_utc, level, message) SELECT id, 0, id, id, 'info', 'm' FROM task_queue WHERE status = 'failed';
 INSERT INTO lane_counts (lane_id, slot, ready, scheduled, processing, completed, failed)
 SELECT lane_id, 0, sum(ready), sum(status = 'queued' AND NOT ready), sum(status = 'processing'), sum(status = 'completed'), sum(status = 'failed')
 FROM task_queue GROUP BY lane_id;

@@ -105,11 +105,25 @@ func (x tx) cancel(ctx context.Context, before task.Task, now time.Time) (task.T
 		}
 	}
 	row, err := x.CancelTask(ctx, sqlitedb.CancelTaskParams{ID: before.ID, Now: now})
-	after := task.Task(row)
-	if err == nil {
-		x.move(&before, &after)
+	if err != nil {
+		return task.Task{}, err
 	}
-	return after, err
+	after := task.Task(row)
+	x.move(&before, &after)
+	return after, x.tell(ctx, before, after)
+}
+
+// tell writes into the log what has become of a task.
+func (x tx) tell(ctx context.Context, before, after task.Task) error {
+	if x.triggers {
+		return nil
+	}
+	for _, l := range task.ChangedLines(before, after) {
+		if err := x.hot.AddLog(ctx, sqlitedb.AddLogParams(insertLog(l))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cancelled is the message of a cancelled task, as its query writes it.
@@ -136,16 +150,7 @@ func (x tx) requeue(ctx context.Context, before task.Task, now time.Time) (task.
 	}
 	after := task.Task(row)
 	x.move(&before, &after)
-	return after, x.logRequeue(ctx, before, now)
-}
-
-// logRequeue says in the log of a task what a requeue makes it forget.
-func (x tx) logRequeue(ctx context.Context, before task.Task, now time.Time) error {
-	if x.triggers {
-		return nil
-	}
-	details := task.JSON(fmt.Sprintf(`{"outcome":"%s","attempts":%d}`, *before.Outcome, before.Attempts))
-	return x.logAction(ctx, before.ID, now, "Requeued by an operator", details)
+	return after, x.tell(ctx, before, after)
 }
 
 func (s *Store) DeleteTask(ctx context.Context, id int64) error {

@@ -28,7 +28,7 @@ func storesDefaults(r *rig) {
 		MaxAttempts: 5, RunAfterUTC: start, Ready: true, CreatedAtUTC: start, UpdatedAtUTC: start,
 	}, got)
 	r.equal("attempts", 0, len(r.attempts(got.ID)))
-	r.equal("logs", 0, len(r.logs(got.ID)))
+	r.equal("logs", 1, len(r.logs(got.ID)))
 }
 
 // full names every field that a producer can give.

@@ -159,12 +159,14 @@ func operationCancels(r *rig) {
 		}
 		live++
 		r.equal("live task", cancelled(t, 50), r.get(t.ID))
-		lines := r.logs(t.ID)
+		lines := r.written(t.ID)
 		r.equal("log lines", 1, len(lines))
 		l := lines[0]
 		r.equal("log line", task.Log{
-			LogID: l.LogID, TaskID: t.ID, AtUTC: at(50), Level: task.Info, Message: "Cancelled by an operator", Details: l.Details,
+			LogID: l.LogID, TaskID: t.ID, AtUTC: at(50), Level: task.Info, Message: "Cancelled by an operator", Details: l.Details, Fence: t.Fence,
 		}, l)
+		names := r.told(t.ID)
+		r.equal("last of what has happened", task.EventCancelled, names[len(names)-1])
 		r.sameJSON(fmt.Sprintf(`{"operation":%d}`, o.ID), *l.Details)
 	}
 	r.equal("changed", int64(live), o.Changed)
@@ -197,7 +199,8 @@ func operationRequeues(r *rig) {
 	r.equal("changed", int64(len(want)), o.Changed)
 	for _, t := range changed {
 		r.equal("told", []any{task.Queued, true, want[t.ID].LaneID, want[t.ID].Type}, []any{t.Status, t.Ready, t.LaneID, t.Type})
-		r.equal("log lines", 1, len(r.logs(t.ID)))
+		names := r.told(t.ID)
+		r.equal("last line", task.EventRequeued, names[len(names)-1])
 	}
 	for _, t := range all {
 		if again, ok := want[t.ID]; ok {
@@ -237,14 +240,15 @@ func operationSetsPriority(r *rig) {
 				r.Errorf("task %d stays in its lane", t.ID)
 			}
 			t.Priority, t.UpdatedAtUTC, t.LaneID = 7, at(50), lane
-			l := r.logs(t.ID)[0]
+			lines := r.logs(t.ID)
+			l := lines[len(lines)-1]
 			r.equal("message", "Priority changed by an operator", l.Message)
 			r.sameJSON(fmt.Sprintf(`{"from":100,"to":7,"operation":%d}`, o.ID), *l.Details)
 		}
 		r.equal("task", t, r.get(t.ID))
 	}
 	r.equal("the one that had it", same, r.get(same.ID))
-	r.equal("log of the one that had it", 0, len(r.logs(same.ID)))
+	r.equal("log of the one that had it", 1, len(r.logs(same.ID)))
 	r.equal("counts", []int64{queued + 1, queued, 1, 0}, []int64{o.Matched, o.Changed, o.Skipped, o.Failed})
 	for _, t := range changed {
 		r.equal("told", []any{7, r.get(t.ID).LaneID}, []any{t.Priority, t.LaneID})

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -96,17 +97,16 @@ func requeuesFailed(r *rig) {
 	want.ErrorMessage, want.ErrorFingerprint, want.FinishedAtUTC, want.ProcessingStartedUTC, want.Progress, want.ProgressMessage = nil, nil, nil, nil, nil, nil
 	r.stored(want, r.requeue(t.ID, at(5)))
 	lines := r.logs(t.ID)
-	if len(lines) != 1 {
-		r.Fatalf("%d log lines, want 1", len(lines))
-	}
-	l := lines[0]
-	r.equal("log line", task.Log{LogID: l.LogID, TaskID: t.ID, AtUTC: at(5), Level: task.Info, Message: l.Message, Details: l.Details}, l)
+	l := lines[len(lines)-1]
+	r.equal("log line", task.Log{
+		LogID: l.LogID, TaskID: t.ID, AtUTC: at(5), Level: task.Info, Message: l.Message, Details: l.Details, Fence: 1, Event: ptr(task.EventRequeued),
+	}, l)
 	if !strings.Contains(strings.ToLower(l.Message), "requeued") {
 		r.Errorf("the log says %q", l.Message)
 	}
 	var details map[string]any
 	r.ok(json.Unmarshal([]byte(*l.Details), &details))
-	r.equal("details", map[string]any{"outcome": "rejected", "attempts": 1.0}, details)
+	r.equal("details", map[string]any{"event": "requeued", "outcome": "rejected", "attempts": 1.0}, details)
 }
 
 func requeueDropsPassedDeadline(r *rig) {
@@ -139,7 +139,8 @@ func requeueGivesAttempts(r *rig) {
 		t = r.claimOne(task.Claim{})
 	}
 	r.equal("attempts in the history", 7, len(r.attempts(t.ID)))
-	r.equal("log lines", 3, len(r.logs(t.ID)))
+	round := []task.EventName{task.EventClaimed, task.EventRetry, task.EventClaimed, task.EventFailed, task.EventRequeued}
+	r.equal("log lines", slices.Concat([]task.EventName{task.EventEnqueued}, round, round, round, []task.EventName{task.EventClaimed}), r.told(t.ID))
 }
 
 func deletesEnded(r *rig) {

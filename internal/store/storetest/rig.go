@@ -228,6 +228,28 @@ func (r *rig) logs(id int64) []task.Log {
 	return ls
 }
 
+// written returns the lines that workers have written.
+func (r *rig) written(id int64) (ls []task.Log) {
+	r.Helper()
+	for _, l := range r.logs(id) {
+		if l.Event == nil {
+			ls = append(ls, l)
+		}
+	}
+	return ls
+}
+
+// told returns the names of what the log says has happened to a task.
+func (r *rig) told(id int64) (names []task.EventName) {
+	r.Helper()
+	for _, l := range r.logs(id) {
+		if l.Event != nil {
+			names = append(names, *l.Event)
+		}
+	}
+	return names
+}
+
 func (r *rig) list(f task.Filter) []task.Task {
 	r.Helper()
 	ts, err := r.st.ListTasks(r.Context(), f)

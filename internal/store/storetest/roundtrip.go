@@ -140,7 +140,7 @@ func keepsTexts(r *rig) {
 		r.fail(t, verdict(text, task.Rejected), at(2))
 		r.equal("error message", &text, r.get(t.ID).ErrorMessage)
 		r.equal("error of the attempt", &text, r.attempts(t.ID)[0].ErrorMessage)
-		r.equal("log", text, r.logs(t.ID)[0].Message)
+		r.equal("log", text, r.written(t.ID)[0].Message)
 	}
 }
 

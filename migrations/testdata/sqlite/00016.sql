@@ -9,7 +9,10 @@ INSERT INTO task_queue (id, lane_id, type, priority, payload, compatibility, sta
 INSERT INTO task_attempts (task_id, fence, attempt, worker_id, started_at_utc, finished_at_utc, outcome, error_message) VALUES
     (2, 1, 1, 'w1', 1769846401123456, 1769846402123456, 'lost', 'Lease expired: worker w1 did not report in time (attempt 1 of 5)'),
     (5, 1, 1, 'w1', 1769846401123456, 1769846403123456, 'failed', 'refused');
-INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details) VALUES (1, 3, 1769846402123456, 'info', 'half way', '{"percent": 50}');
+INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence, event) VALUES
+    (1769846402123456, 3, 1769846402123456, 'info', 'half way', '{"percent": 50}', 1, NULL),
+    (1769846402123456, 2, 1769846402123456, 'warning', 'Lost by w1', '{"event":"lost","worker_id":"w1","attempt":1,"fence":1,"error_message":"Lease expired: worker w1 did not report in time (attempt 1 of 5)"}', 1, 'lost'),
+    (1769846403123456, 5, 1769846403123456, 'error', 'Failed: exhausted', '{"event":"failed","worker_id":"w1","attempt":1,"fence":1,"outcome":"exhausted","error_message":"refused"}', 1, 'failed');
 INSERT INTO workers (worker_id, capabilities, types, registered_at_utc, heartbeat_utc) VALUES ('w1', '{"gpu": true}', '["mail", "render"]', 1769846400123456, 1769846402123456);
 INSERT INTO task_types (type, paused, max_concurrency, max_attempts, retry_policy, timeout_seconds, max_payload_bytes, payload_schema, updated_at_utc, rate_limit, rate_open_utc, breaker, breaker_until_utc, lease_seconds, retention, per_key) VALUES ('mail', 0, 7, 3, '{"jitter": 0}', 1.5, 1000, '{"required": ["to"]}', 1769846402123456, '{"tasks":3,"per_seconds":60,"burst":3}', 1769846403123456, NULL, NULL, 90.5, NULL, '{"max_concurrency":2,"rate_limit":null,"weights":{"a":3}}'), ('render', 1, NULL, NULL, NULL, NULL, NULL, NULL, 1769846402123456, NULL, NULL, '{"failure_share":0.5,"min_attempts":20,"window_seconds":60,"open_seconds":30}', 1769846403123456, NULL, '{"completed_seconds":86400,"failed_seconds":null}', NULL);
 INSERT INTO http_answers (request_key, fingerprint, owner, status_code, media_type, body, created_at_utc, held_until_utc, expires_at_utc) VALUES
