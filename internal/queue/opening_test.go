@@ -33,7 +33,8 @@ func TestAClaimWaitsForTheRateOfItsType(t *testing.T) {
 				r.Errorf("claim %d had its task after %s, want %s", n, took, want)
 			}
 		}
-		if looks := w.looks["worker-1"]; looks > 9 {
+		// Each looks before it waits, when it is entered, and when the token comes; the upkeep, which begins at the same instant, may wake it once more.
+		if looks := w.looks["worker-1"]; looks > 12 {
 			r.Errorf("three claims looked %d times", looks)
 		}
 		stop()
