@@ -202,6 +202,9 @@ func TestEachMigrationGoesDownAndUpByItself(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e engine) {
 		e.mustUp(t)
 		latest := e.look(t)
+		if newest := schema.Newest(e.kind); newest != e.schema.Latest() {
+			t.Errorf("the newest version is %d, want %d", newest, e.schema.Latest())
+		}
 		for version := e.schema.Latest(); version > 0; version-- {
 			before := e.look(t)
 			if err := e.schema.Redo(t.Context()); err != nil {

@@ -28,13 +28,16 @@ func (c *workersListCmd) Run(ctx context.Context, s *session) error {
 		if c.Output == "json" {
 			return s.printJSON(workers)
 		}
-		rows := [][]string{{"WORKER", "STATE", "TASKS", "HEARD", "TYPES", "CAPABILITIES"}}
+		rows := [][]string{{"WORKER", "STATE", "TASKS", "DONE/MIN", "FAILED/MIN", "HEARD", "TYPES", "CAPABILITIES"}}
 		for _, w := range workers {
-			rows = append(rows, []string{w.WorkerID, string(w.State), fmt.Sprint(w.HeldTasks), when(w.HeartbeatUTC), text((*string)(w.Types)), string(w.Capabilities)})
+			rows = append(rows, []string{w.WorkerID, string(w.State), fmt.Sprint(w.HeldTasks), pace(w.CompletedPerMin), pace(w.FailedPerMin), when(w.HeartbeatUTC), text((*string)(w.Types)), string(w.Capabilities)})
 		}
 		return s.printRows(rows)
 	})
 }
+
+// pace is a number with three digits at most.
+func pace(v float64) string { return fmt.Sprintf("%.3g", v) }
 
 type workersGetCmd struct {
 	Worker string `arg:"" help:"Id of the worker."`
@@ -52,7 +55,7 @@ func (c *workersGetCmd) Run(ctx context.Context, s *session) error {
 		}
 		if err := s.printRows([][]string{
 			{"worker", w.WorkerID}, {"state", string(w.State)}, {"heard", when(w.HeartbeatUTC)}, {"registered", when(w.RegisteredAtUTC)}, {"types", text((*string)(w.Types))},
-			{"capabilities", string(w.Capabilities)}, {"tasks", fmt.Sprint(w.HeldTasks)},
+			{"capabilities", string(w.Capabilities)}, {"tasks", fmt.Sprint(w.HeldTasks)}, {"completed", pace(w.CompletedPerMin) + " a minute in the last ten minutes"}, {"failed", pace(w.FailedPerMin) + " a minute"},
 		}); err != nil || len(w.Tasks) == 0 {
 			return err
 		}

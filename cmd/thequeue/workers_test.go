@@ -27,7 +27,7 @@ func TestWorkersAreListedDrainedAndResumed(t *testing.T) {
 		if list := parse[[]task.Worker](t, r.ok(q("workers", "list", "-o", "json")...)); len(list) != 1 || !list[0].Drain {
 			t.Errorf("got %+v", list)
 		}
-		if out := r.ok(q("workers", "list")...); !strings.HasPrefix(out, "WORKER  STATE     TASKS  HEARD") || !strings.Contains(out, "\nw/1 a   draining  0      ") {
+		if out := r.ok(q("workers", "list")...); !strings.HasPrefix(out, "WORKER  STATE     TASKS  DONE/MIN  FAILED/MIN  HEARD") || !strings.Contains(out, "\nw/1 a   draining  0      0         0           ") {
 			t.Errorf("got %s", out)
 		}
 		if out := r.ok(q("workers", "get", "w/1 a")...); !strings.Contains(out, "state         draining\n") {

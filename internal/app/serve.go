@@ -20,6 +20,7 @@ import (
 	"github.com/prismq/thequeue/internal/config"
 	"github.com/prismq/thequeue/internal/dashboard"
 	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/schema"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
 	"github.com/prismq/thequeue/internal/tracing"
@@ -176,7 +177,11 @@ func set(ctx context.Context, q *queue.Queue, cfg config.Config) error {
 }
 
 func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.Context) error) *http.Server {
-	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Database: config.Redact(cfg.Database)})
+	engine := schema.SQLite
+	if config.IsPostgres(cfg.Database) {
+		engine = schema.Postgres
+	}
+	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Database: config.Redact(cfg.Database), Schema: schema.Newest(engine)})
 	handler := api.New(q, api.Options{
 		MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version, Pages: pages,
 	})

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -50,10 +51,19 @@ func (d *Dashboard) act(e *echo.Echo, path string, ask func(c echo.Context) (que
 func (d *Dashboard) done(c echo.Context, what did) error {
 	ctx := context.WithoutCancel(c.Request().Context())
 	next := what.next
-	if a, err := d.queue.Audit(ctx, task.Audit{Actor: "dashboard from " + c.RealIP(), Action: what.action, Subject: what.subject, Message: what.message}); err == nil {
+	if a, err := d.queue.Audit(ctx, task.Audit{Actor: "dashboard from " + address(c.Request()), Action: what.action, Subject: what.subject, Message: what.message}); err == nil {
 		next += "?done=" + strconv.FormatInt(a.AuditID, 10)
 	}
 	return c.Redirect(http.StatusSeeOther, next)
+}
+
+// address is from where a request came: that of a proxy, where there is one, as anybody may write what a header says.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // queryID reads a number above 0 from the query; 0: there is none.

@@ -27,6 +27,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // Options of the dashboard. The zero value will do.
 type Options struct {
 	Version  string // shown at the foot of each page; empty: "dev"
+	Schema   int64  // version of the schema of the database; 0: not shown
 	Database string // where the tasks are, without passwords, shown with the maintenance; empty: not shown
 }
 

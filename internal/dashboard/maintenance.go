@@ -19,11 +19,12 @@ func (d *Dashboard) maintenance(c echo.Context) error {
 		store.Vitals
 		task.Stats
 		Database, Version string
+		Schema            int64
 		Now               time.Time
 		Audits            []task.Audit
 		CommitMean        *float64
 		CommitP99         *float64
-	}{Database: d.Database, Version: d.Version, Now: d.queue.Now()}
+	}{Database: d.Database, Schema: d.Schema, Version: d.Version, Now: d.queue.Now()}
 	var err error
 	if body.Vitals, err = d.queue.Reader().Vitals(ctx); err != nil {
 		return err

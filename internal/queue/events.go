@@ -92,6 +92,7 @@ func (q *Queue) happened(name task.EventName, tasks ...task.Task) {
 	now := q.Now()
 	q.meter.note(now, q.runner, name, tasks)
 	q.failures.note(now, name, tasks)
+	q.paces.note(now, name, tasks)
 	q.events.tell(name, tasks)
 }
 

@@ -48,6 +48,7 @@ type Queue struct {
 	events   events
 	meter    meter
 	failures failures
+	paces    paces
 	workers  registry
 	rules    rules
 	breakers breakers

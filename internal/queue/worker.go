@@ -235,6 +235,7 @@ func (q *Queue) Workers(ctx context.Context) ([]task.WorkerStatus, error) {
 	now, out := q.Now(), make([]task.WorkerStatus, len(workers))
 	for i, w := range workers {
 		out[i] = task.WorkerStatus{Worker: w, State: stateOf(w, now), HeldTasks: held[w.WorkerID]}
+		q.paces.fill(now, &out[i])
 	}
 	return out, nil
 }
@@ -250,6 +251,7 @@ func (q *Queue) Worker(ctx context.Context, workerID string) (task.WorkerStatus,
 		return task.WorkerStatus{}, err
 	}
 	s := task.WorkerStatus{Worker: w, State: stateOf(w, q.Now()), HeldTasks: held[workerID]}
+	q.paces.fill(q.Now(), &s)
 	s.Tasks, err = q.store.ListHeldBy(ctx, workerID, heldShown)
 	return s, err
 }

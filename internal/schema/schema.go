@@ -179,6 +179,19 @@ func (s *Schema) Version(ctx context.Context) (int64, error) {
 	return v, wrap("schema version", err)
 }
 
+// Newest returns the version to which this binary brings a database of an engine.
+func Newest(e Engine) int64 {
+	files, err := fs.Glob(migrations.FS, string(e)+"/*.sql")
+	if err != nil || len(files) == 0 {
+		panic("the binary has no migrations")
+	}
+	version, err := goose.NumericComponent(files[len(files)-1]) // in the order of their names
+	if err != nil {
+		panic(err)
+	}
+	return version
+}
+
 // Latest returns the version of this binary.
 func (s *Schema) Latest() int64 {
 	sources := s.provider.ListSources()

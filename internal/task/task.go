@@ -191,7 +191,12 @@ type WorkerStatus struct {
 	Worker
 	State     WorkerState `json:"state"`
 	HeldTasks int64       `json:"held_tasks"`
-	Tasks     []Held      `json:"tasks,omitempty"` // the first of them, where one worker was asked for
+
+	// Attempts that it has completed, and that have failed or were lost, a minute, in the last ten minutes and through the server that is asked.
+	CompletedPerMin float64 `json:"completed_per_minute"`
+	FailedPerMin    float64 `json:"failed_per_minute"`
+
+	Tasks []Held `json:"tasks,omitempty"` // the first of them, where one worker was asked for
 }
 
 // Cleaned is what a cleaning of the registry came to.
