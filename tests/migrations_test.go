@@ -232,13 +232,17 @@ func TestRowsOfEachVersionSurviveTheWayUp(t *testing.T) {
 			e.mustDownTo(t, versionOf(t, fixture))
 			e.fill(t, fixture)
 			e.mustUp(t)
-			checkRows(t, e)
+			more := "" // a line that came later by a clock that is behind
+			if versionOf(t, fixture) == 14 {
+				more = ", first, by a clock that is behind"
+			}
+			checkRows(t, e, more)
 		}
 	})
 }
 
-// checkRows reads the rows of a fixture through the store.
-func checkRows(t *testing.T, e engine) {
+// checkRows reads the rows of a fixture through the store; more is what the log of task 2 has beside.
+func checkRows(t *testing.T, e engine, more string) {
 	t.Helper()
 	st, err := e.open(t.Context())
 	if err != nil {
@@ -282,7 +286,7 @@ func checkRows(t *testing.T, e engine) {
 	}
 	wantTasks := []string{
 		"5 mail failed {}, 1 attempts, Enqueued, Claimed by w1", `4 render completed {"gpu":true}, 1 attempts, Enqueued, Claimed by w1, Completed by w1`,
-		`3 render processing { "gpu": true }, 1 attempts, Enqueued, Claimed by w1, half way`, "2 mail queued {}, 1 attempts, Enqueued, Claimed by w1", "1 mail queued {}, 0 attempts, Enqueued",
+		`3 render processing { "gpu": true }, 1 attempts, Enqueued, Claimed by w1, half way`, "2 mail queued {}, 1 attempts, Enqueued, Claimed by w1" + more, "1 mail queued {}, 0 attempts, Enqueued",
 	}
 	if d := cmp.Diff(wantTasks, got); d != "" {
 		t.Errorf("tasks (-want +got):\n%s", d)

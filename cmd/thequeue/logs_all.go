@@ -45,7 +45,7 @@ func (c *logsShowCmd) recent(ctx context.Context, s *session, q tasks) error {
 		if f.Since = p.newest.Add(-logSlack); p.newest.IsZero() {
 			f.Since = e.AtUTC.Add(-logSlack)
 		}
-		lines, err := q.RecentLogs(ctx, f)
+		lines, err := fresh(ctx, q, f)
 		if err != nil {
 			return err
 		}
@@ -66,6 +66,22 @@ type recentPrinter struct {
 	command *logsShowCmd
 	seen    map[task.LogPlace]bool // of the last logSlack
 	newest  time.Time
+}
+
+// fresh returns all lines that f chooses, newest first, page after page.
+func fresh(ctx context.Context, q tasks, f task.RecentLogFilter) (all []task.RecentLog, err error) {
+	for {
+		lines, err := q.RecentLogs(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, lines...)
+		if len(lines) < f.Limit {
+			return all, nil
+		}
+		last := lines[len(lines)-1]
+		f.Before = task.LogPlace{LogID: last.LogID, TaskID: last.TaskID}
+	}
 }
 
 func (p *recentPrinter) print(newestFirst []task.RecentLog) error {

@@ -332,7 +332,7 @@ const listLogsOfTask = `-- name: ListLogsOfTask :many
 SELECT l.log_id, l.task_id, l.at_utc, l.level, l.message, l.details, l.fence, l.event, t.type
 FROM task_queue AS t CROSS JOIN task_logs AS l
 WHERE t.id = CAST($1 AS bigint) AND l.task_id = CAST($1 AS bigint) AND l.log_id < CAST($2 AS bigint) AND l.log_id >= CAST($3 AS bigint)
-  AND (CAST($4 AS text) = '' OR l.level = CAST($4 AS text)) AND (CAST($5 AS text) = '' OR t.type = CAST($5 AS text)) AND (CAST($6 AS text) = '' OR strpos(lower(l.message), lower(CAST($6 AS text))) > 0)
+  AND (CAST($4 AS text) = '' OR l.level = CAST($4 AS text)) AND (CAST($5 AS text) = '' OR t.type = CAST($5 AS text)) AND (CAST($6 AS text) = '' OR strpos(lower(l.message COLLATE "C"), lower(CAST($6 AS text) COLLATE "C")) > 0)
 ORDER BY l.log_id DESC
 LIMIT CAST($7 AS bigint)
 `
@@ -424,7 +424,7 @@ WITH picked AS (
 SELECT l.log_id, l.task_id, l.at_utc, l.level, l.message, l.details, l.fence, l.event, t.type
 FROM picked AS p CROSS JOIN task_logs AS l CROSS JOIN task_queue AS t
 WHERE l.task_id = p.task_id AND l.log_id = p.log_id AND t.id = p.task_id
-  AND (CAST($1 AS text) = '' OR t.type = CAST($1 AS text)) AND (CAST($2 AS text) = '' OR strpos(lower(l.message), lower(CAST($2 AS text))) > 0)
+  AND (CAST($1 AS text) = '' OR t.type = CAST($1 AS text)) AND (CAST($2 AS text) = '' OR strpos(lower(l.message COLLATE "C"), lower(CAST($2 AS text) COLLATE "C")) > 0)
 ORDER BY p.log_id DESC, p.task_id DESC
 LIMIT CAST($3 AS bigint)
 `

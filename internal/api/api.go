@@ -64,6 +64,7 @@ func New(q *queue.Queue, o Options) *echo.Echo {
 	e := echo.New()
 	e.Logger.SetOutput(io.Discard)
 	e.HTTPErrorHandler = s.answerError
+	e.IPExtractor = echo.ExtractIPDirect() // what a header says anybody may write
 	e.Use(s.around)
 	s.routes(e)
 	if o.Pages != nil {

@@ -63,6 +63,7 @@ func (s *server) requeueFailure(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		c.Set(lookedOnly, true)
 		return s.write(c, http.StatusOK, p)
 	}
 	o, err := s.queue.RequeueFailure(ctx, id, in.ConfirmToken)

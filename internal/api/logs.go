@@ -107,6 +107,9 @@ func (s *server) deleteLogs(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if dryRun == "true" {
+		c.Set(lookedOnly, true)
+	}
 	return s.write(c, http.StatusOK, done)
 }
 

@@ -28,6 +28,7 @@ func (s *server) postOperation(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		c.Set(lookedOnly, true)
 		return s.write(c, http.StatusOK, p)
 	case in.ConfirmToken == "":
 		return task.Invalid("confirm_token", "is missing: send the request with dry_run: true first, and then with that of the answer")

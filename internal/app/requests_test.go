@@ -57,7 +57,7 @@ func TestLinesAboutARequestHaveItsID(t *testing.T) {
 	for line := range strings.Lines(log.String()) {
 		want := ""
 		switch {
-		case strings.Contains(line, `msg="operation started"`), strings.Contains(line, "msg=request") && strings.Contains(line, "status=202"):
+		case strings.Contains(line, `msg="operation started"`), strings.Contains(line, "msg=audit"), strings.Contains(line, "msg=request") && strings.Contains(line, "status=202"):
 			want = "request_id=start-2"
 		case strings.Contains(line, "msg=request"):
 			want = "request_id=look-1"
@@ -66,7 +66,7 @@ func TestLinesAboutARequestHaveItsID(t *testing.T) {
 			t.Errorf("want %q once in %s", want, line)
 		}
 	}
-	if n := strings.Count(log.String(), "request_id="); n != 3 {
-		t.Errorf("%d lines have an id, want 3:\n%s", n, log.String())
+	if n := strings.Count(log.String(), "request_id="); n != 4 {
+		t.Errorf("%d lines have an id, want 4:\n%s", n, log.String())
 	}
 }

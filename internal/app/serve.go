@@ -181,7 +181,7 @@ func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.
 	if config.IsPostgres(cfg.Database) {
 		engine = schema.Postgres
 	}
-	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Database: config.Redact(cfg.Database), Schema: schema.Newest(engine)})
+	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Database: config.Redact(cfg.Database), Schema: schema.Newest(engine), MaxFormBytes: 3 * int64(cfg.MaxBodyBytes), Log: o.Log})
 	handler := api.New(q, api.Options{
 		MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version, Pages: pages,
 	})

@@ -2,7 +2,8 @@ package dashboard
 
 import (
 	"context"
-	"net"
+	"errors"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -38,32 +39,55 @@ func (d *Dashboard) act(e *echo.Echo, path string, ask func(c echo.Context) (que
 		q.Path = c.Request().URL.EscapedPath()
 		return d.show(c, http.StatusOK, "ask", page{Title: q.Title, Section: q.Section, Body: q})
 	})
-	e.POST(path, func(c echo.Context) error {
+	e.POST(path, d.form(func(c echo.Context) error {
 		what, err := do(c)
 		if err != nil {
+			if _, refused := errors.AsType[*task.InvalidError](err); !refused && !errors.Is(err, task.ErrNotFound) && !errors.Is(err, task.ErrConflict) {
+				what.message += ", but not to its end: " + err.Error() // a part of it may be done
+				d.audit(c, what)
+			}
 			return err
 		}
 		return d.done(c, what)
-	})
+	}))
 }
 
 // done writes the audit row of what was done and shows the page that it belongs to. Where the row cannot be written, what was done is shown all the same: it is done.
 func (d *Dashboard) done(c echo.Context, what did) error {
-	ctx := context.WithoutCancel(c.Request().Context())
 	next := what.next
-	if a, err := d.queue.Audit(ctx, task.Audit{Actor: "dashboard from " + address(c.Request()), Action: what.action, Subject: what.subject, Message: what.message}); err == nil {
-		next += "?done=" + strconv.FormatInt(a.AuditID, 10)
+	if id := d.audit(c, what); id > 0 {
+		next += "?done=" + strconv.FormatInt(id, 10)
 	}
 	return c.Redirect(http.StatusSeeOther, next)
 }
 
-// address is from where a request came: that of a proxy, where there is one, as anybody may write what a header says.
-func address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+// audit writes the audit row of what was done and returns its number; 0: it could not be written, which the log says.
+func (d *Dashboard) audit(c echo.Context, what did) int64 {
+	ctx := context.WithoutCancel(c.Request().Context())
+	a, err := d.queue.Audit(ctx, task.Audit{Actor: "dashboard from " + c.RealIP(), Action: what.action, Subject: what.subject, Message: what.message})
 	if err != nil {
-		return r.RemoteAddr
+		d.Log.ErrorContext(ctx, "no audit row", "action", what.action, "subject", what.subject, "message", what.message, "error", err)
+		return 0
 	}
-	return host
+	return a.AuditID
+}
+
+// form reads the form of a request before its handler does: one that cannot be read to its end changes nothing.
+func (d *Dashboard) form(h echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if t, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || t != echo.MIMEApplicationForm {
+			return task.Invalid("body", "must be a form: send it with Content-Type: %s", echo.MIMEApplicationForm)
+		}
+		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, d.MaxFormBytes)
+		if err := r.ParseForm(); err != nil {
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+				return task.Invalid("body", "is longer than the limit of %d bytes", d.MaxFormBytes)
+			}
+			return task.Invalid("body", "cannot be read as a form: %v", err)
+		}
+		return h(c)
+	}
 }
 
 // queryID reads a number above 0 from the query; 0: there is none.

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"io/fs"
 	"net/http"
+	"strings"
 )
 
 // assets serves style, script and icon, which change with the binary alone.
@@ -13,6 +14,10 @@ func assets() http.Handler {
 	}
 	serve := http.StripPrefix("/assets/", http.FileServerFS(files))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/") { // no list of them
+			http.NotFound(w, r)
+			return
+		}
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		serve.ServeHTTP(w, r)

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -27,8 +28,11 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // Options of the dashboard. The zero value will do.
 type Options struct {
 	Version  string // shown at the foot of each page; empty: "dev"
-	Schema   int64  // version of the schema of the database; 0: not shown
+	Schema   int64  // version of the schema that this program works with; 0: not shown
 	Database string // where the tasks are, without passwords, shown with the maintenance; empty: not shown
+
+	MaxFormBytes int64        // longest body of a form; 0: 3 MiB, which has room for a payload of 1 MiB however it is encoded
+	Log          *slog.Logger // of audit rows that cannot be written; nil: discards
 }
 
 // Dashboard serves the pages.
@@ -41,6 +45,10 @@ type Dashboard struct {
 // New returns the dashboard of a queue.
 func New(q *queue.Queue, o Options) *Dashboard {
 	o.Version = cmp.Or(o.Version, "dev")
+	o.MaxFormBytes = cmp.Or(o.MaxFormBytes, 3<<20)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	d := &Dashboard{Options: o, queue: q, pages: make(map[string]*template.Template)}
 	base := template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/parts.html"))
 	files, err := templateFiles.ReadDir("templates")
@@ -62,13 +70,12 @@ type page struct {
 	Events  string // where the page hears that it is old; empty: it does not change by itself
 	Done    *task.Audit
 	Version string
-	Path    string
 	Body    any
 }
 
 // show answers with a page. The template has the name of the page.
 func (d *Dashboard) show(c echo.Context, status int, name string, p page) error {
-	p.Version, p.Path = d.Version, c.Request().URL.RequestURI()
+	p.Version = d.Version
 	if id := queryID(c, "done"); id > 0 {
 		if a, err := d.queue.Reader().GetAudit(c.Request().Context(), id); err == nil {
 			p.Done = &a

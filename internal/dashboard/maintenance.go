@@ -22,6 +22,7 @@ func (d *Dashboard) maintenance(c echo.Context) error {
 		Schema            int64
 		Now               time.Time
 		Audits            []task.Audit
+		Next              int64 // where the next page of the audit goes on; 0: there is none
 		CommitMean        *float64
 		CommitP99         *float64
 	}{Database: d.Database, Schema: d.Schema, Version: d.Version, Now: d.queue.Now()}
@@ -34,8 +35,12 @@ func (d *Dashboard) maintenance(c echo.Context) error {
 	}
 	commits := body.Commits.Spread()
 	body.CommitMean, body.CommitP99 = commits.Mean, commits.P99
-	if body.Audits, err = d.queue.Reader().ListAudits(ctx, 0, shownAudits); err != nil {
+	if body.Audits, err = d.queue.Reader().ListAudits(ctx, queryID(c, "cursor"), shownAudits+1); err != nil {
 		return err
+	}
+	if len(body.Audits) > shownAudits {
+		body.Audits = body.Audits[:shownAudits]
+		body.Next = body.Audits[shownAudits-1].AuditID
 	}
 	return d.show(c, http.StatusOK, "maintenance", page{Title: "Maintenance", Section: "maintenance", Body: body})
 }

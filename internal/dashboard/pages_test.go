@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -59,6 +60,16 @@ func TestErrorsArePagesForPeopleAlone(t *testing.T) {
 	})
 }
 
+// limits is the form of a type with one limit.
+func limits(name, value string) url.Values {
+	form := url.Values{}
+	for _, all := range []string{"max_concurrency", "rate_count", "rate_seconds", "max_attempts", "timeout_seconds", "lease_seconds"} {
+		form.Set(all, "")
+	}
+	form.Set(name, value)
+	return form
+}
+
 // What cannot be done is said, and changes nothing.
 func TestActionsThatCannotBeDone(t *testing.T) {
 	each(t, func(r rig) {
@@ -72,7 +83,7 @@ func TestActionsThatCannotBeDone(t *testing.T) {
 			status int
 			words  string
 		}{
-			{"/tasks/1/cancel", url.Values{}, http.StatusConflict, "task 1 is completed already"},
+			{"/tasks/1/cancel", url.Values{}, http.StatusConflict, "Task 1 is completed already"},
 			{"/tasks/1/requeue", url.Values{}, http.StatusConflict, "completed"},
 			{"/tasks/77/cancel", url.Values{}, http.StatusNotFound, "Task 77 not found"},
 			{"/tasks/x/cancel", url.Values{}, http.StatusNotFound, "not found"},
@@ -86,8 +97,9 @@ func TestActionsThatCannotBeDone(t *testing.T) {
 			{"/operations/preview", url.Values{"action": {"set_priority"}, "filter": {"type:mail"}, "priority": {"high"}}, http.StatusUnprocessableEntity, "whole number"},
 			{"/tasks/new", url.Values{"type": {""}, "payload": {"[1]"}, "delay": {"soon"}}, http.StatusUnprocessableEntity, "length of time"},
 			{"/tasks/new", url.Values{"type": {""}, "payload": {"[1]"}}, http.StatusUnprocessableEntity, "must not be empty"},
-			{"/types/mail", url.Values{"rate_count": {"3"}}, http.StatusUnprocessableEntity, "needs both numbers"},
-			{"/types/mail", url.Values{"max_concurrency": {"0"}}, http.StatusUnprocessableEntity, "must lie between 1 and"},
+			{"/types/mail", limits("rate_count", "3"), http.StatusUnprocessableEntity, "needs both numbers"},
+			{"/types/mail", url.Values{}, http.StatusUnprocessableEntity, "max_concurrency: is missing"},
+			{"/types/mail", limits("max_concurrency", "0"), http.StatusUnprocessableEntity, "must lie between 1 and"},
 		} {
 			if status, body := r.post(c.path, c.form); status != c.status || !strings.Contains(body, c.words) {
 				r.Errorf("%s %v: %d, want %d with %q\n%s", c.path, c.form, status, c.status, c.words, body)
@@ -127,6 +139,96 @@ func TestListGoesOn(t *testing.T) {
 			if seen != 120 || pages != 3 {
 				r.Errorf("%q: %d tasks on %d pages", filter, seen, pages)
 			}
+		}
+	})
+}
+
+// A form that is no form, too long or broken changes nothing.
+func TestFormsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	r := serve(t, testdb.SQLite(t), nil, queue.Options{})
+	r.enqueue(task.Spec{Type: "mail"})
+	_, err := r.PutType(t.Context(), "mail", task.TypeRules{MaxConcurrency: new(3)})
+	r.ok(err)
+	for name, c := range map[string]struct{ contentType, body, words string }{
+		"no type":   {"", "max_concurrency=", "must be a form"},
+		"multipart": {"multipart/form-data; boundary=x", "--x--", "must be a form"},
+		"broken":    {"application/x-www-form-urlencoded", "max_concurrency=%zz", "cannot be read as a form"},
+		"too long":  {"application/x-www-form-urlencoded", "max_concurrency=" + strings.Repeat("1", 4<<20), "longer than the limit of 3145728 bytes"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/types/mail", strings.NewReader(c.body))
+		r.ok(err)
+		req.Header = http.Header{"Accept": {"text/html"}}
+		if c.contentType != "" {
+			req.Header.Set("Content-Type", c.contentType)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		r.ok(err)
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(body), c.words) {
+			t.Errorf("%s: %d\n%s", name, resp.StatusCode, body)
+		}
+	}
+	if got, err := r.Type(t.Context(), "mail"); err != nil || got.MaxConcurrency == nil || *got.MaxConcurrency != 3 {
+		t.Errorf("the type is %+v, %v", got, err)
+	}
+}
+
+// Who acts is not what a header says, and the audit can be read to its end.
+func TestTheAuditIsRead(t *testing.T) {
+	each(t, func(r rig) {
+		r.enqueue(task.Spec{Type: "mail"})
+		for range shownAudits/2 + 1 {
+			for _, action := range []string{"pause", "resume"} {
+				req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, r.url+"/types/mail/"+action, nil)
+				r.ok(err)
+				req.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "X-Forwarded-For": {"\xff somebody"}, "Accept": {"text/html"}}
+				resp, err := http.DefaultClient.Do(req)
+				r.ok(err)
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusOK || !strings.Contains(resp.Request.URL.RawQuery, "done=") {
+					r.Fatalf("%s: %d at %s", action, resp.StatusCode, resp.Request.URL)
+				}
+			}
+		}
+		const row = "<td>dashboard from 127.0.0.1</td>"
+		_, body := r.get("/maintenance")
+		if n := strings.Count(body, row); n != shownAudits {
+			r.Errorf("%d rows", n)
+		}
+		_, rest, ok := strings.Cut(body, `href="/maintenance?cursor=`)
+		if !ok {
+			r.Fatal("no older rows")
+		}
+		cursor, _, _ := strings.Cut(rest, "#")
+		if _, body = r.get("/maintenance?cursor=" + cursor); strings.Count(body, row) != 2 {
+			r.Errorf("older rows:\n%s", body)
+		}
+	})
+}
+
+const shownAudits = 100
+
+// Of a long log the newest lines are shown, and of many attempts the last.
+func TestOfALongHistoryTheEndIsShown(t *testing.T) {
+	each(t, func(r rig) {
+		id := r.enqueue(task.Spec{Type: "mail"}).ID
+		l := r.claim("w1")
+		for i := range 510 {
+			_, err := r.AppendLog(r.Context(), id, l.LeaseToken, task.Log{Level: task.Info, Message: fmt.Sprintf("line %d.", i)})
+			r.ok(err)
+		}
+		_, err := r.Release(r.Context(), id, l.LeaseToken, 0)
+		r.ok(err)
+		for i := range 205 {
+			l = r.claim(fmt.Sprintf("worker-%d.", i))
+			_, err := r.Release(r.Context(), id, l.LeaseToken, 0)
+			r.ok(err)
+		}
+		_, body := r.get("/tasks/1")
+		if strings.Contains(body, "line 1.") || !strings.Contains(body, "worker-204.") || strings.Contains(body, ">worker-3.<") || !strings.Contains(body, "There were 6 before these") {
+			r.Errorf("the page is\n%.3000s", body)
 		}
 	})
 }

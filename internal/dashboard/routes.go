@@ -14,7 +14,7 @@ func (d *Dashboard) Routes(e *echo.Echo) {
 	get("/", d.overview)
 	get("/tasks", d.tasks)
 	get("/tasks/new", d.newTask)
-	e.POST("/tasks/new", d.enqueue)
+	e.POST("/tasks/new", d.form(d.enqueue))
 	get("/tasks/:task_id", d.task)
 	d.act(e, "/tasks/:task_id/cancel", d.askTask("Cancel", "It ends as failed; if it runs now, its worker is told to stop."), d.cancelTask)
 	d.act(e, "/tasks/:task_id/requeue", d.askTask("Requeue", "It is queued again, with all its attempts. What has become of it stays in its history."), d.requeueTask)
@@ -22,7 +22,7 @@ func (d *Dashboard) Routes(e *echo.Echo) {
 
 	get("/types", d.types)
 	get("/types/:type", d.taskType)
-	e.POST("/types/:type", d.setType)
+	e.POST("/types/:type", d.form(d.setType))
 	d.act(e, "/types/:type/pause", d.askType("Pause", "None of its tasks is claimed until it is resumed; those that run go on, and more may be enqueued."), d.pauseType)
 	d.act(e, "/types/:type/resume", d.askType("Resume", "Its tasks are claimed again."), d.resumeType)
 
@@ -45,8 +45,8 @@ func (d *Dashboard) Routes(e *echo.Echo) {
 	d.act(e, "/failures/:failure_id/dismiss", d.askFailure("Dismiss", "The reason is forgotten until it happens again; its tasks stay as they are."), d.dismissFailure)
 
 	get("/operations", d.operations)
-	e.POST("/operations/preview", d.preview)
-	e.POST("/operations", d.startOperation)
+	e.POST("/operations/preview", d.form(d.preview))
+	e.POST("/operations", d.form(d.startOperation))
 	get("/operations/:operation_id", d.operation)
 	d.act(e, "/operations/:operation_id/cancel", d.askOperation, d.cancelOperation)
 

@@ -1,9 +1,11 @@
 package dashboard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +16,11 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// shownLogs is how many lines of its log the page of a task shows.
-const shownLogs = 500
+// shownLogs and shownAttempts are how many lines of its log and how many attempts the page of a task shows.
+const (
+	shownLogs     = 500
+	shownAttempts = 200
+)
 
 // attempt is one attempt with its place in the timeline, in parts of a thousand.
 type attempt struct {
@@ -31,7 +36,9 @@ type taskBody struct {
 	Reasons  []task.Reason // why it does not run; of a live task alone
 	Timeline []attempt
 	Logs     []task.Log
-	MoreLogs bool
+	MoreLogs bool // these are the newest of those that were written
+
+	MoreAttempts int // how many there were before those of the timeline
 }
 
 func (d *Dashboard) task(c echo.Context) error {
@@ -56,14 +63,31 @@ func (d *Dashboard) task(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if n := len(as) - shownAttempts; n > 0 {
+		as, b.MoreAttempts = as[n:], n
+	}
 	b.Timeline = timeline(as, b.Now)
-	if b.Logs, err = r.ListLogs(ctx, task.LogFilter{TaskID: id, Limit: shownLogs + 1}); err != nil {
+	if b.Logs, b.MoreLogs, err = d.logs(ctx, id); err != nil {
 		return err
 	}
-	if len(b.Logs) > shownLogs {
-		b.Logs, b.MoreLogs = b.Logs[:shownLogs], true
-	}
 	return d.show(c, http.StatusOK, "task", page{Title: fmt.Sprintf("Task %d", id), Section: "tasks", Events: fmt.Sprintf("/api/queue/tasks/%d/events", id), Body: b})
+}
+
+// logs returns the log of a task, oldest first. Of one that is too long it returns the newest lines that were written, and true.
+func (d *Dashboard) logs(ctx context.Context, id int64) (lines []task.Log, more bool, err error) {
+	lines, err = d.queue.Reader().ListLogs(ctx, task.LogFilter{TaskID: id, Limit: shownLogs + 1})
+	if err != nil || len(lines) <= shownLogs {
+		return lines, false, err
+	}
+	newest, _, err := d.queue.Reader().ListRecentLogs(ctx, task.RecentLogFilter{TaskID: id, Limit: shownLogs})
+	if err != nil {
+		return nil, false, err
+	}
+	lines = lines[:0]
+	for _, l := range slices.Backward(newest) {
+		lines = append(lines, l.Log)
+	}
+	return lines, true, nil
 }
 
 // timeline places attempts between the start of the first and the end of the last.

@@ -54,7 +54,11 @@ func (d *Dashboard) tasks(c echo.Context) error {
 		}
 		b.Empty = len(b.Tasks) == 0 && b.Filter == "" && before == 0
 	}
-	return d.show(c, status, "tasks", page{Title: "Tasks", Section: "tasks", Events: "/api/queue/events", Body: b})
+	p := page{Title: "Tasks", Section: "tasks", Body: b}
+	if !f.Match.Asks() { // else one task after the other is looked at, which is not done again and again
+		p.Events = "/api/queue/events"
+	}
+	return d.show(c, status, "tasks", p)
 }
 
 // listFilter reads a filter. One status and one type are found by an index each, so they are taken out of what must be searched for.

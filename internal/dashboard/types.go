@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -67,8 +68,11 @@ func (d *Dashboard) showType(c echo.Context, status int, b typeBody) error {
 	}
 	all := charts(points)
 	b.Charts = []chart{all[0], all[2], all[3]} // the depth over time is kept for all types together
-	events := place("types", name)
-	return d.show(c, status, "type", page{Title: "Type " + name, Section: "types", Events: "/api/queue/events?type=" + strings.TrimPrefix(events, "/types/"), Body: b})
+	events := "/api/queue/events"
+	if !strings.Contains(name, ",") { // which would stand between two types
+		events += "?" + url.Values{"type": {name}}.Encode()
+	}
+	return d.show(c, status, "type", page{Title: "Type " + name, Section: "types", Events: events, Body: b})
 }
 
 func limitsOf(t task.Type) limits {
@@ -89,6 +93,11 @@ func (d *Dashboard) setType(c echo.Context) error {
 	t, err := d.queue.Type(ctx, name)
 	if err != nil {
 		return err
+	}
+	for _, name := range []string{"max_concurrency", "rate_count", "rate_seconds", "max_attempts", "timeout_seconds", "lease_seconds"} {
+		if !r.PostForm.Has(name) {
+			return task.Invalid(name, "is missing: send it empty for none")
+		}
 	}
 	b := typeBody{TypeStatus: t, Wrong: make(map[string]string), Limits: limits{
 		MaxConcurrency: r.PostFormValue("max_concurrency"), RateCount: r.PostFormValue("rate_count"), RateSeconds: r.PostFormValue("rate_seconds"),
@@ -161,9 +170,10 @@ func (l limits) rules(r task.TypeRules, wrong map[string]string) task.TypeRules 
 		r.RateLimit = nil
 	case count == nil || per == nil:
 		wrong["rate_limit"] = "needs both numbers, or neither"
-	case r.RateLimit != nil && r.RateLimit.Tasks == *count && r.RateLimit.PerSeconds == *per: // with its burst
-	default:
+	case r.RateLimit == nil:
 		r.RateLimit = &task.RateLimit{Tasks: *count, PerSeconds: *per}
+	default:
+		r.RateLimit = &task.RateLimit{Tasks: *count, PerSeconds: *per, Burst: r.RateLimit.Burst}
 	}
 	return r
 }

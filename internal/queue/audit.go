@@ -14,6 +14,6 @@ func (q *Queue) Audit(ctx context.Context, a task.Audit) (task.Audit, error) {
 	if err != nil {
 		return a, fmt.Errorf("audit %s of %s: %w", a.Action, a.Subject, err)
 	}
-	q.o.Log.Info("audit", "audit_id", kept.AuditID, "actor", a.Actor, "action", a.Action, "subject", a.Subject, "message", a.Message)
+	q.o.Log.InfoContext(ctx, "audit", "audit_id", kept.AuditID, "actor", a.Actor, "action", a.Action, "subject", a.Subject, "message", a.Message)
 	return kept, nil
 }

@@ -7,13 +7,18 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// paceMinutes is the time over which the pace of a worker is told.
-const paceMinutes = 10
+const (
+	// paceMinutes is the time over which the pace of a worker is told.
+	paceMinutes = 10
+	// pacedWorkers is how many workers have their ends counted at most: each takes some 240 bytes.
+	pacedWorkers = 10_000
+)
 
 // paces counts how the attempts of each worker have ended on this node in the last minutes.
 type paces struct {
 	mu     sync.Mutex
-	minute int64 // of the last end, since 1970
+	began  time.Time // when this node began to count
+	minute int64     // of the last end, since 1970
 	of     map[string]*[paceMinutes]ends
 }
 
@@ -32,10 +37,13 @@ func (p *paces) note(now time.Time, name task.EventName, tasks []task.Task) {
 	p.turn(now.Unix() / 60)
 	for i := range tasks {
 		t := &tasks[i]
-		if t.LastWorkerID == nil || name == task.EventFailed && t.AttemptOutcome != nil && *t.AttemptOutcome == task.AttemptLost { // counted when it was lost
+		if t.LastWorkerID == nil {
 			continue
 		}
 		e := p.at(*t.LastWorkerID)
+		if e == nil {
+			continue
+		}
 		if name == task.EventCompleted {
 			e.completed++
 		} else {
@@ -57,9 +65,12 @@ func (p *paces) turn(minute int64) {
 	}
 }
 
-// at is the present minute of a worker. The caller holds mu.
+// at is the present minute of a worker; nil for one of too many. The caller holds mu.
 func (p *paces) at(workerID string) *ends {
 	of := p.of[workerID]
+	if of == nil && len(p.of) >= pacedWorkers {
+		return nil
+	}
 	if of == nil {
 		if p.of == nil {
 			p.of = make(map[string]*[paceMinutes]ends)
@@ -90,6 +101,11 @@ func (p *paces) fill(now time.Time, w *task.WorkerStatus) {
 	defer p.mu.Unlock()
 	if of := p.of[w.WorkerID]; of != nil {
 		completed, failed := sum(of, now.Unix()/60)
-		w.CompletedPerMin, w.FailedPerMin = float64(completed)/paceMinutes, float64(failed)/paceMinutes
+		since := now.Truncate(time.Minute).Add(-(paceMinutes - 1) * time.Minute)
+		if p.began.After(since) {
+			since = p.began
+		}
+		minutes := max(1, now.Sub(since).Minutes())
+		w.CompletedPerMin, w.FailedPerMin = float64(completed)/minutes, float64(failed)/minutes
 	}
 }

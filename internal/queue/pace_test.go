@@ -34,18 +34,20 @@ func TestWorkersTellTheirPace(t *testing.T) {
 		_, err = r.Release(r.Context(), l.ID, l.LeaseToken, 0)
 		r.ok(err)
 		r.ok(r.complete(claim("b")))
-		pace("a", 0.3, 0.1)
-		pace("b", 0.1, 0)
+		pace("a", 3, 1) // in the first minute of this server
+		pace("b", 1, 0)
 
 		r.clock.advance(5 * time.Minute)
 		claim("b")
 		r.clock.advance(61 * time.Second)
 		_, err = r.Upkeep(r.Context())
 		r.ok(err)
-		pace("b", 0.1, 0.1) // its lease has run out
+		r.clock.advance(59 * time.Second)
+		pace("a", 3/7., 1/7.)
+		pace("b", 1/7., 1/7.) // its lease has run out
 		r.clock.advance(4 * time.Minute)
 		pace("a", 0, 0)
-		pace("b", 0, 0.1)
+		pace("b", 0, 1/(r.clock.Now().Sub(r.clock.Now().Truncate(time.Minute)).Minutes()+9))
 		r.clock.advance(10 * time.Minute)
 		pace("b", 0, 0)
 		all, err := r.Workers(r.Context())

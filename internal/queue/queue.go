@@ -100,6 +100,7 @@ func New(st store.Store, o Options) *Queue {
 		watchers: watchers{byTask: make(map[int64]map[chan struct{}]struct{})}, workers: registry{seen: make(map[string]registration)},
 	}
 	q.events.next = q.Now().UnixMicro()
+	q.paces.began = q.Now()
 	q.events.from = q.events.next
 	q.SetBackoff(o.Backoff)
 	return q

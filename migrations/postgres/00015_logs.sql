@@ -19,8 +19,8 @@ CREATE TABLE task_logs (
 );
 
 INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence, event)
-SELECT o.place + max(CAST(extract(epoch FROM o.at_utc) * 1000000 AS bigint) - o.place) OVER (PARTITION BY o.task_id ORDER BY o.place) + o.fence,
-       o.task_id, o.at_utc, o.level, o.message, o.details, o.fence, o.event
+SELECT o.place + max(CAST(extract(epoch FROM o.at_utc) * 1000000 AS bigint) - o.place) OVER (PARTITION BY o.task_id ORDER BY o.place) + max(o.fence) OVER (PARTITION BY o.task_id ORDER BY o.place),
+       o.task_id, o.at_utc, o.level, o.message, o.details, max(o.fence) OVER (PARTITION BY o.task_id ORDER BY o.place), o.event
 FROM (SELECT b.task_id, b.at_utc, b.level, b.message, b.details, row_number() OVER (PARTITION BY b.task_id ORDER BY b.log_id) AS place,
              greatest(coalesce((SELECT max(a.fence) FROM task_attempts AS a WHERE a.task_id = b.task_id AND a.started_at_utc <= b.at_utc), 0),
                       CASE WHEN t.processing_started_utc <= b.at_utc THEN t.fence ELSE 0 END) AS fence,

@@ -55,7 +55,7 @@ WITH picked AS (
 SELECT l.log_id, l.task_id, l.at_utc, l.level, l.message, l.details, l.fence, l.event, t.type
 FROM picked AS p CROSS JOIN task_logs AS l CROSS JOIN task_queue AS t
 WHERE l.task_id = p.task_id AND l.log_id = p.log_id AND t.id = p.task_id
-  AND (CAST(@type AS text) = '' OR t.type = CAST(@type AS text)) AND (CAST(@word AS text) = '' OR strpos(lower(l.message), lower(CAST(@word AS text))) > 0)
+  AND (CAST(@type AS text) = '' OR t.type = CAST(@type AS text)) AND (CAST(@word AS text) = '' OR strpos(lower(l.message COLLATE "C"), lower(CAST(@word AS text) COLLATE "C")) > 0)
 ORDER BY p.log_id DESC, p.task_id DESC
 LIMIT CAST(@max AS bigint);
 
@@ -87,7 +87,7 @@ SELECT p.log_id, p.task_id FROM picked AS p ORDER BY p.log_id, p.task_id LIMIT 1
 SELECT l.log_id, l.task_id, l.at_utc, l.level, l.message, l.details, l.fence, l.event, t.type
 FROM task_queue AS t CROSS JOIN task_logs AS l
 WHERE t.id = CAST(@task_id AS bigint) AND l.task_id = CAST(@task_id AS bigint) AND l.log_id < CAST(@before_log AS bigint) AND l.log_id >= CAST(@since AS bigint)
-  AND (CAST(@level AS text) = '' OR l.level = CAST(@level AS text)) AND (CAST(@type AS text) = '' OR t.type = CAST(@type AS text)) AND (CAST(@word AS text) = '' OR strpos(lower(l.message), lower(CAST(@word AS text))) > 0)
+  AND (CAST(@level AS text) = '' OR l.level = CAST(@level AS text)) AND (CAST(@type AS text) = '' OR t.type = CAST(@type AS text)) AND (CAST(@word AS text) = '' OR strpos(lower(l.message COLLATE "C"), lower(CAST(@word AS text) COLLATE "C")) > 0)
 ORDER BY l.log_id DESC
 LIMIT CAST(@max AS bigint);
 

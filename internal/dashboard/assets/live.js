@@ -32,6 +32,14 @@
     return part.contains(document.activeElement) || (selection && !selection.isCollapsed && part.contains(selection.anchorNode));
   }
 
+  // What was scrolled stays where it was.
+  const scrollers = (part) => [part, ...part.querySelectorAll(".wide, .log, pre")];
+  function replace(part, now) {
+    const at = scrollers(part).map((e) => [e.scrollTop, e.scrollLeft]);
+    part.replaceChildren(...now.childNodes);
+    scrollers(part).forEach((e, i) => { if (at[i]) [e.scrollTop, e.scrollLeft] = at[i]; });
+  }
+
   async function refresh() {
     clearTimeout(timer);
     if (paused || document.hidden) return;
@@ -41,16 +49,16 @@
       const here = new URL(location.href);
       here.searchParams.delete("done");
       const answer = await fetch(here, { headers: { Accept: "text/html" } });
+      lost = !answer.ok;
       if (answer.ok) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         for (const part of parts()) {
           const now = fresh.getElementById(part.id);
           if (!now || used(part)) continue;
           localize(now);
-          if (now.innerHTML !== part.innerHTML) part.replaceChildren(...now.childNodes);
+          if (now.innerHTML !== part.innerHTML) replace(part, now);
         }
       }
-      lost = false;
     } catch { lost = true; }
     tell();
     busy = false;
@@ -68,11 +76,24 @@
     button.hidden = false;
     button.addEventListener("click", () => { paused = !paused; tell(); if (!paused) refresh(); });
     const names = ["enqueued", "claimed", "started", "progress", "log", "completed", "retry", "failed", "released", "lost", "cancelled", "expired", "requeued", "priority_changed", "deleted", "missed"];
-    const source = new EventSource(events);
-    for (const name of names) source.addEventListener(name, soon);
-    source.onopen = () => { if (lost) { lost = false; soon(); } tell(); };
-    source.onerror = () => { lost = true; tell(); };
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
+    let source = null;
+    // A browser allows a server few connections: a page that nobody sees has none.
+    function listen() {
+      if (source || document.hidden) return;
+      source = new EventSource(events);
+      for (const name of names) source.addEventListener(name, soon);
+      source.onopen = () => { if (lost) { lost = false; soon(); } tell(); };
+      source.onerror = () => {
+        lost = true;
+        tell();
+        if (source && source.readyState === EventSource.CLOSED) { source = null; setTimeout(listen, most); }
+      };
+    }
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden && source) { source.close(); source = null; }
+      if (!document.hidden) { listen(); soon(); }
+    });
+    listen();
     timer = setTimeout(refresh, most);
     tell();
   }

@@ -1,0 +1,35 @@
+package api
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/prismq/thequeue/internal/task"
+)
+
+// lookedOnly is set by a handler that has changed nothing: it was a dry run.
+const lookedOnly = "looked only"
+
+// audited keeps in the audit what an operator has done. The answer does not wait for it, and is right without it.
+func (s *server) audited(action string, do echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := do(c); err != nil || c.Get(lookedOnly) != nil {
+			return err
+		}
+		a := task.Audit{Actor: "API from " + c.RealIP(), Action: action, Message: c.Request().Method + " " + c.Request().URL.EscapedPath()}
+		if values := c.ParamValues(); len(values) > 0 {
+			if a.Subject = values[0]; c.Request().URL.RawPath != "" {
+				if subject, err := url.PathUnescape(values[0]); err == nil {
+					a.Subject = subject
+				}
+			}
+		}
+		ctx := context.WithoutCancel(c.Request().Context())
+		if _, err := s.queue.Audit(ctx, a); err != nil {
+			s.Log.ErrorContext(ctx, "no audit row", "action", a.Action, "subject", a.Subject, "error", err)
+		}
+		return nil
+	}
+}
