@@ -49,7 +49,7 @@ func (r *rig) watch(args ...string) *screen {
 	s.shows("ada$")
 	s.settings = s.modes()
 	s.cmd = exec.Command(self(r.t), args...)
-	s.cmd.Env = []string{"THEQUEUE_TEST_MAIN=1", "TERM=xterm-256color", "HOME=" + r.dir, "PATH=" + os.Getenv("PATH")}
+	s.cmd.Env = []string{"THEQUEUE_TEST_MAIN=1", "TERM=xterm-256color", "HOME=" + r.dir, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + r.t.TempDir()}
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = tty, tty, tty
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {

@@ -259,7 +259,7 @@ func TestListPages(t *testing.T) {
 func TestListGoesOnAfterAShortPage(t *testing.T) {
 	t.Parallel()
 	url := serve(t, testdb.SQLite(t)).URL
-	c, ctx := connect(t, url, client.Options{}), t.Context()
+	c, ctx := connect(t, url, client.Options{Timeout: time.Minute}), t.Context() // each try reads megabytes
 	const tasks = 30
 	payload := task.JSON(`{"x":"` + strings.Repeat("x", 1_000_000) + `"}`)
 	for range tasks {
