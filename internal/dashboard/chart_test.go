@@ -46,7 +46,7 @@ func TestFigures(t *testing.T) {
 	t.Parallel()
 	for got, want := range map[string]string{
 		num(0): "0", num(999): "999", num(-1000): "-1,000", num(int64(1234567)): "1,234,567", seconds(nil): "–", seconds(new(0.0)): "0 s", seconds(new(0.00012)): "0.12 ms", seconds(new(0.0123)): "12.3 ms",
-		seconds(new(59.94)): "59.9 s", seconds(new(3725.0)): "1 h 2 min", age(25 * time.Hour): "1 d 1 h", age(61 * time.Second): "1 min 1 s", age(400 * time.Millisecond): "0 s", share(new(0.99931)): "99.93 %",
+		seconds(new(59.94)): "59.9 s", seconds(new(3725.0)): "1 h 2 min", brief(1000): "16.7 min", brief(90000): "1.04 d", brief(0.5): "500 ms", age(25 * time.Hour): "1 d 1 h", age(61 * time.Second): "1 min 1 s", age(400 * time.Millisecond): "0 s", share(new(0.99931)): "99.93 %",
 		byteSize(0): "0 bytes", byteSize(1536): "1.5 KiB", byteSize(5 << 40): "5 TiB", short("a\nb"): "a …", short(strings.Repeat("é", 121)): strings.Repeat("é", 120) + "…",
 		pretty(`{"n":12345678901234567890,"s":"<b>"}`): "{\n  \"n\": 12345678901234567890,\n  \"s\": \"<b>\"\n}",
 	} {

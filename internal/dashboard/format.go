@@ -57,6 +57,19 @@ func seconds(v *float64) string {
 	return age(time.Duration(*v * float64(time.Second)))
 }
 
+// brief writes a time in one unit, for the little room at the edge of a chart.
+func brief(v float64) string {
+	for _, u := range []struct {
+		name string
+		of   float64
+	}{{"d", 86400}, {"h", 3600}, {"min", 60}} {
+		if v >= u.of {
+			return fmt.Sprintf("%.3g %s", v/u.of, u.name)
+		}
+	}
+	return seconds(&v)
+}
+
 // age writes a time in its two greatest units: 3 h 12 min.
 func age(d time.Duration) string {
 	d = d.Round(time.Second)

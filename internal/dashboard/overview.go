@@ -122,7 +122,6 @@ func charts(points []task.Point) []chart {
 	}
 	rate := func(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) }
 	whole := func(v float64) string { return num(int64(math.Round(v))) }
-	length := func(v float64) string { return seconds(&v) }
 	return []chart{
 		draw("Tasks a minute", points, rate,
 			course{"enqueued", "c1", perMinute(func(p task.Point) int64 { return p.Enqueued })},
@@ -132,15 +131,15 @@ func charts(points []task.Point) []chart {
 			course{"ready", "c1", count(func(p task.Point) int64 { return p.Ready })},
 			course{"scheduled", "c4", count(func(p task.Point) int64 { return p.Scheduled })},
 			course{"processing", "c2", count(func(p task.Point) int64 { return p.Processing })}),
-		draw("Start latency", points, length,
+		draw("Start latency", points, brief,
 			course{"p50", "c2", quantile(func(p task.Point) *float64 { return p.StartLatencySecs.P50 })},
 			course{"p95", "c1", quantile(func(p task.Point) *float64 { return p.StartLatencySecs.P95 })},
 			course{"p99", "c4", quantile(func(p task.Point) *float64 { return p.StartLatencySecs.P99 })}),
-		draw("Processing time", points, length,
+		draw("Processing time", points, brief,
 			course{"p50", "c2", quantile(func(p task.Point) *float64 { return p.ProcessingSecs.P50 })},
 			course{"p95", "c1", quantile(func(p task.Point) *float64 { return p.ProcessingSecs.P95 })},
 			course{"p99", "c4", quantile(func(p task.Point) *float64 { return p.ProcessingSecs.P99 })}),
-		draw("Age of the oldest queued task", points, length,
+		draw("Age of the oldest queued task", points, brief,
 			course{"oldest", "c1", func(p task.Point) float64 { return p.OldestSeconds }}),
 	}
 }
