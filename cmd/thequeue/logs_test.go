@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prismq/thequeue/internal/client"
@@ -113,6 +115,32 @@ func TestLinesOfAllTasksAreShownFollowedAndDeleted(t *testing.T) {
 		}
 		if i == 1 {
 			write(task.Error, "last")
+		}
+	}
+	// While nobody reads what it prints, more comes than one page holds.
+	const burst = logPage + 100
+	var writers sync.WaitGroup
+	for n := range 10 {
+		writers.Go(func() {
+			for i := n; i < burst; i += 10 {
+				if _, err := c.AppendLog(t.Context(), l.ID, l.LeaseToken, task.Log{Level: task.Info, Message: fmt.Sprintf("line %d", i)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	seen := make(map[string]int)
+	for range burst {
+		if !lines.Scan() {
+			t.Fatal(lines.Err())
+		}
+		_, line, _ := strings.Cut(lines.Text(), "slow ")
+		seen[line]++
+	}
+	for i := range burst {
+		if line := fmt.Sprintf("line %d", i); seen[line] != 1 {
+			t.Errorf("%q was shown %d times", line, seen[line])
 		}
 	}
 	if stop(); <-code != 0 {

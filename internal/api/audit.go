@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,11 +18,10 @@ func (s *server) audited(action string, do echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		a := task.Audit{Actor: "API from " + c.RealIP(), Action: action, Message: c.Request().Method + " " + c.Request().URL.EscapedPath()}
-		if values := c.ParamValues(); len(values) > 0 {
-			if a.Subject = values[0]; c.Request().URL.RawPath != "" {
-				if subject, err := url.PathUnescape(values[0]); err == nil {
-					a.Subject = subject
-				}
+		if names := c.ParamNames(); len(names) > 0 {
+			var err error
+			if a.Subject, err = PathText(c, names[0]); err != nil {
+				a.Subject = c.Param(names[0])
 			}
 		}
 		ctx := context.WithoutCancel(c.Request().Context())

@@ -153,10 +153,10 @@ func taskID(c echo.Context) (int64, error) {
 }
 
 // workerID reads the id in the path.
-func workerID(c echo.Context) (string, error) { return pathText(c, "worker_id") }
+func workerID(c echo.Context) (string, error) { return PathText(c, "worker_id") }
 
-// pathText reads a name of up to 200 characters in the path.
-func pathText(c echo.Context, param string) (string, error) {
+// PathText reads a name of up to 200 characters in the path. Error: *task.InvalidError.
+func PathText(c echo.Context, param string) (string, error) {
 	text := c.Param(param)
 	if c.Request().URL.RawPath != "" { // only then has echo matched the path as it was sent
 		var err error

@@ -122,7 +122,7 @@ func detail(r row, err error, c echo.Context) string {
 		if id, bad := workerID(c); bad == nil {
 			return "Worker " + id + " not found"
 		}
-		if name, bad := pathText(c, "type"); bad == nil {
+		if name, bad := PathText(c, "type"); bad == nil {
 			return "Type " + name + " not found"
 		}
 		if name, bad := scheduleName(c); bad == nil {

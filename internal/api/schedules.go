@@ -10,7 +10,7 @@ import (
 )
 
 // scheduleName reads the name in the path.
-func scheduleName(c echo.Context) (string, error) { return pathText(c, "name") }
+func scheduleName(c echo.Context) (string, error) { return PathText(c, "name") }
 
 func (s *server) listSchedules(c echo.Context) error {
 	schedules, err := s.queue.Reader().ListSchedules(c.Request().Context())

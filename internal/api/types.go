@@ -17,7 +17,7 @@ func (s *server) listTypes(c echo.Context) error {
 }
 
 func (s *server) getType(c echo.Context) error {
-	name, err := pathText(c, "type")
+	name, err := PathText(c, "type")
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (s *server) getType(c echo.Context) error {
 }
 
 func (s *server) putType(c echo.Context) error {
-	name, err := pathText(c, "type")
+	name, err := PathText(c, "type")
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (s *server) putType(c echo.Context) error {
 }
 
 func (s *server) pauseType(c echo.Context) error {
-	name, err := pathText(c, "type")
+	name, err := PathText(c, "type")
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *server) pauseType(c echo.Context) error {
 }
 
 func (s *server) resumeType(c echo.Context) error {
-	name, err := pathText(c, "type")
+	name, err := PathText(c, "type")
 	if err != nil {
 		return err
 	}

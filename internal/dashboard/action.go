@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/prismq/thequeue/internal/api"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -108,16 +109,10 @@ func pathID(c echo.Context, param string) (int64, error) {
 	return id, nil
 }
 
-// pathText reads a name in the path.
+// pathText reads a name in the path; nothing has a name that is none.
 func pathText(c echo.Context, param string) (string, error) {
-	text := c.Param(param)
-	if c.Request().URL.RawPath != "" { // only then has echo matched the path as it was sent
-		var err error
-		if text, err = url.PathUnescape(text); err != nil {
-			return "", task.ErrNotFound
-		}
-	}
-	if task.CheckName(text, 200) != "" {
+	text, err := api.PathText(c, param)
+	if err != nil {
 		return "", task.ErrNotFound
 	}
 	return text, nil

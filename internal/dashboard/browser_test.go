@@ -288,6 +288,59 @@ func TestPagesAreLive(t *testing.T) {
 	b.clean()
 }
 
+// A page that nobody sees holds no stream and is not read again; one that is seen again catches up.
+func TestAHiddenPageHoldsNoStream(t *testing.T) {
+	t.Parallel()
+	r := running(t, testdb.SQLite(t))
+	r.enqueue(task.Spec{Type: "mail"})
+	b := browse(t, r.url)
+	b.open("/tasks/1")
+	streams := func(want int64) {
+		t.Helper()
+		await(t, fmt.Sprintf("%d streams are open", want), func() bool { return r.streams.Load() == want })
+	}
+	streams(1)
+	hide := func(hidden bool) {
+		eval[bool](b, fmt.Sprintf(`(Object.defineProperty(document, "hidden", {configurable: true, get: () => %t}), document.dispatchEvent(new Event("visibilitychange")))`, hidden))
+	}
+	hide(true)
+	streams(0)
+	r.claim("w1")
+	if got := eval[string](b, `document.querySelector("h1 .badge").innerText`); got != "queued" {
+		t.Errorf("hidden, the page says %q", got)
+	}
+	hide(false)
+	streams(1)
+	b.until("the page has caught up", `document.querySelector("h1 .badge").innerText === "processing"`)
+	b.clean()
+}
+
+// What has been scrolled stays where it was when the page is brought up to date.
+func TestWhatWasScrolledStays(t *testing.T) {
+	t.Parallel()
+	r := running(t, testdb.SQLite(t))
+	r.enqueue(task.Spec{Type: "mail"})
+	l := r.claim("w1")
+	for i := range 150 {
+		_, err := r.AppendLog(t.Context(), l.ID, l.LeaseToken, task.Log{Level: task.Info, Message: fmt.Sprintf("line %d", i)})
+		r.ok(err)
+	}
+	b := browse(t, r.url)
+	b.open("/tasks/1")
+	b.until("it is live", `document.getElementById("live").innerText === "live"`)
+	const log = `document.querySelector("#l-logs .log, #l-logs.log")`
+	if got := eval[float64](b, `(`+log+`.scrollTop = 300, `+log+`.scrollTop)`); got != 300 {
+		t.Fatalf("the log is scrolled to %g", got)
+	}
+	_, err := r.AppendLog(t.Context(), l.ID, l.LeaseToken, task.Log{Level: task.Info, Message: "the last line"})
+	r.ok(err)
+	b.until("the new line is there", log+`.innerText.includes("the last line")`)
+	if got := eval[float64](b, log+`.scrollTop`); got != 300 {
+		t.Errorf("after that the log is scrolled to %g, want 300", got)
+	}
+	b.clean()
+}
+
 // The keys lead where they say.
 func TestKeys(t *testing.T) {
 	t.Parallel()
@@ -317,6 +370,15 @@ func TestKeys(t *testing.T) {
 	eval[string](b, `document.activeElement.value = ""`)
 	b.do(chromedp.SendKeys("#filter", "type:mail g t\r"))
 	b.until("the filter is used", `location.search.startsWith("?filter=type%3Amail")`)
+	b.do(chromedp.Click("#keys"), chromedp.KeyEvent("/"))
+	if got := eval[string](b, `document.activeElement.id + " " + document.getElementById("keys").innerText`); got != "keys off" {
+		t.Errorf("turned off, / leads to %q", got)
+	}
+	b.open("/types") // the browser remembers it
+	b.do(chromedp.KeyEvent("g"), chromedp.KeyEvent("t"), chromedp.Click("#keys"))
+	if got := eval[string](b, `location.pathname + " " + document.getElementById("keys").innerText`); got != "/types on" {
+		t.Errorf("turned off and on, the page is %q", got)
+	}
 	b.clean()
 }
 

@@ -175,6 +175,27 @@ func TestFormsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// Numbers of a rate leave its burst as it was, and one that was never set follows them.
+func TestABurstStaysWhenTheRateOfATypeIsChanged(t *testing.T) {
+	each(t, func(r rig) {
+		form := url.Values{"rate_count": {"7"}, "rate_seconds": {"2"}}
+		for _, empty := range []string{"max_concurrency", "max_attempts", "timeout_seconds", "lease_seconds"} {
+			form.Set(empty, "")
+		}
+		for name, burst := range map[string][2]int{"set": {9, 9}, "not-set": {0, 7}} {
+			_, err := r.PutType(r.Context(), name, task.TypeRules{RateLimit: &task.RateLimit{Tasks: 5, PerSeconds: 1, Burst: burst[0]}})
+			r.ok(err)
+			if status, body := r.post("/types/"+name, form); status != http.StatusSeeOther {
+				r.Fatalf("%d: %s", status, body)
+			}
+			got, err := r.Type(r.Context(), name)
+			if r.ok(err); *got.RateLimit != (task.RateLimit{Tasks: 7, PerSeconds: 2, Burst: burst[1]}) {
+				r.Errorf("the rate is %+v, want a burst of %d", got.RateLimit, burst[1])
+			}
+		}
+	})
+}
+
 // Who acts is not what a header says, and the audit can be read to its end.
 func TestTheAuditIsRead(t *testing.T) {
 	each(t, func(r rig) {

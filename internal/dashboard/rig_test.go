@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,9 +44,10 @@ func (c *handClock) advance(d time.Duration) {
 type rig struct {
 	*testing.T
 	*queue.Queue
-	clock *handClock
-	url   string
-	lease time.Duration // of claims; 0: the default
+	clock   *handClock
+	url     string
+	lease   time.Duration // of claims; 0: the default
+	streams *atomic.Int64 // of events that are open
 }
 
 // each runs the test on both engines, with a clock that stands still.
@@ -60,9 +62,17 @@ func each(t *testing.T, do func(r rig)) {
 func serve(t *testing.T, st store.Store, clock *handClock, o queue.Options) rig {
 	t.Helper()
 	q := queue.New(st, o)
-	server := httptest.NewServer(api.New(q, api.Options{Pages: dashboard.New(q, dashboard.Options{Version: "v1", Database: "queue.db"})}))
+	handler := api.New(q, api.Options{Pages: dashboard.New(q, dashboard.Options{Version: "v1", Database: "queue.db"})})
+	streams := new(atomic.Int64)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/events") {
+			streams.Add(1)
+			defer streams.Add(-1)
+		}
+		handler.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
-	return rig{T: t, Queue: q, clock: clock, url: server.URL}
+	return rig{T: t, Queue: q, clock: clock, url: server.URL, streams: streams}
 }
 
 // running serves with the clock of the store and its upkeep, until the test ends.
@@ -135,4 +145,18 @@ func (r rig) ask(method, path string, form url.Values) (status int, body string)
 		return resp.StatusCode, resp.Header.Get("Location")
 	}
 	return resp.StatusCode, string(b)
+}
+
+// await waits for what the server does by itself.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	end, again := time.After(patience), time.NewTicker(20*time.Millisecond)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-end:
+			t.Fatalf("waited until %s", what)
+		case <-again.C:
+		}
+	}
 }

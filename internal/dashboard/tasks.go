@@ -45,7 +45,7 @@ func (d *Dashboard) tasks(c echo.Context) error {
 	} else {
 		f.Before = before
 		var next int64
-		if b.Tasks, next, err = d.list(c.Request().Context(), f, b.Now); err != nil {
+		if b.Tasks, next, err = d.list(c.Request().Context(), f); err != nil {
 			return err
 		}
 		if next > 0 {
@@ -82,7 +82,7 @@ func listFilter(text string) (task.Filter, error) {
 }
 
 // list returns a page of tasks without what may be long in them, and where the next one goes on; 0: there is none.
-func (d *Dashboard) list(ctx context.Context, f task.Filter, now time.Time) (out []task.Task, next int64, err error) {
+func (d *Dashboard) list(ctx context.Context, f task.Filter) (out []task.Task, next int64, err error) {
 	if !f.Match.Asks() {
 		f.Limit++
 		ts, err := d.queue.Reader().ListTasks(ctx, f)
@@ -91,15 +91,5 @@ func (d *Dashboard) list(ctx context.Context, f task.Filter, now time.Time) (out
 		}
 		return ts[:f.Limit-1], ts[f.Limit-2].ID, nil
 	}
-	next = f.Before
-	for range searches {
-		var ts []task.Task
-		if ts, next, err = d.queue.Reader().ListMatching(ctx, f.Match, now, next, f.Limit-len(out)); err != nil {
-			return nil, 0, err
-		}
-		if out = append(out, ts...); next == 0 || len(out) == f.Limit {
-			break
-		}
-	}
-	return out, next, nil
+	return d.queue.ListMatching(ctx, f.Match, f.Before, f.Limit, searches)
 }

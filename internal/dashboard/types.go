@@ -170,7 +170,7 @@ func (l limits) rules(r task.TypeRules, wrong map[string]string) task.TypeRules 
 		r.RateLimit = nil
 	case count == nil || per == nil:
 		wrong["rate_limit"] = "needs both numbers, or neither"
-	case r.RateLimit == nil:
+	case r.RateLimit == nil || r.RateLimit.Burst == r.RateLimit.Tasks: // which is what it is unless somebody sets it
 		r.RateLimit = &task.RateLimit{Tasks: *count, PerSeconds: *per}
 	default:
 		r.RateLimit = &task.RateLimit{Tasks: *count, PerSeconds: *per, Burst: r.RateLimit.Burst}

@@ -33,7 +33,7 @@ func (q *Queue) Propose(ctx context.Context, s task.OperationSpec) (task.Proposa
 	now := q.Now()
 	p := task.Proposal{Action: o.Action, Filter: o.Filter, Priority: o.Priority, ConfirmToken: q.o.Secret(), ExpiresAtUTC: now.Add(confirmWithin)}
 	if p.Matched, p.AtLeast, err = q.count(ctx, m, now); err == nil {
-		p.Sample, err = q.sample(ctx, m, now)
+		p.Sample, _, err = q.ListMatching(ctx, m, 0, sampleTasks, maxCounts)
 	}
 	if err == nil {
 		o.ConfirmHash, o.ExpiresAtUTC = task.ConfirmHash(p.ConfirmToken), p.ExpiresAtUTC
@@ -63,18 +63,20 @@ func (q *Queue) count(ctx context.Context, m task.Match, now time.Time) (n int64
 	return n, true, nil
 }
 
-func (q *Queue) sample(ctx context.Context, m task.Match, now time.Time) ([]task.Task, error) {
-	out, before := []task.Task{}, int64(0)
-	for range maxCounts {
-		ts, next, err := q.store.ListMatching(ctx, m, now, before, sampleTasks-len(out))
-		if err != nil {
-			return nil, err
+// ListMatching returns up to max tasks that match, newest first, with ids below before, 0 for all. It ends early after some searches, each of which looks at
+// 500,000 tasks at most. Every task from next on has been looked at; 0: there is no more.
+func (q *Queue) ListMatching(ctx context.Context, m task.Match, before int64, max, searches int) (out []task.Task, next int64, err error) {
+	out, next = []task.Task{}, before
+	for now := q.Now(); searches > 0; searches-- {
+		var ts []task.Task
+		if ts, next, err = q.store.ListMatching(ctx, m, now, next, max-len(out)); err != nil {
+			return nil, 0, err
 		}
-		if out, before = append(out, ts...), next; before == 0 || len(out) == sampleTasks {
+		if out = append(out, ts...); next == 0 || len(out) == max {
 			break
 		}
 	}
-	return out, nil
+	return out, next, nil
 }
 
 // StartOperation begins the operation for which a dry run of the same spec gave the token. It goes on in the background, in whatever process runs the

@@ -100,9 +100,23 @@
 
   // Keys: / to the filter, g and a letter to a page, j and k through the rows of a table.
   const pages = { o: "/", t: "/tasks", y: "/types", w: "/workers", s: "/schedules", f: "/failures", p: "/operations", m: "/maintenance" };
-  let went = 0;
+  // They can be turned off, for those who speak to their computer (WCAG 2.2, 2.1.4); the browser remembers it.
+  const toggle = document.getElementById("keys");
+  let keys = true, went = 0;
+  try { keys = localStorage.getItem("keys") !== "off"; } catch { /* a browser that keeps nothing */ }
+  function tellKeys() {
+    toggle.textContent = keys ? "on" : "off";
+    toggle.setAttribute("aria-pressed", String(keys));
+  }
+  toggle.hidden = false;
+  toggle.addEventListener("click", () => {
+    keys = !keys;
+    try { localStorage.setItem("keys", keys ? "on" : "off"); } catch { /* off until the next page */ }
+    tellKeys();
+  });
+  tellKeys();
   document.addEventListener("keydown", (e) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select")) return;
+    if (!keys || e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select")) return;
     if (went && Date.now() - went < 1500 && pages[e.key]) { location.href = pages[e.key]; return; }
     went = e.key === "g" ? Date.now() : 0;
     if (e.key === "/") {
