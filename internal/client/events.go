@@ -10,29 +10,38 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// longestEvent bounds one line of a stream, in bytes: an event with the longest line of a log fits.
-const longestEvent = 1 << 20
+const (
+	// longestEvent bounds one line of a stream, in bytes: an event with the longest line of a log fits.
+	longestEvent = 1 << 20
+	// reconnects is how often a stream that had begun is asked for again, and longestLull the longest pause before that: a server has about a minute to start again.
+	reconnects  = 32
+	longestLull = 2 * time.Second
+)
 
 // Events calls each for every event that f chooses, from now on or, where after is not 0, from the event after that one on, until ctx ends or each returns an error, which
 // comes back. each is first called with a nil event once the stream has begun: what was read before that may be old. It is called with one, too, when events were missed. A
-// connection that breaks is made anew, and goes on after the last event.
+// connection that breaks is made anew, and goes on after the last event: for about a minute, unless nothing is to be tried again.
 func (c *Client) Events(ctx context.Context, f task.EventFilter, after int64, each func(*task.Event) error) error {
+	tries := c.o.Retries
 	for try := 0; ; try++ {
 		begun, err := c.follow(ctx, f, &after, each)
 		if begun {
-			try = 0
+			if try = 0; tries > 0 {
+				tries = max(tries, reconnects)
+			}
 		}
 		if stop, ok := err.(stopped); ok {
 			return stop.error
 		}
-		if ctx.Err() != nil || (err != nil && try >= c.o.Retries) {
+		if ctx.Err() != nil || (err != nil && try >= tries) {
 			return err
 		}
-		if !sleep(ctx, backoff(try)) {
+		if !sleep(ctx, min(backoff(try), longestLull)) {
 			return ctx.Err()
 		}
 	}

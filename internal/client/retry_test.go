@@ -320,3 +320,41 @@ func TestAnswersOfOthers(t *testing.T) {
 		})
 	}
 }
+
+// A server that is started again finds its streams waiting for it; one that was never there does not, and one that stays away is given up.
+func TestStreamsWaitForAServerThatIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("connection refused")
+		var asked []string // Last-Event-ID of each request
+		follow := func(answer func(n int) bool) error {
+			asked = nil
+			cl := connect(t, "http://queue", client.Options{Retries: 1, HTTP: &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+				if asked = append(asked, r.Header.Get("Last-Event-ID")); !answer(len(asked)) {
+					return nil, down
+				}
+				body := "event: log\ndata: {\"event_id\":" + strconv.Itoa(len(asked)) + ",\"event\":\"log\"}\n\n"
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+			})}})
+			return cl.Events(t.Context(), task.EventFilter{}, 0, func(e *task.Event) error {
+				if e != nil && e.ID > 1 {
+					return io.EOF
+				}
+				return nil
+			})
+		}
+		if err := follow(func(n int) bool { return n == 1 || n == 22 }); err != io.EOF || len(asked) != 22 || asked[21] != "1" {
+			t.Errorf("back after 20 tries: %v, asked %q", err, asked)
+		}
+		if err := follow(func(int) bool { return false }); !errors.Is(err, down) || len(asked) != 2 {
+			t.Errorf("never there: %v after %d tries", err, len(asked))
+		}
+		begin := time.Now()
+		if err := follow(func(n int) bool { return n == 1 }); !errors.Is(err, down) {
+			t.Errorf("gone for good: %v", err)
+		}
+		if took := time.Since(begin); took < 50*time.Second || took > 70*time.Second {
+			t.Errorf("given up after %v", took)
+		}
+	})
+}
