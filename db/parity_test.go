@@ -187,7 +187,7 @@ var (
 
 func TestEverySQLParameterWasReplaced(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"sqlitedb", "postgresdb", "postgressets"} {
+	for _, dir := range []string{"sqlitedb", "postgresdb", "postgressets", "olddb"} {
 		queries := 0
 		for name, g := range parseDir(t, dir) {
 			for query, text := range g.sql {
@@ -291,7 +291,7 @@ func TestBothEnginesHaveTheSameQueries(t *testing.T) {
 // TestEveryQueryWasGenerated fails when a query was added and sqlc was not run.
 func TestEveryQueryWasGenerated(t *testing.T) {
 	t.Parallel()
-	for engine, dir := range map[string]string{"sqlite": "sqlitedb", "postgres": "postgresdb", "postgres/sets": "postgressets"} {
+	for engine, dir := range map[string]string{"sqlite": "sqlitedb", "postgres": "postgresdb", "postgres/sets": "postgressets", "old": "olddb"} {
 		code := parseDir(t, dir)
 		for file, names := range queryNames(t, engine) {
 			var got []string

@@ -41,6 +41,7 @@ type cli struct {
 	Types      typesCmd      `cmd:"" help:"Look at task types, pause them, set their rules."`
 	Operations operationsCmd `cmd:"" help:"Look after what bulk commands have started."`
 	Schedules  schedulesCmd  `cmd:"" help:"Make tasks when their time comes."`
+	Import     importCmd     `cmd:"" help:"Bring in the tasks of the older queue, a Python program on SQLite."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the schema of a database up or down."`
 	Conf       configCmd     `cmd:"" name:"config" help:"Check the settings, or describe them."`
 	Version    versionCmd    `cmd:"" help:"Show the version of this binary."`

@@ -51,6 +51,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
+	if q.countByStatusStmt, err = db.PrepareContext(ctx, countByStatus); err != nil {
+		return nil, fmt.Errorf("error preparing query CountByStatus: %w", err)
+	}
 	if q.countFailedStmt, err = db.PrepareContext(ctx, countFailed); err != nil {
 		return nil, fmt.Errorf("error preparing query CountFailed: %w", err)
 	}
@@ -174,6 +177,18 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.holdsLeaseStmt, err = db.PrepareContext(ctx, holdsLease); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldsLease: %w", err)
 	}
+	if q.importAttemptsStmt, err = db.PrepareContext(ctx, importAttempts); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportAttempts: %w", err)
+	}
+	if q.importLogsStmt, err = db.PrepareContext(ctx, importLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportLogs: %w", err)
+	}
+	if q.importTasksStmt, err = db.PrepareContext(ctx, importTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportTasks: %w", err)
+	}
+	if q.importWorkerStmt, err = db.PrepareContext(ctx, importWorker); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportWorker: %w", err)
+	}
 	if q.insertAuditStmt, err = db.PrepareContext(ctx, insertAudit); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAudit: %w", err)
 	}
@@ -251,6 +266,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listKeyHeldStmt, err = db.PrepareContext(ctx, listKeyHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListKeyHeld: %w", err)
+	}
+	if q.listKnownKeysStmt, err = db.PrepareContext(ctx, listKnownKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query ListKnownKeys: %w", err)
 	}
 	if q.listLiveTicksStmt, err = db.PrepareContext(ctx, listLiveTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLiveTicks: %w", err)
@@ -402,6 +420,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.raiseRulesStmt, err = db.PrepareContext(ctx, raiseRules); err != nil {
 		return nil, fmt.Errorf("error preparing query RaiseRules: %w", err)
 	}
+	if q.raiseTaskIDsStmt, err = db.PrepareContext(ctx, raiseTaskIDs); err != nil {
+		return nil, fmt.Errorf("error preparing query RaiseTaskIDs: %w", err)
+	}
 	if q.readClockStmt, err = db.PrepareContext(ctx, readClock); err != nil {
 		return nil, fmt.Errorf("error preparing query ReadClock: %w", err)
 	}
@@ -507,6 +528,11 @@ func (q *Queries) Close() error {
 	if q.countAheadStmt != nil {
 		if cerr := q.countAheadStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
+		}
+	}
+	if q.countByStatusStmt != nil {
+		if cerr := q.countByStatusStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countByStatusStmt: %w", cerr)
 		}
 	}
 	if q.countFailedStmt != nil {
@@ -714,6 +740,26 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing holdsLeaseStmt: %w", cerr)
 		}
 	}
+	if q.importAttemptsStmt != nil {
+		if cerr := q.importAttemptsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.importLogsStmt != nil {
+		if cerr := q.importLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importLogsStmt: %w", cerr)
+		}
+	}
+	if q.importTasksStmt != nil {
+		if cerr := q.importTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importTasksStmt: %w", cerr)
+		}
+	}
+	if q.importWorkerStmt != nil {
+		if cerr := q.importWorkerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importWorkerStmt: %w", cerr)
+		}
+	}
 	if q.insertAuditStmt != nil {
 		if cerr := q.insertAuditStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertAuditStmt: %w", cerr)
@@ -842,6 +888,11 @@ func (q *Queries) Close() error {
 	if q.listKeyHeldStmt != nil {
 		if cerr := q.listKeyHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listKeyHeldStmt: %w", cerr)
+		}
+	}
+	if q.listKnownKeysStmt != nil {
+		if cerr := q.listKnownKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listKnownKeysStmt: %w", cerr)
 		}
 	}
 	if q.listLiveTicksStmt != nil {
@@ -1094,6 +1145,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing raiseRulesStmt: %w", cerr)
 		}
 	}
+	if q.raiseTaskIDsStmt != nil {
+		if cerr := q.raiseTaskIDsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing raiseTaskIDsStmt: %w", cerr)
+		}
+	}
 	if q.readClockStmt != nil {
 		if cerr := q.readClockStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing readClockStmt: %w", cerr)
@@ -1237,6 +1293,7 @@ type Queries struct {
 	cancelTasksStmt           *sql.Stmt
 	completeTaskStmt          *sql.Stmt
 	countAheadStmt            *sql.Stmt
+	countByStatusStmt         *sql.Stmt
 	countFailedStmt           *sql.Stmt
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
@@ -1278,6 +1335,10 @@ type Queries struct {
 	getTickStmt               *sql.Stmt
 	getWorkerStmt             *sql.Stmt
 	holdsLeaseStmt            *sql.Stmt
+	importAttemptsStmt        *sql.Stmt
+	importLogsStmt            *sql.Stmt
+	importTasksStmt           *sql.Stmt
+	importWorkerStmt          *sql.Stmt
 	insertAuditStmt           *sql.Stmt
 	insertClaimStmt           *sql.Stmt
 	insertLaneStmt            *sql.Stmt
@@ -1304,6 +1365,7 @@ type Queries struct {
 	listHeldStmt              *sql.Stmt
 	listHeldByStmt            *sql.Stmt
 	listKeyHeldStmt           *sql.Stmt
+	listKnownKeysStmt         *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
 	listLogsOfTaskStmt        *sql.Stmt
@@ -1354,6 +1416,7 @@ type Queries struct {
 	putRollupStmt             *sql.Stmt
 	putTypeStmt               *sql.Stmt
 	raiseRulesStmt            *sql.Stmt
+	raiseTaskIDsStmt          *sql.Stmt
 	readClockStmt             *sql.Stmt
 	releaseTaskStmt           *sql.Stmt
 	requeueExpiredLeasesStmt  *sql.Stmt
@@ -1388,6 +1451,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTasksStmt:           q.cancelTasksStmt,
 		completeTaskStmt:          q.completeTaskStmt,
 		countAheadStmt:            q.countAheadStmt,
+		countByStatusStmt:         q.countByStatusStmt,
 		countFailedStmt:           q.countFailedStmt,
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
@@ -1429,6 +1493,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getTickStmt:               q.getTickStmt,
 		getWorkerStmt:             q.getWorkerStmt,
 		holdsLeaseStmt:            q.holdsLeaseStmt,
+		importAttemptsStmt:        q.importAttemptsStmt,
+		importLogsStmt:            q.importLogsStmt,
+		importTasksStmt:           q.importTasksStmt,
+		importWorkerStmt:          q.importWorkerStmt,
 		insertAuditStmt:           q.insertAuditStmt,
 		insertClaimStmt:           q.insertClaimStmt,
 		insertLaneStmt:            q.insertLaneStmt,
@@ -1455,6 +1523,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listHeldStmt:              q.listHeldStmt,
 		listHeldByStmt:            q.listHeldByStmt,
 		listKeyHeldStmt:           q.listKeyHeldStmt,
+		listKnownKeysStmt:         q.listKnownKeysStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,
 		listLogsOfTaskStmt:        q.listLogsOfTaskStmt,
@@ -1505,6 +1574,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		putRollupStmt:             q.putRollupStmt,
 		putTypeStmt:               q.putTypeStmt,
 		raiseRulesStmt:            q.raiseRulesStmt,
+		raiseTaskIDsStmt:          q.raiseTaskIDsStmt,
 		readClockStmt:             q.readClockStmt,
 		releaseTaskStmt:           q.releaseTaskStmt,
 		requeueExpiredLeasesStmt:  q.requeueExpiredLeasesStmt,

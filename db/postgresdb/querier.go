@@ -24,6 +24,8 @@ type Querier interface {
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
 	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
+	// CountByStatus counts those of the tasks that there are.
+	CountByStatus(ctx context.Context, ids string) ([]CountByStatusRow, error)
 	// CountFailed counts the failed tasks of each of these fingerprints, up to @most.
 	CountFailed(ctx context.Context, arg CountFailedParams) ([]CountFailedRow, error)
 	// CountHeld counts the tasks that each worker holds. It reads all tasks in processing.
@@ -89,6 +91,13 @@ type Querier interface {
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
 	// HoldsLease keeps the lease as it is, and others who write to the log of the task away, until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
+	ImportAttempts(ctx context.Context, attempts string) error
+	ImportLogs(ctx context.Context, logs string) error
+	// What another queue has kept comes in with these, many rows at a time as one JSON array. Triggers keep the counters.
+	// ImportTasks stores tasks as they are, with their ids where they have any, and leaves out those whose idempotency key is known.
+	ImportTasks(ctx context.Context, tasks string) ([]ImportTasksRow, error)
+	// ImportWorker registers a worker unless there is one of its name.
+	ImportWorker(ctx context.Context, arg ImportWorkerParams) (int64, error)
 	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
 	// InsertClaim writes the line of a claim that is told of by the start of its attempt no more. It changes nothing when there is such a line.
 	InsertClaim(ctx context.Context, arg InsertClaimParams) error
@@ -136,6 +145,8 @@ type Querier interface {
 	ListHeldBy(ctx context.Context, arg ListHeldByParams) ([]ListHeldByRow, error)
 	// ListKeyHeld returns tasks of a key in processing, those whose leases end first.
 	ListKeyHeld(ctx context.Context, arg ListKeyHeldParams) ([]ListKeyHeldRow, error)
+	// ListKnownKeys returns those of the idempotency keys that tasks have.
+	ListKnownKeys(ctx context.Context, keys string) ([]string, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLogs returns stored lines of a task, oldest first; an empty level stands for every level, and with info comes whatever has happened to the task.
@@ -220,6 +231,8 @@ type Querier interface {
 	PutType(ctx context.Context, arg PutTypeParams) (Type, error)
 	// RaiseRules says that what decides over claims has changed, in the transaction that changes it.
 	RaiseRules(ctx context.Context) error
+	// RaiseTaskIDs has the ids of new tasks begin above one. It is not undone with the transaction, which leaves a gap and nothing else.
+	RaiseTaskIDs(ctx context.Context, last int64) error
 	// ReadClock returns the clock of the database in microseconds since 1970.
 	ReadClock(ctx context.Context) (int64, error)
 	ReleaseTask(ctx context.Context, arg ReleaseTaskParams) (Task, error)

@@ -54,6 +54,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
+	if q.countByStatusStmt, err = db.PrepareContext(ctx, countByStatus); err != nil {
+		return nil, fmt.Errorf("error preparing query CountByStatus: %w", err)
+	}
 	if q.countFailedStmt, err = db.PrepareContext(ctx, countFailed); err != nil {
 		return nil, fmt.Errorf("error preparing query CountFailed: %w", err)
 	}
@@ -177,6 +180,18 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.holdsTaskStmt, err = db.PrepareContext(ctx, holdsTask); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldsTask: %w", err)
 	}
+	if q.importAttemptsStmt, err = db.PrepareContext(ctx, importAttempts); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportAttempts: %w", err)
+	}
+	if q.importLogsStmt, err = db.PrepareContext(ctx, importLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportLogs: %w", err)
+	}
+	if q.importTasksStmt, err = db.PrepareContext(ctx, importTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportTasks: %w", err)
+	}
+	if q.importWorkerStmt, err = db.PrepareContext(ctx, importWorker); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportWorker: %w", err)
+	}
 	if q.insertAttemptStmt, err = db.PrepareContext(ctx, insertAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAttempt: %w", err)
 	}
@@ -269,6 +284,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listKeyHeldStmt, err = db.PrepareContext(ctx, listKeyHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListKeyHeld: %w", err)
+	}
+	if q.listKnownKeysStmt, err = db.PrepareContext(ctx, listKnownKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query ListKnownKeys: %w", err)
 	}
 	if q.listLanesStmt, err = db.PrepareContext(ctx, listLanes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLanes: %w", err)
@@ -544,6 +562,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
 		}
 	}
+	if q.countByStatusStmt != nil {
+		if cerr := q.countByStatusStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countByStatusStmt: %w", cerr)
+		}
+	}
 	if q.countFailedStmt != nil {
 		if cerr := q.countFailedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countFailedStmt: %w", cerr)
@@ -749,6 +772,26 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing holdsTaskStmt: %w", cerr)
 		}
 	}
+	if q.importAttemptsStmt != nil {
+		if cerr := q.importAttemptsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.importLogsStmt != nil {
+		if cerr := q.importLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importLogsStmt: %w", cerr)
+		}
+	}
+	if q.importTasksStmt != nil {
+		if cerr := q.importTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importTasksStmt: %w", cerr)
+		}
+	}
+	if q.importWorkerStmt != nil {
+		if cerr := q.importWorkerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importWorkerStmt: %w", cerr)
+		}
+	}
 	if q.insertAttemptStmt != nil {
 		if cerr := q.insertAttemptStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertAttemptStmt: %w", cerr)
@@ -902,6 +945,11 @@ func (q *Queries) Close() error {
 	if q.listKeyHeldStmt != nil {
 		if cerr := q.listKeyHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listKeyHeldStmt: %w", cerr)
+		}
+	}
+	if q.listKnownKeysStmt != nil {
+		if cerr := q.listKnownKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listKnownKeysStmt: %w", cerr)
 		}
 	}
 	if q.listLanesStmt != nil {
@@ -1318,6 +1366,7 @@ type Queries struct {
 	claimTaskStmt             *sql.Stmt
 	completeTaskStmt          *sql.Stmt
 	countAheadStmt            *sql.Stmt
+	countByStatusStmt         *sql.Stmt
 	countFailedStmt           *sql.Stmt
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
@@ -1359,6 +1408,10 @@ type Queries struct {
 	getWorkerStmt             *sql.Stmt
 	holdsLeaseStmt            *sql.Stmt
 	holdsTaskStmt             *sql.Stmt
+	importAttemptsStmt        *sql.Stmt
+	importLogsStmt            *sql.Stmt
+	importTasksStmt           *sql.Stmt
+	importWorkerStmt          *sql.Stmt
 	insertAttemptStmt         *sql.Stmt
 	insertAuditStmt           *sql.Stmt
 	insertClaimStmt           *sql.Stmt
@@ -1390,6 +1443,7 @@ type Queries struct {
 	listHeldStmt              *sql.Stmt
 	listHeldByStmt            *sql.Stmt
 	listKeyHeldStmt           *sql.Stmt
+	listKnownKeysStmt         *sql.Stmt
 	listLanesStmt             *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
 	listLogsStmt              *sql.Stmt
@@ -1479,6 +1533,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		claimTaskStmt:             q.claimTaskStmt,
 		completeTaskStmt:          q.completeTaskStmt,
 		countAheadStmt:            q.countAheadStmt,
+		countByStatusStmt:         q.countByStatusStmt,
 		countFailedStmt:           q.countFailedStmt,
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
@@ -1520,6 +1575,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getWorkerStmt:             q.getWorkerStmt,
 		holdsLeaseStmt:            q.holdsLeaseStmt,
 		holdsTaskStmt:             q.holdsTaskStmt,
+		importAttemptsStmt:        q.importAttemptsStmt,
+		importLogsStmt:            q.importLogsStmt,
+		importTasksStmt:           q.importTasksStmt,
+		importWorkerStmt:          q.importWorkerStmt,
 		insertAttemptStmt:         q.insertAttemptStmt,
 		insertAuditStmt:           q.insertAuditStmt,
 		insertClaimStmt:           q.insertClaimStmt,
@@ -1551,6 +1610,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listHeldStmt:              q.listHeldStmt,
 		listHeldByStmt:            q.listHeldByStmt,
 		listKeyHeldStmt:           q.listKeyHeldStmt,
+		listKnownKeysStmt:         q.listKnownKeysStmt,
 		listLanesStmt:             q.listLanesStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
 		listLogsStmt:              q.listLogsStmt,

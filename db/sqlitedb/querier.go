@@ -27,6 +27,8 @@ type Querier interface {
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
 	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
+	// CountByStatus counts those of the tasks that there are.
+	CountByStatus(ctx context.Context, ids string) ([]CountByStatusRow, error)
 	// CountFailed counts the failed tasks of each of these fingerprints, up to @most.
 	CountFailed(ctx context.Context, arg CountFailedParams) ([]CountFailedRow, error)
 	// CountHeld counts the tasks that each worker holds. It reads all tasks in processing.
@@ -91,6 +93,13 @@ type Querier interface {
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	// HoldsTask returns a task that the worker holds; no row: none. It looks at all tasks in processing.
 	HoldsTask(ctx context.Context, workerID string) (int64, error)
+	ImportAttempts(ctx context.Context, attempts string) error
+	ImportLogs(ctx context.Context, logs string) error
+	// What another queue has kept comes in with these, many rows at a time as one JSON array. Triggers keep the counters.
+	// ImportTasks stores tasks as they are, with their ids where they have any, and leaves out those whose idempotency key is known.
+	ImportTasks(ctx context.Context, tasks string) ([]ImportTasksRow, error)
+	// ImportWorker registers a worker unless there is one of its name.
+	ImportWorker(ctx context.Context, arg ImportWorkerParams) (int64, error)
 	// InsertAttempt writes an attempt that has ended already.
 	InsertAttempt(ctx context.Context, arg InsertAttemptParams) error
 	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
@@ -151,6 +160,8 @@ type Querier interface {
 	ListHeldBy(ctx context.Context, arg ListHeldByParams) ([]ListHeldByRow, error)
 	// ListKeyHeld returns tasks of a key in processing, those whose leases end first.
 	ListKeyHeld(ctx context.Context, arg ListKeyHeldParams) ([]ListKeyHeldRow, error)
+	// ListKnownKeys returns those of the idempotency keys that tasks have.
+	ListKnownKeys(ctx context.Context, keys string) ([]string, error)
 	// ListLanes returns all lanes with the numbers of tasks that can be claimed and that are held.
 	ListLanes(ctx context.Context) ([]ListLanesRow, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.

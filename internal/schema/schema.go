@@ -67,7 +67,7 @@ func CheckOwn(ctx context.Context, e Engine, db *sql.DB) error {
 	if err != nil {
 		return wrap("look at the schema", err)
 	}
-	return fmt.Errorf("%w: no migration made its table %s; it is left as it is: name another database", ErrForeign, table)
+	return fmt.Errorf("%w: no migration made its table %s; it is left as it is: name another database, into which `thequeue import` brings what an older queue has kept", ErrForeign, table)
 }
 
 // New returns the schema of a database that is open with any driver of its engine. Closing db stays with the caller.

@@ -21,6 +21,7 @@ type Store interface {
 	Rollups
 	Audits
 	Failures
+	Importer
 
 	// Ping returns nil when the database answers.
 	Ping(ctx context.Context) error
@@ -318,4 +319,14 @@ type Rollups interface {
 type Audits interface {
 	// AddAudit stores what was done and returns it with its id; a.AuditID is not read.
 	AddAudit(ctx context.Context, a task.Audit) (task.Audit, error)
+}
+
+// Importer takes in what another queue has kept.
+type Importer interface {
+	// Import stores tasks with whatever has become of them, their logs and the workers, all or nothing. They get their own ids where the database has never had a task, else
+	// new ones in the order given. A task whose idempotency key is known is left out with all that belongs to it, so a second import of the same stores nothing twice; a
+	// worker that is known stays as it is. ErrMiscounted when what is stored afterwards is not what was given.
+	Import(ctx context.Context, im Import) (ImportResult, error)
+	// KnownKeys returns those of the idempotency keys that tasks have, in no order.
+	KnownKeys(ctx context.Context, keys []string) ([]string, error)
 }

@@ -48,9 +48,9 @@ func (r *rig) wants(want, err error) {
 }
 
 // equal reports the difference between two values.
-func (r *rig) equal(what string, want, got any) {
+func (r *rig) equal(what string, want, got any, o ...cmp.Option) {
 	r.Helper()
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, o...); d != "" {
 		r.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Rollups", rollupBehaviours},
 		{"Audits", auditBehaviours},
 		{"Failures", failureBehaviours},
+		{"Imports", importBehaviours},
 		{"Concurrency", concurrencyBehaviours},
 		{"Lifecycle", lifecycleBehaviours},
 	}
