@@ -1,0 +1,402 @@
+"""The asyncio client: every call of the REST API as a coroutine. Made by tools/make_asyncio.py from client.py: change that."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import Any, AsyncIterator, Literal, Mapping, Sequence, cast
+
+from ._asyncio_http import AsyncHTTP
+from ._wire import API, Call, address, backoff, keyed, segment, without_none
+from .client import fence_of, new_tasks, schedule_path, task_path, type_path, worker_path
+from .errors import Busy, ConnectionFailed, FieldError, Invalid, LeaseLost, NotFound, ResultUnknown
+from .types import (
+    Action, Attempt, Cancelled, CleanedWorkers, DeletedLogs, Event, Explanation, Failure, Health, Json, Lease, Level, LogLine, Metrics, Names, NewTask,
+    Occurrence, Operation, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, RetryPolicy, Schedule, ScheduleSpec, Stats, Status, Stranded, Strategy,
+    Task, TaskType, Time, TypeRules, WorkerEntry, WorkerPulse, WorkerStatus, format_time,
+)
+
+
+class AsyncClient:
+    """Calls one server.
+
+    A call is sent again, up to ``retries`` times with growing pauses, when the server could not be reached or is busy: then nothing was done. When
+    the connection breaks after a call was sent, nobody knows whether it was carried out. What may be carried out twice is sent again, and for everything
+    else but a claim the client sees to that it may: an enqueue has an idempotency key, other calls an ``Idempotency-Key``. A claim raises
+    :class:`~thequeue.errors.ResultUnknown`; what it has claimed comes back when its lease ends.
+
+    For use in one event loop at a time, by any number of its tasks. Every method raises the exceptions of :mod:`thequeue.errors`.
+    """
+
+    def __init__(self, base_url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, timeout: float = 10.0, retries: int = 4,
+                 connections: int = 32, headers: Mapping[str, str] | None = None, ssl_context: ssl.SSLContext | None = None) -> None:
+        """Make a client; it does not connect yet.
+
+        ``api_key`` is sent as ``Authorization: Bearer``; ``headers`` go with every request; ``timeout`` is of one try, in seconds, without the time that a
+        claim waits; ``connections`` are kept open. Raises ValueError naming the argument that is wrong.
+        """
+        if timeout <= 0 or retries < 0 or connections < 1:
+            raise ValueError("timeout: must be above 0; retries: must be 0 or more; connections: must be 1 or more")
+        self.base_url = base_url.rstrip("/")
+        self._http = AsyncHTTP(address(base_url, api_key, headers, ssl_context), timeout, retries, connections)
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the idle connections. The client can still be used, and opens new ones."""
+        await self._http.close()
+
+    # Tasks
+
+    async def enqueue(self, type: str, payload: Mapping[str, Json] | None = None, *, priority: int | None = None, compatibility: Mapping[str, Json] | None = None,
+                max_attempts: int | None = None, run_after: Time | None = None, deadline: Time | None = None, timeout_seconds: float | None = None,
+                retry_policy: RetryPolicy | None = None, idempotency_key: str | None = None, concurrency_key: str | None = None,
+                unique_key: str | None = None, unique_scope: Literal["queued", "live", "period"] | None = None,
+                unique_period_seconds: float | None = None, traceparent: str | None = None) -> Receipt:
+        """Store one task. Without an idempotency key it is given a random one, so that a call which is sent again makes no twin."""
+        task = without_none(
+            type=type, payload=payload, priority=priority, compatibility=compatibility, max_attempts=max_attempts, run_after_utc=run_after,
+            deadline_utc=deadline, timeout_seconds=timeout_seconds, retry_policy=retry_policy, idempotency_key=idempotency_key,
+            concurrency_key=concurrency_key, unique_key=unique_key, unique_scope=unique_scope, unique_period_seconds=unique_period_seconds,
+            traceparent=traceparent)
+        try:
+            receipts = await self.enqueue_many([cast(NewTask, task)])
+        except Invalid as e:
+            fields = [FieldError(f.field.removeprefix("tasks[0]."), f.message) for f in e.fields]
+            raise Invalid(e.status, e.code, e.detail.replace("tasks[0].", ""), fields, e.request_id) from None
+        return receipts[0]
+
+    async def enqueue_many(self, tasks: Sequence[NewTask]) -> list[Receipt]:
+        """Store 1 to 1,000 tasks, all or none, and answer in their order. ``Invalid.fields`` names the element: ``tasks[3].priority``."""
+        items, generated = new_tasks(tasks)
+        answer = await self._http.send(Call("POST", f"{API}/enqueue/batch", body={"tasks": items}, twice=True))
+        receipts = cast("list[Receipt]", answer.json()["tasks"])
+        for i in generated:  # nobody else knows the key, so it was this call, or a try before
+            if "unique_key" not in items[i]:
+                receipts[i]["created"] = True
+        return receipts
+
+    async def get(self, task_id: int) -> Task:
+        """Return a task."""
+        return cast(Task, (await self._http.send(Call("GET", task_path(task_id), twice=True))).json())
+
+    async def page(self, *, status: Status | None = None, type: str | None = None, filter: str | None = None, limit: int = 100, cursor: str | None = None) -> Page:
+        """Return one page of tasks, newest first. ``filter`` is like ``status:failed error:"timed out" age>1h``."""
+        answer = await self._http.send(Call("GET", f"{API}/tasks", {"status": status, "type": type, "filter": filter, "limit": limit, "cursor": cursor}, twice=True))
+        return {"tasks": answer.json(), "cursor": answer.headers.get("x-next-cursor")}
+
+    async def tasks(self, *, status: Status | None = None, type: str | None = None, filter: str | None = None, limit: int | None = None) -> AsyncIterator[Task]:
+        """Yield tasks, newest first, page by page; at most ``limit`` where it is given."""
+        cursor, left = None, limit
+        while left is None or left > 0:
+            page = await self.page(status=status, type=type, filter=filter, limit=min(left or 100, 1000), cursor=cursor)
+            for task in page["tasks"]:
+                yield task
+            left = None if left is None else left - len(page["tasks"])
+            cursor = page["cursor"]
+            if cursor is None:
+                return
+
+    async def cancel(self, task_id: int) -> Cancelled:
+        """End a queued or processing task; its worker is told. An ended task stays as it is, which the message says."""
+        return cast(Cancelled, (await self._http.send(keyed(Call("POST", task_path(task_id, "cancel"))))).json())
+
+    async def requeue(self, task_id: int) -> Task:
+        """Queue a failed task again, with all its attempts. Raises Conflict for any other."""
+        return cast(Task, (await self._http.send(keyed(Call("POST", task_path(task_id, "requeue"))))).json())
+
+    async def delete(self, task_id: int) -> None:
+        """Remove an ended task with its log and history. Raises Conflict while it is live."""
+        await self._delete(Call("DELETE", task_path(task_id), twice=True))
+
+    async def attempts(self, task_id: int) -> list[Attempt]:
+        """Return the attempts of a task, oldest first; the one that runs now is last."""
+        return cast("list[Attempt]", (await self._http.send(Call("GET", task_path(task_id, "attempts"), twice=True))).json())
+
+    async def explain(self, task_id: int) -> Explanation:
+        """Tell why a task does not run, or what has become of it."""
+        return cast(Explanation, (await self._http.send(Call("GET", task_path(task_id, "explain"), twice=True))).json())
+
+    async def stranded(self) -> list[Stranded]:
+        """Return what no live worker may take, and why, by priority."""
+        return cast("list[Stranded]", (await self._http.send(Call("GET", f"{API}/stranded", twice=True))).json())
+
+    async def stats(self) -> Stats:
+        """Count the tasks."""
+        return cast(Stats, (await self._http.send(Call("GET", f"{API}/stats", twice=True))).json())
+
+    async def metrics(self, window: str | None = None, *, type: str | None = None) -> Metrics:
+        """Tell how the queue does in a window up to now, such as ``1h`` or ``7d`` (default ``24h``)."""
+        return cast(Metrics, (await self._http.send(Call("GET", f"{API}/metrics", {"window": window, "type": type}, twice=True))).json())
+
+    async def history(self, window: str | None = None, *, type: str | None = None) -> list[Point]:
+        """Tell how the queue did, minute by minute, or hour by hour where the window is longer than two hours."""
+        return cast("list[Point]", (await self._http.send(Call("GET", f"{API}/metrics/history", {"window": window, "type": type}, twice=True))).json())
+
+    # Logs and events
+
+    async def logs(self, task_id: int, *, after: int | None = None, level: Level | None = None, limit: int = 100) -> list[LogLine]:
+        """Return lines of the log of a task, oldest first, those with a greater log_id than ``after``."""
+        call = Call("GET", task_path(task_id, "logs"), {"after": after, "level": level, "limit": limit}, twice=True)
+        return cast("list[LogLine]", (await self._http.send(call)).json())
+
+    async def recent_logs(self, *, level: Level | None = None, since: Time | None = None, until: Time | None = None, task_id: int | None = None,
+                    type: str | None = None, word: str | None = None, limit: int | None = None) -> AsyncIterator[RecentLogLine]:
+        """Yield lines of all tasks, newest first; ``word`` is in their message. At most ``limit`` where it is given."""
+        query: dict[str, Any] = {"level": level, "since": since and format_time(since), "until": until and format_time(until), "task": task_id, "type": type, "q": word}
+        left = limit
+        while left is None or left > 0:
+            answer = await self._http.send(Call("GET", f"{API}/logs", {**query, "limit": min(left or 100, 1000)}, twice=True))
+            lines = cast("list[RecentLogLine]", answer.json())
+            for line in lines:
+                yield line
+            left = None if left is None else left - len(lines)
+            query["cursor"] = answer.headers.get("x-next-cursor")
+            if query["cursor"] is None:
+                return
+
+    async def delete_logs(self, before: Time, *, dry_run: bool = False) -> DeletedLogs:
+        """Delete lines of all tasks from before an instant, some 50,000 a call: call again while ``more``."""
+        call = Call("DELETE", f"{API}/logs", {"before": format_time(before), "dry_run": dry_run}, twice=True)
+        return cast(DeletedLogs, (await self._http.send(call)).json())
+
+    async def events(self, *, task_id: int | None = None, types: Names | None = None, statuses: Names | None = None, events: Names | None = None,
+               after: int | None = None) -> AsyncIterator[Event]:
+        """Yield what happens to tasks, from now on or from the event after ``after`` on, without end.
+
+        A connection that breaks is made again and goes on after the last event. The event ``missed`` says that some before it were not kept any more.
+        """
+        query = {"task_id": task_id, "type": types, "status": statuses, "event": events}
+        failures = 0
+        while True:
+            headers = {"Accept": "text/event-stream", **({"Last-Event-ID": str(after)} if after else {})}
+            try:
+                name = ""
+                async for line in self._http.lines(Call("GET", f"{API}/events", query, headers=headers)):
+                    failures = 0
+                    key, _, value = line.partition(": ")
+                    if key == "event":
+                        name = value
+                    elif key == "id":
+                        after = int(value)
+                    elif key == "data":
+                        yield {"event": "missed"} if name == "missed" else cast(Event, json.loads(value))
+            except (Busy, ConnectionFailed, ResultUnknown):
+                if failures >= self._http.retries:
+                    raise
+            failures += 1
+            await self._http.sleep(backoff(failures - 1))
+
+    # Leases: what workers do. thequeue.Worker does all of this by itself.
+
+    async def claim(self, worker_id: str, *, types: Sequence[str] | None = None, capabilities: Mapping[str, Json] | None = None, strategy: Strategy | None = None,
+              max: int = 1, lease_seconds: float | None = None, wait_seconds: float = 0) -> list[Lease]:
+        """Claim up to ``max`` tasks for a worker, waiting up to ``wait_seconds`` (30 at most) for the first. Empty when there is none."""
+        body = without_none(worker_id=worker_id, types=list(types) if types is not None else None, capabilities=capabilities, strategy=strategy, max=max,
+                            lease_seconds=lease_seconds, wait_seconds=wait_seconds)
+        answer = await self._http.send(Call("POST", f"{API}/claim", body=body, wait=wait_seconds))
+        return cast("list[Lease]", answer.json()["tasks"])
+
+    async def start(self, task_id: int, lease_token: str) -> Task:
+        """Note that the attempt begins now rather than at the claim."""
+        return cast(Task, (await self._http.send(Call("POST", task_path(task_id, "start"), body={"lease_token": lease_token}, twice=True))).json())
+
+    async def heartbeat(self, task_id: int, lease_token: str, *, lease_seconds: float | None = None, progress: int | None = None,
+                  message: str | None = None) -> Pulse:
+        """Renew a lease and report progress, 0 to 100."""
+        body = without_none(lease_token=lease_token, lease_seconds=lease_seconds, progress=progress, message=message)
+        return cast(Pulse, (await self._http.send(Call("POST", task_path(task_id, "heartbeat"), body=body, twice=True))).json())
+
+    async def complete(self, task_id: int, lease_token: str, result: Json = None) -> Task:
+        """End a task well."""
+        return await self._end(task_id, "complete", without_none(lease_token=lease_token, result=result), "succeeded")
+
+    async def fail(self, task_id: int, lease_token: str, error_message: str, *, retry: bool = True, retry_after_seconds: float | None = None) -> Task:
+        """End an attempt that did not succeed; the policy of the task decides over the next, or ``retry_after_seconds``. Without ``retry`` the task is rejected."""
+        body = without_none(lease_token=lease_token, error_message=error_message, retry=retry, retry_after_seconds=retry_after_seconds)
+        return await self._end(task_id, "fail", body, "failed" if retry else "rejected")
+
+    async def release(self, task_id: int, lease_token: str, *, run_after_seconds: float = 0) -> Task:
+        """Hand a task back untried; the attempt does not count."""
+        return await self._end(task_id, "release", {"lease_token": lease_token, "run_after_seconds": run_after_seconds}, "released")
+
+    async def append_log(self, task_id: int, lease_token: str, message: str, *, level: Level = "info", details: Json = None) -> LogLine:
+        """Add a line to the log of a task that the worker holds."""
+        body = without_none(lease_token=lease_token, level=level, message=message, details=details)
+        return cast(LogLine, (await self._http.send(keyed(Call("POST", task_path(task_id, "logs"), body=body)))).json())
+
+    # Workers
+
+    async def workers(self, state: Literal["live", "draining", "stale"] | None = None) -> list[WorkerStatus]:
+        """Return the workers, by id."""
+        return cast("list[WorkerStatus]", (await self._http.send(Call("GET", f"{API}/workers", {"state": state}, twice=True))).json())
+
+    async def worker(self, worker_id: str) -> WorkerStatus:
+        """Return a worker and the tasks that it holds."""
+        return cast(WorkerStatus, (await self._http.send(Call("GET", worker_path(worker_id), twice=True))).json())
+
+    async def worker_heartbeat(self, worker_id: str, *, capabilities: Mapping[str, Json] | None = None, types: Sequence[str] | None = None) -> WorkerPulse:
+        """Register a worker or renew its entry; what is not given stays as it was."""
+        body = without_none(capabilities=capabilities, types=list(types) if types is not None else None)
+        return cast(WorkerPulse, (await self._http.send(Call("POST", worker_path(worker_id, "heartbeat"), body=body, twice=True))).json())
+
+    async def drain_worker(self, worker_id: str) -> WorkerEntry:
+        """Have a worker take nothing new."""
+        return cast(WorkerEntry, (await self._http.send(Call("POST", worker_path(worker_id, "drain"), twice=True))).json())
+
+    async def resume_worker(self, worker_id: str) -> WorkerEntry:
+        """Let a worker take tasks again."""
+        return cast(WorkerEntry, (await self._http.send(Call("POST", worker_path(worker_id, "resume"), twice=True))).json())
+
+    async def reclaim_worker(self, worker_id: str) -> list[int]:
+        """Take the tasks of a dead worker back at once, and return their ids. A worker that lives after all has lost them."""
+        return cast("list[int]", (await self._http.send(keyed(Call("POST", worker_path(worker_id, "reclaim"))))).json()["task_ids"])
+
+    async def clean_workers(self, *, older_than_seconds: float | None = None, force: bool | None = None) -> CleanedWorkers:
+        """Remove workers that were not heard for long (300 s) but for those that hold tasks; with ``force`` those too."""
+        body = without_none(older_than_seconds=older_than_seconds, force=force)
+        return cast(CleanedWorkers, (await self._http.send(keyed(Call("POST", f"{API}/workers/cleanup", body=body)))).json())
+
+    async def delete_worker(self, worker_id: str) -> None:
+        """Remove a worker from the registry; its tasks are not touched."""
+        await self._delete(Call("DELETE", worker_path(worker_id), twice=True))
+
+    # Types
+
+    async def types(self) -> list[TaskType]:
+        """Return every type that has a rule or has had a task, by name."""
+        return cast("list[TaskType]", (await self._http.send(Call("GET", f"{API}/types", twice=True))).json())
+
+    async def type(self, name: str) -> TaskType:
+        """Return a type."""
+        return cast(TaskType, (await self._http.send(Call("GET", type_path(name), twice=True))).json())
+
+    async def set_type(self, name: str, rules: TypeRules) -> TaskType:
+        """Set the rules of a type; those that are not given are taken away, but for ``paused``."""
+        return cast(TaskType, (await self._http.send(Call("PUT", type_path(name), body=rules, twice=True))).json())
+
+    async def pause_type(self, name: str) -> TaskType:
+        """Let no task of a type be claimed, on any node, from when this has returned."""
+        return cast(TaskType, (await self._http.send(Call("POST", type_path(name, "pause"), twice=True))).json())
+
+    async def resume_type(self, name: str) -> TaskType:
+        """Let the tasks of a type be claimed again."""
+        return cast(TaskType, (await self._http.send(Call("POST", type_path(name, "resume"), twice=True))).json())
+
+    # Operations and failures
+
+    async def propose(self, action: Action, filter: str = "", *, priority: int | None = None, all: bool | None = None) -> Proposal:
+        """Tell what an operation on all tasks that a filter finds would change, with the token that starts it. It changes nothing."""
+        body = without_none(action=action, filter=filter, priority=priority, all=all, dry_run=True)
+        return cast(Proposal, (await self._http.send(Call("POST", f"{API}/operations", body=body, twice=True))).json())
+
+    async def operate(self, action: Action, filter: str = "", *, confirm_token: str, priority: int | None = None, all: bool | None = None) -> Operation:
+        """Start the operation for which :meth:`propose` gave the token."""
+        body = without_none(action=action, filter=filter, priority=priority, all=all, confirm_token=confirm_token)
+        return cast(Operation, (await self._http.send(keyed(Call("POST", f"{API}/operations", body=body)))).json())
+
+    async def operations(self, *, limit: int = 100, cursor: str | None = None) -> list[Operation]:
+        """Return operations, newest first; ``cursor`` is the id of the last one of the page before."""
+        return cast("list[Operation]", (await self._http.send(Call("GET", f"{API}/operations", {"limit": limit, "cursor": cursor}, twice=True))).json())
+
+    async def operation(self, operation_id: int) -> Operation:
+        """Return an operation and how far it has come."""
+        return cast(Operation, (await self._http.send(Call("GET", f"{API}/operations/{segment(operation_id)}", twice=True))).json())
+
+    async def cancel_operation(self, operation_id: int) -> Operation:
+        """End a running operation; what it has changed stays."""
+        return cast(Operation, (await self._http.send(keyed(Call("POST", f"{API}/operations/{segment(operation_id)}/cancel")))).json())
+
+    async def failures(self, *, type: str | None = None, limit: int = 100) -> list[Failure]:
+        """Return failures by their reason, those first that were seen last."""
+        return cast("list[Failure]", (await self._http.send(Call("GET", f"{API}/failures", {"type": type, "limit": limit}, twice=True))).json())
+
+    async def failure(self, failure_id: str) -> Failure:
+        """Return the failures for one reason."""
+        return cast(Failure, (await self._http.send(Call("GET", f"{API}/failures/{segment(failure_id)}", twice=True))).json())
+
+    async def requeue_failure(self, failure_id: str) -> Operation:
+        """Start to queue the tasks again that have failed for one reason."""
+        return cast(Operation, (await self._http.send(keyed(Call("POST", f"{API}/failures/{segment(failure_id)}/requeue", body={})))).json())
+
+    async def propose_requeue_failure(self, failure_id: str) -> Proposal:
+        """Tell what :meth:`requeue_failure` would change."""
+        return cast(Proposal, (await self._http.send(Call("POST", f"{API}/failures/{segment(failure_id)}/requeue", body={"dry_run": True}, twice=True))).json())
+
+    async def dismiss_failure(self, failure_id: str) -> None:
+        """Forget the failures for one reason until they happen again."""
+        await self._http.send(keyed(Call("POST", f"{API}/failures/{segment(failure_id)}/dismiss")))
+
+    # Schedules
+
+    async def schedules(self) -> list[Schedule]:
+        """Return the schedules, by name."""
+        return cast("list[Schedule]", (await self._http.send(Call("GET", f"{API}/schedules", twice=True))).json())
+
+    async def schedule(self, name: str) -> Schedule:
+        """Return a schedule."""
+        return cast(Schedule, (await self._http.send(Call("GET", schedule_path(name), twice=True))).json())
+
+    async def set_schedule(self, name: str, spec: ScheduleSpec) -> Schedule:
+        """Set a schedule, in place of one that has its name."""
+        return cast(Schedule, (await self._http.send(Call("PUT", schedule_path(name), body=spec, twice=True))).json())
+
+    async def delete_schedule(self, name: str) -> None:
+        """Delete a schedule; the tasks that it has made stay."""
+        await self._delete(Call("DELETE", schedule_path(name), twice=True))
+
+    async def pause_schedule(self, name: str) -> Schedule:
+        """Let no tick come until it is resumed."""
+        return cast(Schedule, (await self._http.send(Call("POST", schedule_path(name, "pause"), twice=True))).json())
+
+    async def resume_schedule(self, name: str) -> Schedule:
+        """Let ticks come again; the next is the first from now."""
+        return cast(Schedule, (await self._http.send(Call("POST", schedule_path(name, "resume"), twice=True))).json())
+
+    async def preview_schedule(self, name: str, n: int = 10) -> list[Occurrence]:
+        """Return the next times of a schedule."""
+        return cast("list[Occurrence]", (await self._http.send(Call("GET", schedule_path(name, "preview"), {"n": n}, twice=True))).json())
+
+    # The service
+
+    async def live(self) -> Health:
+        """Return when the process of the server runs."""
+        return cast(Health, (await self._http.send(Call("GET", "/livez", twice=True))).json())
+
+    async def ready(self) -> Health:
+        """Return when the server can take requests; raises Busy when it cannot."""
+        return cast(Health, (await self._http.send(Call("GET", "/readyz", twice=True))).json())
+
+    async def prometheus(self) -> str:
+        """Return the series for Prometheus."""
+        return (await self._http.send(Call("GET", "/metrics", headers={"Accept": "text/plain"}, twice=True))).body.decode()
+
+    async def openapi(self) -> dict[str, Json]:
+        """Return the description of the API."""
+        return cast("dict[str, Json]", (await self._http.send(Call("GET", "/openapi.json", twice=True))).json())
+
+    async def _end(self, task_id: int, verb: str, body: dict[str, Json], wanted: str) -> Task:
+        """End a lease. When a try before may have ended it, a lost lease is no news: the history tells how the attempt ended."""
+        call = Call("POST", task_path(task_id, verb), body=body, twice=True)
+        try:
+            return cast(Task, (await self._http.send(call)).json())
+        except LeaseLost:
+            if not call.unclear:
+                raise
+            fence = fence_of(str(body["lease_token"]))
+            for attempt in await self.attempts(task_id):
+                if attempt["fence"] == fence and attempt["outcome"] == wanted:
+                    return await self.get(task_id)
+            raise
+
+    async def _delete(self, call: Call) -> None:
+        try:
+            await self._http.send(call)
+        except NotFound:
+            if not call.unclear:  # else a try before has deleted it
+                raise
+
