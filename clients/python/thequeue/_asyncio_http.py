@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from typing import AsyncIterator, Coroutine, NamedTuple, TypeVar
 
 from ._http import STREAM_SILENCE
@@ -52,6 +53,7 @@ class AsyncHTTP:
     def __init__(self, at: Address, timeout: float, retries: int, keep: int) -> None:
         self.at, self.timeout, self.retries, self.keep = at, timeout, retries, keep
         self._idle: list[_Connection] = []
+        self._writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
         self._places = asyncio.Semaphore(keep)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -76,7 +78,7 @@ class AsyncHTTP:
         """Yield the lines of a stream as they come, until the server ends it."""
         connection = await self._connect()
         try:
-            head = await self._within(STREAM_SILENCE, self._exchange(connection, call))
+            head = await self._within(STREAM_SILENCE, self._exchange(connection, self._request(call)))
             if head.status >= 300:
                 body = await self._within(self.timeout, _body(connection.reader, head))
                 Answer(head.status, head.headers, body).check()
@@ -97,11 +99,12 @@ class AsyncHTTP:
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
-        for connection in idle:
-            try:
-                await connection.writer.wait_closed()
-            except OSError:
-                pass  # it is gone, which is all that was wanted
+        for writer in list(self._writers):
+            if writer.is_closing():
+                try:
+                    await writer.wait_closed()
+                except OSError:
+                    pass  # it is gone, which is all that was wanted
 
     def _settle(self) -> None:
         """Begin anew when the event loop is another one: connections belong to theirs."""
@@ -116,10 +119,11 @@ class AsyncHTTP:
             return await self._once(call)
 
     async def _once(self, call: Call) -> Answer:
+        request = self._request(call)
         connection = self._take() or await self._connect()
         keep = False
         try:
-            head, answer = await self._within(self.timeout + call.wait, self._ask(connection, call))
+            head, answer = await self._within(self.timeout + call.wait, self._ask(connection, request))
             keep = not head.closes() and len(self._idle) < self.keep
             return answer
         finally:
@@ -128,14 +132,17 @@ class AsyncHTTP:
             else:
                 connection.close()
 
-    async def _ask(self, connection: _Connection, call: Call) -> tuple[_Head, Answer]:
-        head = await self._exchange(connection, call)
+    async def _ask(self, connection: _Connection, request: bytes) -> tuple[_Head, Answer]:
+        head = await self._exchange(connection, request)
         return head, Answer(head.status, head.headers, await _body(connection.reader, head))
 
-    async def _exchange(self, connection: _Connection, call: Call) -> _Head:
+    def _request(self, call: Call) -> bytes:
         headers, body = headers_and_body(self.at, call)
         lines = [f"{call.method} {self.at.prefix}{call.target()} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
-        connection.writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+    async def _exchange(self, connection: _Connection, request: bytes) -> _Head:
+        connection.writer.write(request)
         await connection.writer.drain()
         return await _head(connection.reader)
 
@@ -143,7 +150,9 @@ class AsyncHTTP:
         at = self.at
         try:
             opening = asyncio.open_connection(at.host, at.port, ssl=at.tls, limit=_LONGEST_LINE)
-            return _Connection(*await asyncio.wait_for(opening, self.timeout))
+            connection = _Connection(*await asyncio.wait_for(opening, self.timeout))
+            self._writers.add(connection.writer)
+            return connection
         except (OSError, asyncio.TimeoutError) as e:
             raise ConnectionFailed(f"connect to {at.host}:{at.port}: {e or type(e).__name__}") from e
 

@@ -51,8 +51,8 @@ class Drive:
         return self.hold is not None and self.hold.over is None
 
     def drop(self) -> None:
-        """Dispose of work that never began."""
-        if self.inner is None and inspect.iscoroutine(self._work):
+        """Dispose of work that never began; call it at the end."""
+        if inspect.iscoroutine(self._work):
             self._work.close()
 
     async def execute(self) -> Outcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import suppress
 from typing import Any, Awaitable, Callable
 
@@ -45,7 +46,8 @@ class Persisted:
         self._opened, self._wanted = asyncio.Event(), asyncio.Event()
         self._outbox = Outbox(client, self._opened)
         self._waiting: set[Drive] = set()
-        self._left: set[str] = set()
+        self._left: Counter[str] = Counter()
+        """How many runs of each type are left over."""
         self._suspects: set[str] = set()
         self._offered = {worker_id}
         self._foreign = False
@@ -79,6 +81,7 @@ class Persisted:
             self._waiting.discard(drive)
             if drive.hold:
                 drive.hold.end()
+            self._wanted.set()  # one that is in quarantine waits until this process holds nothing else
 
     async def _wait_for_lease(self, drive: Drive) -> bool:
         """Store a run and wait until it is claimed; false when it has ended without."""
@@ -282,23 +285,23 @@ class Persisted:
         Those of others must be found twice: when the server was down for long everybody seems dead at first.
         """
         await self.client.worker_heartbeat(self.worker_id, capabilities={CAPABILITY: sorted(self._offered)}, types=[_NOTHING])
-        found: dict[str, set[str]] = {}
+        found: dict[str, Counter[str]] = {}
         for lane in await self.client.stranded():
             owner = lane["compatibility"].get(CAPABILITY)
             if isinstance(owner, str) and (owner == self.worker_id or owner.startswith(self._family)):
-                found.setdefault(owner, set()).add(lane["type"])
-        left = found.pop(self.worker_id, set())
+                found.setdefault(owner, Counter())[lane["type"]] += lane["ready_tasks"] + lane["scheduled_tasks"]
+        left = found.pop(self.worker_id, Counter())
         dead = self._suspects & found.keys()
         self._suspects, self._offered = set(found), {self.worker_id} | dead
-        self._left = left.union(*(found[owner] for owner in dead))
+        self._left = sum((found[owner] for owner in dead), left)
         self._wanted.set()
 
     async def _claims(self) -> None:
         """Claim what waits for a lease: runs that were just stored at once, what is left over now and then."""
         await self._opened.wait()
-        failures = 0
+        failures, pause = 0, 1.0
         while True:
-            types = self._left | {d.run.module_id for d in self._waiting}
+            types = {d.run.module_id for d in self._waiting} | {t for t, n in self._left.items() if n > 0}
             if not types:
                 self._wanted.clear()
                 await self._wanted.wait()
@@ -312,11 +315,10 @@ class Persisted:
                 await asyncio.sleep(min(backoff(failures), 2.0))
                 failures += 1
                 continue
-            failures = 0
-            if not got:  # what waits is paused, limited, or held elsewhere
-                self._left = set()
+            failures, pause = 0, 1.0 if got else min(pause * 1.5, 10.0)
+            if not got:  # what waits is paused, limited, in quarantine, or held elsewhere
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), 1.0)
+                    await asyncio.wait_for(self._wanted.wait(), pause)
 
     async def _claim(self, types: set[str]) -> int:
         """Claim up to a hundred runs of these types and begin them; returns how many there were."""
@@ -340,6 +342,7 @@ class Persisted:
         if drive:
             self.take(drive, lease)
             return
+        self._left[lease["type"]] -= 1
         run = self._ledger.registry.get_run(run_id) or _run_of(run_id, lease)
         handler = self._handlers.get(lease["type"])
 

@@ -23,8 +23,10 @@ log = logging.getLogger("thequeue")
 
 CLAIM_GRACE = 0.5
 """What a claim under way gets when the worker stops: its answer may be on the way already."""
-LAST_CALL = 0.5
-"""How long reports are still tried after the grace is over."""
+LAST_WORDS = 1.0
+"""How long handlers may take to stop after the grace is over."""
+LAST_CALL = 4.0
+"""How long the reports of those that have stopped are still tried after that."""
 _LONGEST_ERROR = 8 << 10
 
 
@@ -64,6 +66,7 @@ class Job:
         """Why the work is to stop; None while it may go on. cancelled: by somebody; lost: another worker may have the task; timeout; shutdown."""
         self._stop = threading.Event()
         self._stopping: Callable[[], object] = lambda: None
+        self._ended = False  # the handler has
         self._hold: Hold | None = None
 
     @property
@@ -238,9 +241,11 @@ class Worker:
             return
         for attempt in attempts:
             self._jobs[attempt]._end("shutdown")
-        _, left = await asyncio.wait(attempts, timeout=LAST_CALL + 0.5)
-        for attempt in left:
-            log.warning("task %d did not stop: its lease will run out", self._jobs[attempt].task_id)
+        _, left = await asyncio.wait(attempts, timeout=LAST_WORDS)
+        if reporting := {a for a in left if self._jobs[a]._ended}:
+            await asyncio.wait(reporting, timeout=LAST_CALL)
+        for job in self._jobs.values():
+            log.warning("task %d did not stop, or its end did not get through: its lease will run out", job.task_id)
 
     async def _claims(self, stopping: asyncio.Event, free: asyncio.Event) -> None:
         failures = 0
@@ -310,6 +315,7 @@ class Worker:
         timer = hold._loop.call_later(limit, job._end, "timeout") if limit is not None else None
         try:
             result, error = await self._call(job)
+            job._ended = True
             if timer:
                 timer.cancel()
             await hold.rest()
