@@ -118,8 +118,9 @@ func TestPythonClientKnowsEveryCall(t *testing.T) {
 // shellWorker starts the example of a worker in shell.
 func shellWorker(t *testing.T, s server, taskType string, command ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command("/bin/sh", append([]string{filepath.Join("..", "..", "docs", "examples", "shell", "worker.sh"), taskType}, command...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "THEQUEUE_SERVER=" + s.url, "THEQUEUE_LEASE=2", "TMPDIR=" + t.TempDir()}
+	script := filepath.Join("..", "..", "docs", "examples", "shell", "worker.sh")
+	cmd := exec.Command("/bin/sh", append([]string{script, taskType}, command...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "THEQUEUE_SERVER=" + s.url, "THEQUEUE_LEASE=6", "TMPDIR=" + t.TempDir()}
 	var said output
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &said, &said, patience
 	noOrphan(cmd)
@@ -148,8 +149,8 @@ func TestWorkerInShell(t *testing.T) {
 		if v := s.reaches(s.enqueue("double", object{"n": 21}), "completed"); string(v.Result) != `{"doubled":42}` {
 			t.Errorf("got result %s", v.Result)
 		}
-		if v := s.reaches(s.enqueue("text", object{"seconds": 3}), "completed"); string(v.Result) != `"not \"JSON\""` || v.Attempts != 1 {
-			t.Errorf("got result %s after %d attempts: the lease of 2 s was not renewed", v.Result, v.Attempts)
+		if v := s.reaches(s.enqueue("text", object{"seconds": 8}), "completed"); string(v.Result) != `"not \"JSON\""` || v.Attempts != 1 {
+			t.Errorf("got result %s after %d attempts: the lease of 6 s was not renewed", v.Result, v.Attempts)
 		}
 		bad := s.enqueue("double", nil)
 		eventually(t, "the error shows", patience, func() bool { return strings.Contains(s.get(bad).ErrorMessage, "no n") })
@@ -166,9 +167,17 @@ func TestWorkerInShellHandsItsTaskBack(t *testing.T) {
 	programs(t, "curl", "jq")
 	s := newMachine(t).serve(filepath.Join(t.TempDir(), "queue.db"), "--workers", "0")
 	for _, taskType := range []string{"long", "never"} { // one that has a task, and one that waits
-		worker := shellWorker(t, s, taskType, "sleep", "600")
+		begun := filepath.Join(t.TempDir(), "begun")
+		worker := shellWorker(t, s, taskType, "sh", "-c", `touch "$0"; exec sleep 600`, begun)
 		if taskType == "long" {
-			s.reaches(s.enqueue(taskType, nil), "processing")
+			s.enqueue(taskType, nil)
+			eventually(t, "the command runs", patience, func() bool { _, err := os.Stat(begun); return err == nil })
+		} else {
+			eventually(t, "it waits", patience, func() bool {
+				var workers []struct{ Types []string }
+				s.call("GET", "/api/queue/workers", nil, 200, &workers)
+				return slices.ContainsFunc(workers, func(w struct{ Types []string }) bool { return slices.Contains(w.Types, taskType) })
+			})
 		}
 		_ = worker.Process.Signal(syscall.SIGTERM)
 		if err := worker.Wait(); err != nil {

@@ -10,30 +10,25 @@ server=${THEQUEUE_SERVER:-http://127.0.0.1:8000}/api/queue
 lease=${THEQUEUE_LEASE:-60}
 type=$1 && shift
 worker=$(hostname)-$$
+child='' keeper=''
 dir=$(mktemp -d)
-id='' child='' keeper=''
+cd "$dir" || exit 1
 
-# Options of curl: an answer that is no success fails, and what may be sent again is.
-cat >"$dir/curlrc" <<'END'
-silent
-show-error
-fail
-max-time = 40
-retry = 5
-retry-connrefused
-header = "Content-Type: application/json"
-END
+# held FIELD: prints a field of the task that is held; nothing when there is none.
+held() { jq --raw-output ".tasks[0].$1 // empty" claimed 2>/dev/null; }
 
 # report VERB: says something about the task that is held; the JSON on standard input is what to say beside the token.
 report() {
-    jq --compact-output --arg token "$token" '. + {lease_token: $token}' | curl --config "$dir/curlrc" --data-binary @- "$server/tasks/$id/$1"
+    jq --compact-output --arg token "$(held lease_token)" '. + {lease_token: $token}' |
+        curl --config curlrc --data-binary @- "$server/tasks/$(held task_id)/$1"
 }
 
 stop() {
     trap '' TERM INT
-    for p in $keeper $child; do kill "$p" 2>/dev/null; done
+    [ -n "$keeper" ] || sleep 0.5 # the answer to a claim may be on the way
+    for p in $keeper $child; do kill "$p"; done
     wait
-    [ -z "$id" ] || echo '{}' | report release >/dev/null
+    [ -z "$(held task_id)" ] || echo '{}' | report release >released
     rm -rf "$dir"
     exit 0
 }
@@ -45,27 +40,36 @@ keep() {
     done
 }
 
+# An answer that is no success fails; what may be sent again is.
+cat >curlrc <<'END'
+silent
+show-error
+fail
+max-time = 40
+retry = 5
+retry-connrefused
+header = "Content-Type: application/json"
+END
 jq --null-input --arg worker "$worker" --arg type "$type" --argjson lease "$lease" \
-    '{worker_id: $worker, types: [$type], lease_seconds: $lease, wait_seconds: 20}' >"$dir/claim"
+    '{worker_id: $worker, types: [$type], lease_seconds: $lease, wait_seconds: 20}' >claim
+
 while :; do
-    curl --config "$dir/curlrc" --data-binary @"$dir/claim" "$server/claim" >"$dir/claimed" &
+    curl --config curlrc --data-binary @claim "$server/claim" >claimed &
     child=$!
     wait "$child" || { sleep 1; continue; }
-    id=$(jq '.tasks[0].task_id // empty' "$dir/claimed")
-    [ -n "$id" ] || continue
-    token=$(jq --raw-output '.tasks[0].lease_token' "$dir/claimed")
+    [ -n "$(held task_id)" ] || continue
 
-    jq '.tasks[0].payload' "$dir/claimed" >"$dir/payload"
-    "$@" <"$dir/payload" >"$dir/result" 2>"$dir/errors" &
+    held payload | "$@" >result 2>errors &
     child=$!
-    keep >/dev/null 2>&1 &
+    keep >kept 2>&1 &
     keeper=$!
     if wait "$child"; then
         # The result is what the command has written: JSON, or else a text.
-        jq --raw-input --slurp '{result: (. as $text | try fromjson catch $text)}' "$dir/result" | report complete >/dev/null
+        jq --raw-input --slurp '{result: (. as $text | try fromjson catch $text)}' result | report complete >ended
     else
-        jq --raw-input --slurp '{error_message: .[-2000:]}' "$dir/errors" | report fail >/dev/null
+        jq --raw-input --slurp '{error_message: .[-2000:]}' errors | report fail >ended
     fi
-    kill "$keeper" 2>/dev/null
-    id='' child='' keeper=''
+    kill "$keeper"
+    child='' keeper=''
+    : >claimed
 done
