@@ -24,10 +24,22 @@ func open(ctx context.Context, database string, migrate, serve bool, log *slog.L
 	return sqlite.Open(ctx, database, sqlite.Options{Migrate: migrate, Serve: serve, Log: log})
 }
 
-// OpenSchema opens the database for its migrations alone; done closes it. A SQLite file that a server has open is refused.
-func OpenSchema(ctx context.Context, database string) (s *schema.Schema, done func() error, err error) {
-	if config.IsPostgres(database) {
+// SchemaUse is what a schema is opened for.
+type SchemaUse int
+
+const (
+	LookAtSchema SchemaUse = iota // and leave it as it is; beside a server too
+	BringUp                       // to the version of this binary; waits for another migration to end
+	TakeBack                      // alone: a SQLite file that a server has open is refused, a PostgreSQL database when it comes to it
+)
+
+// OpenSchema opens the database for its migrations alone; done closes it.
+func OpenSchema(ctx context.Context, database string, use SchemaUse) (s *schema.Schema, done func() error, err error) {
+	switch {
+	case config.IsPostgres(database):
 		return postgres.OpenSchema(ctx, database)
+	case use == LookAtSchema:
+		return sqlite.LookSchema(ctx, database)
 	}
-	return sqlite.OpenSchema(ctx, database)
+	return sqlite.OpenSchema(ctx, database, use == BringUp)
 }

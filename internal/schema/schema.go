@@ -46,6 +46,8 @@ type Schema struct {
 	provider *goose.Provider
 	engine   Engine
 	db       *sql.DB
+	path     string // of the file that is copied before it is changed; empty: none is
+	copied   string // the path of the last copy
 }
 
 // lookForeign returns one of our tables in a database that has none of goose. Between them goose's own tables tell that no migration made it.
@@ -98,6 +100,9 @@ func (s *Schema) Up(ctx context.Context) error {
 	if err := s.Check(ctx); err == nil || !errors.Is(err, ErrOlder) {
 		return err
 	}
+	if err := s.keepCopy(ctx); err != nil {
+		return err
+	}
 	_, err := s.provider.Up(ctx)
 	return wrap("migrate up", err)
 }
@@ -109,7 +114,12 @@ func (s *Schema) Down(ctx context.Context) error {
 	if err := s.Check(ctx); err != nil && !errors.Is(err, ErrOlder) {
 		return err
 	}
-	return wrap("migrate down", s.alone(ctx, func() error { return s.down(ctx) }))
+	return wrap("migrate down", s.alone(ctx, func() error {
+		if err := s.keepCopy(ctx); err != nil {
+			return err
+		}
+		return s.down(ctx)
+	}))
 }
 
 func (s *Schema) down(ctx context.Context) error {
@@ -126,6 +136,9 @@ func (s *Schema) DownTo(ctx context.Context, version int64) error {
 		return err
 	}
 	return wrap("migrate down", s.alone(ctx, func() error {
+		if err := s.keepCopy(ctx); err != nil {
+			return err
+		}
 		_, err := s.provider.DownTo(ctx, version)
 		return err
 	}))
@@ -139,6 +152,9 @@ func (s *Schema) Redo(ctx context.Context) error {
 	return wrap("migrate redo", s.alone(ctx, func() error {
 		version, err := s.Version(ctx)
 		if err != nil || version == 0 {
+			return err
+		}
+		if err := s.keepCopy(ctx); err != nil {
 			return err
 		}
 		if err := s.down(ctx); err != nil {

@@ -74,7 +74,7 @@ func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 	if err := s.makeFile(ctx, o.Serve); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, s.path, o.Migrate); err != nil {
+	if err := s.migrate(ctx, o.Migrate); err != nil {
 		return nil, err
 	}
 	if err := s.connect(ctx); err != nil {
@@ -113,13 +113,28 @@ func (s *Store) makeFile(ctx context.Context, serve bool) error {
 	if s.path, err = filepath.EvalSymlinks(s.path); err != nil || !serve {
 		return err
 	}
-	s.lock = flock.New(s.path + ".lock")
-	ok, err := s.lock.TryLock()
-	if err == nil && !ok {
-		err = ErrServed
+	s.lock = flock.New(s.path + lockSuffix)
+	for try := 1; ; try++ {
+		ok, err := s.lock.TryLock()
+		if err == nil && !ok {
+			err = ErrServed
+		}
+		if !errors.Is(err, ErrServed) || try == lockTries {
+			return err
+		}
+		select { // who only looks whether there is a server has it for a moment
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockTryAgain):
+		}
 	}
-	return err
 }
+
+const (
+	lockSuffix   = ".lock" // of the file that says, beside the database, that a server has it
+	lockTries    = 3
+	lockTryAgain = 20 * time.Millisecond
+)
 
 // checkOwn returns schema.ErrForeign for the database of another program, before anything of it is changed: the pragmas of our connections
 // would make it a WAL database.
@@ -156,45 +171,129 @@ func dsn(path string, params url.Values) string {
 }
 
 // migrate uses connections of its own: goose keeps its times as text.
-func migrate(ctx context.Context, path string, up bool) (err error) {
-	db, err := driver.Open(dsn(path, url.Values{}))
+func (s *Store) migrate(ctx context.Context, up bool) (err error) {
+	m, db, err := s.openSchema(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	if err := db.PingContext(ctx); err != nil {
+	if !up {
+		return classify(ctx, m.Check(ctx))
+	}
+	held := s.lock != nil
+	if err := s.lockToMigrate(ctx, m); err != nil {
 		return classify(ctx, err)
 	}
-	s, err := schema.New(schema.SQLite, db)
-	if err != nil {
-		return err
+	if !held && s.lock != nil {
+		defer func() {
+			err = errors.Join(err, s.lock.Unlock())
+			s.lock = nil
+		}()
 	}
-	if up {
-		return classify(ctx, s.Up(ctx))
+	m.CopyBeside(s.path)
+	if err := m.Up(ctx); err != nil {
+		return classify(ctx, err)
 	}
-	return classify(ctx, s.Check(ctx))
+	if m.Copied() != "" {
+		s.log.Info("the schema was brought up to date", "version", m.Latest(), "copy_of_before", m.Copied())
+	}
+	return nil
 }
 
-// OpenSchema opens the file for its migrations alone; done closes it.
-func OpenSchema(ctx context.Context, path string) (s *schema.Schema, done func() error, err error) {
-	registerGuard()
-	st := &Store{path: path}
-	if err := st.makeFile(ctx, true); err != nil {
-		return nil, nil, fmt.Errorf("open %s: %w", path, errors.Join(err, st.giveUp()))
+// openSchema opens the file for goose, on one connection.
+func (s *Store) openSchema(ctx context.Context) (*schema.Schema, *sql.DB, error) {
+	db, err := driver.Open(dsn(s.path, url.Values{}))
+	if err != nil {
+		return nil, nil, err
 	}
-	db, err := driver.Open(dsn(st.path, url.Values{}))
-	if err == nil {
-		st.db = db
-		db.SetMaxOpenConns(1)
-		if err = db.PingContext(ctx); err == nil {
-			s, err = schema.New(schema.SQLite, db)
+	db.SetMaxOpenConns(1)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, nil, errors.Join(classify(ctx, err), db.Close())
+	}
+	m, err := schema.New(schema.SQLite, db)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return m, db, nil
+}
+
+// migrateWait is how long a migration waits for another one to end.
+const (
+	migrateWait  = 10 * time.Second
+	migrateAgain = 50 * time.Millisecond
+)
+
+// lockToMigrate takes the lock of the server, unless the file has the version of this binary, so that nobody else migrates it meanwhile. ErrServed when another process
+// has it for longer than a migration may take, and the schema is still another one.
+func (s *Store) lockToMigrate(ctx context.Context, m *schema.Schema) error {
+	if s.lock != nil {
+		return nil
+	}
+	l := flock.New(s.path + lockSuffix)
+	for waited := time.Duration(0); ; waited += migrateAgain {
+		if err := m.Check(ctx); !errors.Is(err, schema.ErrOlder) {
+			return errors.Join(err, l.Close())
+		}
+		ok, err := l.TryLock()
+		if ok {
+			s.lock = l
+			return nil
+		}
+		if err == nil && waited >= migrateWait {
+			err = ErrServed
+		}
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), l.Close())
+		case <-time.After(migrateAgain):
 		}
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("open %s: %w", path, errors.Join(err, st.giveUp()))
+}
+
+// OpenSchema opens the file for its migrations alone; done closes it. To bring the schema up it may be open beside a server, whose schema is that of its own version, and waits
+// for another migration to end; for everything else it is ErrServed that a server has the file.
+func OpenSchema(ctx context.Context, path string, up bool) (m *schema.Schema, done func() error, err error) {
+	registerGuard()
+	st := &Store{path: path}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open %s: %w", path, errors.Join(err, st.giveUp()))
+		}
+	}()
+	if err := st.makeFile(ctx, !up); err != nil {
+		return nil, nil, err
 	}
-	return s, st.giveUp, nil
+	if m, st.db, err = st.openSchema(ctx); err != nil {
+		return nil, nil, err
+	}
+	if up {
+		if err := st.lockToMigrate(ctx, m); err != nil {
+			return nil, nil, classify(ctx, err)
+		}
+	}
+	m.CopyBeside(st.path)
+	return m, st.giveUp, nil
+}
+
+// LookSchema opens an existing file to look at its schema, beside whoever has it; done closes it.
+func LookSchema(ctx context.Context, path string) (m *schema.Schema, done func() error, err error) {
+	registerGuard()
+	st := &Store{path: path}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open %s: %w", path, err)
+		}
+	}()
+	if err := st.makeFile(ctx, false); err != nil {
+		return nil, nil, err
+	}
+	if m, st.db, err = st.openSchema(ctx); err != nil {
+		return nil, nil, err
+	}
+	return m, st.giveUp, nil
 }
 
 // connect opens the pool of readers and the writer.

@@ -1,0 +1,98 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prismq/thequeue/internal/clock"
+)
+
+// copies is how many copies of before a migration are kept of a SQLite file; the oldest go first.
+const copies = 3
+
+// copyMark follows the name of the file in those of its copies, and the time follows it, so that the names sort by age.
+const copyMark = ".before-migration-"
+
+// CopyBeside has a copy of the SQLite file at path made before migrations change it, unless it has no schema yet. The copies stand beside it, named
+// PATH.before-migration-TIME-vVERSION, the newest three of them.
+func (s *Schema) CopyBeside(path string) { s.path = path }
+
+// Copied returns the path of the copy that the last change has made; empty: none.
+func (s *Schema) Copied() string { return s.copied }
+
+// keepCopy copies the file as it is before a change of its schema.
+func (s *Schema) keepCopy(ctx context.Context) error {
+	s.copied = ""
+	if s.path == "" {
+		return nil
+	}
+	version, err := s.Version(ctx)
+	if err != nil || version == 0 {
+		return err
+	}
+	at := clock.NewSystem(time.Time{}).Now().Format("20060102T150405.000000Z")
+	path := fmt.Sprintf("%s%s%s-v%05d", s.path, copyMark, at, version)
+	if err := s.copyTo(ctx, path); err != nil {
+		return fmt.Errorf("copy the file before the migration (make room for it, or use thequeue migrate with --no-copy): %w", err)
+	}
+	s.copied = path
+	return s.dropCopies()
+}
+
+// copyTo has a whole copy at path, on the disk, or none.
+func (s *Schema) copyTo(ctx context.Context, path string) (err error) {
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite writes into an empty file
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = errors.Join(err, ignoreMissing(os.Remove(part)))
+		}
+	}()
+	if _, err := s.db.ExecContext(ctx, "VACUUM INTO ?", part); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil { // SQLite does not
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// dropCopies removes the oldest copies.
+func (s *Schema) dropCopies() error {
+	entries, err := os.ReadDir(filepath.Dir(s.path))
+	if err != nil {
+		return err
+	}
+	var names []string // sorted, as entries are
+	for _, e := range entries {
+		if rest, is := strings.CutPrefix(e.Name(), filepath.Base(s.path)+copyMark); is && !strings.HasSuffix(rest, ".part") {
+			names = append(names, e.Name())
+		}
+	}
+	for _, name := range slices.Clone(names[:max(len(names)-copies, 0)]) {
+		if err := ignoreMissing(os.Remove(filepath.Join(filepath.Dir(s.path), name))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
