@@ -19,6 +19,7 @@ const (
 	exitNotFound    = 3   // no such task
 	exitConflict    = 4   // the task is not in a state that allows this
 	exitUnavailable = 5   // the server or the database is not reachable, busy or stopping
+	exitWrong       = 6   // validate or fsck found something that is wrong
 	exitInterrupted = 130 // by a signal
 )
 
@@ -26,6 +27,9 @@ const (
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
+
+// wrongError is what validate or fsck has found; the output lists it.
+type wrongError struct{ error }
 
 func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
@@ -66,6 +70,7 @@ func exitCode(err error) int {
 	_, isInvalid := errors.AsType[*task.InvalidError](err)
 	dial, isNet := errors.AsType[*net.OpError](err)
 	_, isURL := errors.AsType[*url.Error](err)
+	_, isWrong := errors.AsType[*wrongError](err)
 	switch {
 	case isUsage, isInvalid:
 		return exitUsage
@@ -77,6 +82,8 @@ func exitCode(err error) int {
 		return exitConflict
 	case errors.Is(err, task.ErrBusy), errors.Is(err, task.ErrUnknown), errors.Is(err, task.ErrStopped), errors.Is(err, context.DeadlineExceeded), isNet && dial.Op != "listen", isURL:
 		return exitUnavailable
+	case isWrong:
+		return exitWrong
 	}
 	return exitFailure
 }

@@ -44,6 +44,8 @@ type cli struct {
 	Import     importCmd      `cmd:"" help:"Bring in the tasks of the older queue, a Python program on SQLite."`
 	Health     healthcheckCmd `cmd:"" name:"healthcheck" help:"Tell by the exit code whether a server takes requests."`
 	Migrate    migrateCmd     `cmd:"" help:"Bring the schema of a database up or down."`
+	Validate   validateCmd    `cmd:"" help:"Look whether settings and database are as they must be."`
+	Fsck       fsckCmd        `cmd:"" help:"Look whether what is stored agrees, and repair counters."`
 	Conf       configCmd      `cmd:"" name:"config" help:"Check the settings, or describe them."`
 	Version    versionCmd     `cmd:"" help:"Show the version of this binary."`
 }

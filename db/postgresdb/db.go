@@ -48,6 +48,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
 	}
+	if q.correctCountsStmt, err = db.PrepareContext(ctx, correctCounts); err != nil {
+		return nil, fmt.Errorf("error preparing query CorrectCounts: %w", err)
+	}
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
@@ -62,6 +65,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.countKeyAheadStmt, err = db.PrepareContext(ctx, countKeyAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountKeyAhead: %w", err)
+	}
+	if q.countLanesStmt, err = db.PrepareContext(ctx, countLanes); err != nil {
+		return nil, fmt.Errorf("error preparing query CountLanes: %w", err)
 	}
 	if q.countListenersStmt, err = db.PrepareContext(ctx, countListeners); err != nil {
 		return nil, fmt.Errorf("error preparing query CountListeners: %w", err)
@@ -99,6 +105,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteWorkerStmt, err = db.PrepareContext(ctx, deleteWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorker: %w", err)
 	}
+	if q.describeDatabaseStmt, err = db.PrepareContext(ctx, describeDatabase); err != nil {
+		return nil, fmt.Errorf("error preparing query DescribeDatabase: %w", err)
+	}
 	if q.describeSessionStmt, err = db.PrepareContext(ctx, describeSession); err != nil {
 		return nil, fmt.Errorf("error preparing query DescribeSession: %w", err)
 	}
@@ -108,6 +117,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropKeyRatesStmt, err = db.PrepareContext(ctx, dropKeyRates); err != nil {
 		return nil, fmt.Errorf("error preparing query DropKeyRates: %w", err)
 	}
+	if q.dropOddKeysStmt, err = db.PrepareContext(ctx, dropOddKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query DropOddKeys: %w", err)
+	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
 	}
@@ -116,6 +128,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.endTicksStmt, err = db.PrepareContext(ctx, endTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query EndTicks: %w", err)
+	}
+	if q.enterOddKeysStmt, err = db.PrepareContext(ctx, enterOddKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query EnterOddKeys: %w", err)
 	}
 	if q.expireTasksStmt, err = db.PrepareContext(ctx, expireTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ExpireTasks: %w", err)
@@ -134,6 +149,24 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.findFailedDownStmt, err = db.PrepareContext(ctx, findFailedDown); err != nil {
 		return nil, fmt.Errorf("error preparing query FindFailedDown: %w", err)
+	}
+	if q.findOddAttemptsStmt, err = db.PrepareContext(ctx, findOddAttempts); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddAttempts: %w", err)
+	}
+	if q.findOddKeysStmt, err = db.PrepareContext(ctx, findOddKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddKeys: %w", err)
+	}
+	if q.findOddLogsStmt, err = db.PrepareContext(ctx, findOddLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddLogs: %w", err)
+	}
+	if q.findOddReferencesStmt, err = db.PrepareContext(ctx, findOddReferences); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddReferences: %w", err)
+	}
+	if q.findOddTasksStmt, err = db.PrepareContext(ctx, findOddTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddTasks: %w", err)
+	}
+	if q.findStrayTasksStmt, err = db.PrepareContext(ctx, findStrayTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query FindStrayTasks: %w", err)
 	}
 	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
@@ -228,6 +261,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.lastRecentLogStmt, err = db.PrepareContext(ctx, lastRecentLog); err != nil {
 		return nil, fmt.Errorf("error preparing query LastRecentLog: %w", err)
 	}
+	if q.lastRepairStmt, err = db.PrepareContext(ctx, lastRepair); err != nil {
+		return nil, fmt.Errorf("error preparing query LastRepair: %w", err)
+	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
 	}
@@ -242,6 +278,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listCompletedStmt, err = db.PrepareContext(ctx, listCompleted); err != nil {
 		return nil, fmt.Errorf("error preparing query ListCompleted: %w", err)
+	}
+	if q.listCountersStmt, err = db.PrepareContext(ctx, listCounters); err != nil {
+		return nil, fmt.Errorf("error preparing query ListCounters: %w", err)
 	}
 	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
@@ -282,6 +321,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listMatchingStmt, err = db.PrepareContext(ctx, listMatching); err != nil {
 		return nil, fmt.Errorf("error preparing query ListMatching: %w", err)
 	}
+	if q.listObjectsStmt, err = db.PrepareContext(ctx, listObjects); err != nil {
+		return nil, fmt.Errorf("error preparing query ListObjects: %w", err)
+	}
 	if q.listOpeningTypesStmt, err = db.PrepareContext(ctx, listOpeningTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOpeningTypes: %w", err)
 	}
@@ -308,6 +350,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listSchedulesStmt, err = db.PrepareContext(ctx, listSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSchedules: %w", err)
+	}
+	if q.listSettingsStmt, err = db.PrepareContext(ctx, listSettings); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSettings: %w", err)
 	}
 	if q.listStatusSummaryStmt, err = db.PrepareContext(ctx, listStatusSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListStatusSummary: %w", err)
@@ -459,6 +504,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.stepOperationStmt, err = db.PrepareContext(ctx, stepOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query StepOperation: %w", err)
 	}
+	if q.sumCountsStmt, err = db.PrepareContext(ctx, sumCounts); err != nil {
+		return nil, fmt.Errorf("error preparing query SumCounts: %w", err)
+	}
 	if q.takeOperationStmt, err = db.PrepareContext(ctx, takeOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query TakeOperation: %w", err)
 	}
@@ -525,6 +573,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
 		}
 	}
+	if q.correctCountsStmt != nil {
+		if cerr := q.correctCountsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing correctCountsStmt: %w", cerr)
+		}
+	}
 	if q.countAheadStmt != nil {
 		if cerr := q.countAheadStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
@@ -548,6 +601,11 @@ func (q *Queries) Close() error {
 	if q.countKeyAheadStmt != nil {
 		if cerr := q.countKeyAheadStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countKeyAheadStmt: %w", cerr)
+		}
+	}
+	if q.countLanesStmt != nil {
+		if cerr := q.countLanesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countLanesStmt: %w", cerr)
 		}
 	}
 	if q.countListenersStmt != nil {
@@ -610,6 +668,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteWorkerStmt: %w", cerr)
 		}
 	}
+	if q.describeDatabaseStmt != nil {
+		if cerr := q.describeDatabaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing describeDatabaseStmt: %w", cerr)
+		}
+	}
 	if q.describeSessionStmt != nil {
 		if cerr := q.describeSessionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing describeSessionStmt: %w", cerr)
@@ -625,6 +688,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropKeyRatesStmt: %w", cerr)
 		}
 	}
+	if q.dropOddKeysStmt != nil {
+		if cerr := q.dropOddKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropOddKeysStmt: %w", cerr)
+		}
+	}
 	if q.dropProposalsStmt != nil {
 		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
@@ -638,6 +706,11 @@ func (q *Queries) Close() error {
 	if q.endTicksStmt != nil {
 		if cerr := q.endTicksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing endTicksStmt: %w", cerr)
+		}
+	}
+	if q.enterOddKeysStmt != nil {
+		if cerr := q.enterOddKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing enterOddKeysStmt: %w", cerr)
 		}
 	}
 	if q.expireTasksStmt != nil {
@@ -668,6 +741,36 @@ func (q *Queries) Close() error {
 	if q.findFailedDownStmt != nil {
 		if cerr := q.findFailedDownStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing findFailedDownStmt: %w", cerr)
+		}
+	}
+	if q.findOddAttemptsStmt != nil {
+		if cerr := q.findOddAttemptsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.findOddKeysStmt != nil {
+		if cerr := q.findOddKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddKeysStmt: %w", cerr)
+		}
+	}
+	if q.findOddLogsStmt != nil {
+		if cerr := q.findOddLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddLogsStmt: %w", cerr)
+		}
+	}
+	if q.findOddReferencesStmt != nil {
+		if cerr := q.findOddReferencesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddReferencesStmt: %w", cerr)
+		}
+	}
+	if q.findOddTasksStmt != nil {
+		if cerr := q.findOddTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddTasksStmt: %w", cerr)
+		}
+	}
+	if q.findStrayTasksStmt != nil {
+		if cerr := q.findStrayTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findStrayTasksStmt: %w", cerr)
 		}
 	}
 	if q.findTasksStmt != nil {
@@ -825,6 +928,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing lastRecentLogStmt: %w", cerr)
 		}
 	}
+	if q.lastRepairStmt != nil {
+		if cerr := q.lastRepairStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastRepairStmt: %w", cerr)
+		}
+	}
 	if q.listAttemptsStmt != nil {
 		if cerr := q.listAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listAttemptsStmt: %w", cerr)
@@ -848,6 +956,11 @@ func (q *Queries) Close() error {
 	if q.listCompletedStmt != nil {
 		if cerr := q.listCompletedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listCompletedStmt: %w", cerr)
+		}
+	}
+	if q.listCountersStmt != nil {
+		if cerr := q.listCountersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listCountersStmt: %w", cerr)
 		}
 	}
 	if q.listDrainingStmt != nil {
@@ -915,6 +1028,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listMatchingStmt: %w", cerr)
 		}
 	}
+	if q.listObjectsStmt != nil {
+		if cerr := q.listObjectsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listObjectsStmt: %w", cerr)
+		}
+	}
 	if q.listOpeningTypesStmt != nil {
 		if cerr := q.listOpeningTypesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listOpeningTypesStmt: %w", cerr)
@@ -958,6 +1076,11 @@ func (q *Queries) Close() error {
 	if q.listSchedulesStmt != nil {
 		if cerr := q.listSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listSchedulesStmt: %w", cerr)
+		}
+	}
+	if q.listSettingsStmt != nil {
+		if cerr := q.listSettingsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSettingsStmt: %w", cerr)
 		}
 	}
 	if q.listStatusSummaryStmt != nil {
@@ -1210,6 +1333,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing stepOperationStmt: %w", cerr)
 		}
 	}
+	if q.sumCountsStmt != nil {
+		if cerr := q.sumCountsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sumCountsStmt: %w", cerr)
+		}
+	}
 	if q.takeOperationStmt != nil {
 		if cerr := q.takeOperationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing takeOperationStmt: %w", cerr)
@@ -1292,11 +1420,13 @@ type Queries struct {
 	cancelTaskStmt            *sql.Stmt
 	cancelTasksStmt           *sql.Stmt
 	completeTaskStmt          *sql.Stmt
+	correctCountsStmt         *sql.Stmt
 	countAheadStmt            *sql.Stmt
 	countByStatusStmt         *sql.Stmt
 	countFailedStmt           *sql.Stmt
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
+	countLanesStmt            *sql.Stmt
 	countListenersStmt        *sql.Stmt
 	countLogsStmt             *sql.Stmt
 	countTasksStmt            *sql.Stmt
@@ -1309,18 +1439,27 @@ type Queries struct {
 	deleteTasksStmt           *sql.Stmt
 	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
+	describeDatabaseStmt      *sql.Stmt
 	describeSessionStmt       *sql.Stmt
 	drainWorkerStmt           *sql.Stmt
 	dropKeyRatesStmt          *sql.Stmt
+	dropOddKeysStmt           *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endLeasesStmt             *sql.Stmt
 	endTicksStmt              *sql.Stmt
+	enterOddKeysStmt          *sql.Stmt
 	expireTasksStmt           *sql.Stmt
 	extendLeaseStmt           *sql.Stmt
 	failExpiredLeasesStmt     *sql.Stmt
 	failTaskStmt              *sql.Stmt
 	findFailedStmt            *sql.Stmt
 	findFailedDownStmt        *sql.Stmt
+	findOddAttemptsStmt       *sql.Stmt
+	findOddKeysStmt           *sql.Stmt
+	findOddLogsStmt           *sql.Stmt
+	findOddReferencesStmt     *sql.Stmt
+	findOddTasksStmt          *sql.Stmt
+	findStrayTasksStmt        *sql.Stmt
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	getAnswerStmt             *sql.Stmt
@@ -1352,11 +1491,13 @@ type Queries struct {
 	lastLogStmt               *sql.Stmt
 	lastOldLogStmt            *sql.Stmt
 	lastRecentLogStmt         *sql.Stmt
+	lastRepairStmt            *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listAttemptsBetweenStmt   *sql.Stmt
 	listAuditsStmt            *sql.Stmt
 	listBacklogStmt           *sql.Stmt
 	listCompletedStmt         *sql.Stmt
+	listCountersStmt          *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
 	listFailureGroupsStmt     *sql.Stmt
@@ -1370,6 +1511,7 @@ type Queries struct {
 	listLogsStmt              *sql.Stmt
 	listLogsOfTaskStmt        *sql.Stmt
 	listMatchingStmt          *sql.Stmt
+	listObjectsStmt           *sql.Stmt
 	listOpeningTypesStmt      *sql.Stmt
 	listOperationsStmt        *sql.Stmt
 	listPoisonedStmt          *sql.Stmt
@@ -1379,6 +1521,7 @@ type Queries struct {
 	listRollupsOfTypesStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
 	listSchedulesStmt         *sql.Stmt
+	listSettingsStmt          *sql.Stmt
 	listStatusSummaryStmt     *sql.Stmt
 	listTaskPerformanceStmt   *sql.Stmt
 	listTaskWritersStmt       *sql.Stmt
@@ -1429,6 +1572,7 @@ type Queries struct {
 	startOperationStmt        *sql.Stmt
 	startTaskStmt             *sql.Stmt
 	stepOperationStmt         *sql.Stmt
+	sumCountsStmt             *sql.Stmt
 	takeOperationStmt         *sql.Stmt
 	takeRollupsStmt           *sql.Stmt
 	taskIDAboveStmt           *sql.Stmt
@@ -1450,11 +1594,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTaskStmt:            q.cancelTaskStmt,
 		cancelTasksStmt:           q.cancelTasksStmt,
 		completeTaskStmt:          q.completeTaskStmt,
+		correctCountsStmt:         q.correctCountsStmt,
 		countAheadStmt:            q.countAheadStmt,
 		countByStatusStmt:         q.countByStatusStmt,
 		countFailedStmt:           q.countFailedStmt,
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
+		countLanesStmt:            q.countLanesStmt,
 		countListenersStmt:        q.countListenersStmt,
 		countLogsStmt:             q.countLogsStmt,
 		countTasksStmt:            q.countTasksStmt,
@@ -1467,18 +1613,27 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteTasksStmt:           q.deleteTasksStmt,
 		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
+		describeDatabaseStmt:      q.describeDatabaseStmt,
 		describeSessionStmt:       q.describeSessionStmt,
 		drainWorkerStmt:           q.drainWorkerStmt,
 		dropKeyRatesStmt:          q.dropKeyRatesStmt,
+		dropOddKeysStmt:           q.dropOddKeysStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endLeasesStmt:             q.endLeasesStmt,
 		endTicksStmt:              q.endTicksStmt,
+		enterOddKeysStmt:          q.enterOddKeysStmt,
 		expireTasksStmt:           q.expireTasksStmt,
 		extendLeaseStmt:           q.extendLeaseStmt,
 		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
 		failTaskStmt:              q.failTaskStmt,
 		findFailedStmt:            q.findFailedStmt,
 		findFailedDownStmt:        q.findFailedDownStmt,
+		findOddAttemptsStmt:       q.findOddAttemptsStmt,
+		findOddKeysStmt:           q.findOddKeysStmt,
+		findOddLogsStmt:           q.findOddLogsStmt,
+		findOddReferencesStmt:     q.findOddReferencesStmt,
+		findOddTasksStmt:          q.findOddTasksStmt,
+		findStrayTasksStmt:        q.findStrayTasksStmt,
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		getAnswerStmt:             q.getAnswerStmt,
@@ -1510,11 +1665,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lastLogStmt:               q.lastLogStmt,
 		lastOldLogStmt:            q.lastOldLogStmt,
 		lastRecentLogStmt:         q.lastRecentLogStmt,
+		lastRepairStmt:            q.lastRepairStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listAttemptsBetweenStmt:   q.listAttemptsBetweenStmt,
 		listAuditsStmt:            q.listAuditsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
 		listCompletedStmt:         q.listCompletedStmt,
+		listCountersStmt:          q.listCountersStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
 		listFailureGroupsStmt:     q.listFailureGroupsStmt,
@@ -1528,6 +1685,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listLogsStmt:              q.listLogsStmt,
 		listLogsOfTaskStmt:        q.listLogsOfTaskStmt,
 		listMatchingStmt:          q.listMatchingStmt,
+		listObjectsStmt:           q.listObjectsStmt,
 		listOpeningTypesStmt:      q.listOpeningTypesStmt,
 		listOperationsStmt:        q.listOperationsStmt,
 		listPoisonedStmt:          q.listPoisonedStmt,
@@ -1537,6 +1695,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
 		listSchedulesStmt:         q.listSchedulesStmt,
+		listSettingsStmt:          q.listSettingsStmt,
 		listStatusSummaryStmt:     q.listStatusSummaryStmt,
 		listTaskPerformanceStmt:   q.listTaskPerformanceStmt,
 		listTaskWritersStmt:       q.listTaskWritersStmt,
@@ -1587,6 +1746,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		startOperationStmt:        q.startOperationStmt,
 		startTaskStmt:             q.startTaskStmt,
 		stepOperationStmt:         q.stepOperationStmt,
+		sumCountsStmt:             q.sumCountsStmt,
 		takeOperationStmt:         q.takeOperationStmt,
 		takeRollupsStmt:           q.takeRollupsStmt,
 		taskIDAboveStmt:           q.taskIDAboveStmt,

@@ -22,6 +22,8 @@ type Querier interface {
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
+	// CorrectCounts adds to the counters of a lane.
+	CorrectCounts(ctx context.Context, arg CorrectCountsParams) error
 	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
 	// CountByStatus counts those of the tasks that there are.
@@ -32,6 +34,8 @@ type Querier interface {
 	CountHeld(ctx context.Context) ([]CountHeldRow, error)
 	// CountKeyAhead counts the ready tasks of a key in a lane that are older than a task, up to a number.
 	CountKeyAhead(ctx context.Context, arg CountKeyAheadParams) (int64, error)
+	// CountLanes counts the tasks of a range of ids by their lane: a sort of all at once would take memory for each.
+	CountLanes(ctx context.Context, arg CountLanesParams) ([]CountLanesRow, error)
 	// CountListeners returns how many sessions of other processes wait for announcements in this database.
 	CountListeners(ctx context.Context, own string) (int64, error)
 	// CountLogs counts the lines below the id.
@@ -49,18 +53,24 @@ type Querier interface {
 	DeleteTasks(ctx context.Context, ids string) ([]int64, error)
 	DeleteUnique(ctx context.Context, arg DeleteUniqueParams) error
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
+	// DescribeDatabase returns the size of the database in bytes, the connections that the server has by now, and whether it is a standby.
+	DescribeDatabase(ctx context.Context) (DescribeDatabaseRow, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
 	// DrainWorker has a worker take nothing new, or take tasks again.
 	DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worker, error)
 	// DropKeyRates fills the buckets of all keys of a type.
 	DropKeyRates(ctx context.Context, type_ string) error
+	// DropOddKeys takes the turn from keys that have no task to claim.
+	DropOddKeys(ctx context.Context) (int64, error)
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
 	// EndLeases has the leases of a worker end now, and returns their tasks.
 	EndLeases(ctx context.Context, arg EndLeasesParams) ([]int64, error)
 	// EndTicks notes which tasks of a schedule have ended.
 	EndTicks(ctx context.Context, schedule string) error
+	// EnterOddKeys gives a turn to keys that have tasks to claim and none: before all others, as they have waited for longest.
+	EnterOddKeys(ctx context.Context) (int64, error)
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
@@ -71,6 +81,20 @@ type Querier interface {
 	FindFailed(ctx context.Context, arg FindFailedParams) ([]FindFailedRow, error)
 	// FindFailedDown is FindFailed in the opposite order.
 	FindFailedDown(ctx context.Context, arg FindFailedDownParams) ([]FindFailedDownRow, error)
+	// FindOddAttempts looks whether each attempt that has ended is one of its task.
+	FindOddAttempts(ctx context.Context, max int64) ([]FindOddAttemptsRow, error)
+	// FindOddKeys looks whether the concurrency keys with a turn are those that have a task to claim.
+	FindOddKeys(ctx context.Context, max int64) ([]FindOddKeysRow, error)
+	// FindOddLogs looks whether each line of a log is of a task.
+	FindOddLogs(ctx context.Context, max int64) ([]FindOddLogsRow, error)
+	// FindOddReferences looks whether what else belongs to tasks, or to lanes, has them.
+	FindOddReferences(ctx context.Context, max int64) ([]FindOddReferencesRow, error)
+	// What fsck looks at. Each query for damage returns up to @max things that must not be: what it is about, and what is wrong with it. They read all there
+	// is, in one transaction that only reads.
+	// FindOddTasks looks at what the columns of each task say together.
+	FindOddTasks(ctx context.Context, max int64) ([]FindOddTasksRow, error)
+	// FindStrayTasks looks whether each task is of its lane.
+	FindStrayTasks(ctx context.Context, max int64) ([]FindStrayTasksRow, error)
 	// What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
 	// ids in a range that the caller bounds, so that they take a bounded time.
 	// FindTasks returns ids, ascending.
@@ -118,6 +142,8 @@ type Querier interface {
 	LastOldLog(ctx context.Context, arg LastOldLogParams) (int64, error)
 	// LastRecentLog returns the last line at which ListRecentLogs looks.
 	LastRecentLog(ctx context.Context, arg LastRecentLogParams) (LastRecentLogRow, error)
+	// LastRepair returns the row of the audit in which the last repair is noted; 0: there was none.
+	LastRepair(ctx context.Context) (int64, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListAttemptsBetween is ListAttempts for those of some claims.
@@ -129,6 +155,8 @@ type Querier interface {
 	// ListCompleted returns completed tasks of a type with ids above the one given, in their order, and when they ended. The range of one type, ordered by it, is
 	// what only an index that begins with the type can give.
 	ListCompleted(ctx context.Context, arg ListCompletedParams) ([]ListCompletedRow, error)
+	// ListCounters returns the counters of each lane.
+	ListCounters(ctx context.Context) ([]ListCountersRow, error)
 	// ListDraining returns the workers that are to take nothing new.
 	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
@@ -155,6 +183,8 @@ type Querier interface {
 	ListLogsOfTask(ctx context.Context, arg ListLogsOfTaskParams) ([]ListLogsOfTaskRow, error)
 	// ListMatching returns tasks, newest first.
 	ListMatching(ctx context.Context, arg ListMatchingParams) ([]Task, error)
+	// ListObjects returns the parts of the schema that work, by kind and name: no trigger that is switched off, and no index that is not valid.
+	ListObjects(ctx context.Context) ([]string, error)
 	// ListOpeningTypes returns the types of keys whose rate gives a task again at @now, of the first @max keys.
 	ListOpeningTypes(ctx context.Context, arg ListOpeningTypesParams) ([]string, error)
 	ListOperations(ctx context.Context, arg ListOperationsParams) ([]Operation, error)
@@ -170,6 +200,8 @@ type Querier interface {
 	ListRollupsOfTypes(ctx context.Context, arg ListRollupsOfTypesParams) ([]Rollup, error)
 	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)
+	// ListSettings returns the settings that the service depends on, as they are for this session.
+	ListSettings(ctx context.Context) ([]ListSettingsRow, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
 	// ListTaskWriters returns the transactions under way that may change tasks. A statement has its lock on the table before it looks at any row.
@@ -257,6 +289,8 @@ type Querier interface {
 	// it looks as good as the primary key, and then every lease and what is left of old ones is read.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
 	StepOperation(ctx context.Context, arg StepOperationParams) (Operation, error)
+	// SumCounts returns how many tasks the counters know, those that were deleted by themselves, and the last id that a task was given.
+	SumCounts(ctx context.Context) (SumCountsRow, error)
 	// TakeOperation keeps others from working on it.
 	TakeOperation(ctx context.Context, arg TakeOperationParams) (Operation, error)
 	// TakeRollups deletes the rollups of a time and returns them: whoever gets them stores them as one.

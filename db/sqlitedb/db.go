@@ -51,6 +51,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
 	}
+	if q.correctCountsStmt, err = db.PrepareContext(ctx, correctCounts); err != nil {
+		return nil, fmt.Errorf("error preparing query CorrectCounts: %w", err)
+	}
 	if q.countAheadStmt, err = db.PrepareContext(ctx, countAhead); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAhead: %w", err)
 	}
@@ -68,6 +71,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.countKeyHeldStmt, err = db.PrepareContext(ctx, countKeyHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query CountKeyHeld: %w", err)
+	}
+	if q.countLanesStmt, err = db.PrepareContext(ctx, countLanes); err != nil {
+		return nil, fmt.Errorf("error preparing query CountLanes: %w", err)
 	}
 	if q.countLogsStmt, err = db.PrepareContext(ctx, countLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountLogs: %w", err)
@@ -102,6 +108,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropKeyRatesStmt, err = db.PrepareContext(ctx, dropKeyRates); err != nil {
 		return nil, fmt.Errorf("error preparing query DropKeyRates: %w", err)
 	}
+	if q.dropOddKeysStmt, err = db.PrepareContext(ctx, dropOddKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query DropOddKeys: %w", err)
+	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
 	}
@@ -113,6 +122,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.enterKeyStmt, err = db.PrepareContext(ctx, enterKey); err != nil {
 		return nil, fmt.Errorf("error preparing query EnterKey: %w", err)
+	}
+	if q.enterOddKeysStmt, err = db.PrepareContext(ctx, enterOddKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query EnterOddKeys: %w", err)
 	}
 	if q.expireTasksStmt, err = db.PrepareContext(ctx, expireTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query ExpireTasks: %w", err)
@@ -131,6 +143,24 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.findFailedDownStmt, err = db.PrepareContext(ctx, findFailedDown); err != nil {
 		return nil, fmt.Errorf("error preparing query FindFailedDown: %w", err)
+	}
+	if q.findOddAttemptsStmt, err = db.PrepareContext(ctx, findOddAttempts); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddAttempts: %w", err)
+	}
+	if q.findOddKeysStmt, err = db.PrepareContext(ctx, findOddKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddKeys: %w", err)
+	}
+	if q.findOddLogsStmt, err = db.PrepareContext(ctx, findOddLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddLogs: %w", err)
+	}
+	if q.findOddReferencesStmt, err = db.PrepareContext(ctx, findOddReferences); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddReferences: %w", err)
+	}
+	if q.findOddTasksStmt, err = db.PrepareContext(ctx, findOddTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query FindOddTasks: %w", err)
+	}
+	if q.findStrayTasksStmt, err = db.PrepareContext(ctx, findStrayTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query FindStrayTasks: %w", err)
 	}
 	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
@@ -237,6 +267,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.lastRecentLogStmt, err = db.PrepareContext(ctx, lastRecentLog); err != nil {
 		return nil, fmt.Errorf("error preparing query LastRecentLog: %w", err)
 	}
+	if q.lastRepairStmt, err = db.PrepareContext(ctx, lastRepair); err != nil {
+		return nil, fmt.Errorf("error preparing query LastRepair: %w", err)
+	}
 	if q.leaveKeyStmt, err = db.PrepareContext(ctx, leaveKey); err != nil {
 		return nil, fmt.Errorf("error preparing query LeaveKey: %w", err)
 	}
@@ -254,6 +287,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listCompletedStmt, err = db.PrepareContext(ctx, listCompleted); err != nil {
 		return nil, fmt.Errorf("error preparing query ListCompleted: %w", err)
+	}
+	if q.listCountersStmt, err = db.PrepareContext(ctx, listCounters); err != nil {
+		return nil, fmt.Errorf("error preparing query ListCounters: %w", err)
 	}
 	if q.listDrainingStmt, err = db.PrepareContext(ctx, listDraining); err != nil {
 		return nil, fmt.Errorf("error preparing query ListDraining: %w", err)
@@ -308,6 +344,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listNewestReadyStmt, err = db.PrepareContext(ctx, listNewestReady); err != nil {
 		return nil, fmt.Errorf("error preparing query ListNewestReady: %w", err)
+	}
+	if q.listObjectsStmt, err = db.PrepareContext(ctx, listObjects); err != nil {
+		return nil, fmt.Errorf("error preparing query ListObjects: %w", err)
 	}
 	if q.listOldestOfKeyStmt, err = db.PrepareContext(ctx, listOldestOfKey); err != nil {
 		return nil, fmt.Errorf("error preparing query ListOldestOfKey: %w", err)
@@ -483,6 +522,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.stepOperationStmt, err = db.PrepareContext(ctx, stepOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query StepOperation: %w", err)
 	}
+	if q.sumCountsStmt, err = db.PrepareContext(ctx, sumCounts); err != nil {
+		return nil, fmt.Errorf("error preparing query SumCounts: %w", err)
+	}
 	if q.takeOperationStmt, err = db.PrepareContext(ctx, takeOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query TakeOperation: %w", err)
 	}
@@ -557,6 +599,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing completeTaskStmt: %w", cerr)
 		}
 	}
+	if q.correctCountsStmt != nil {
+		if cerr := q.correctCountsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing correctCountsStmt: %w", cerr)
+		}
+	}
 	if q.countAheadStmt != nil {
 		if cerr := q.countAheadStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAheadStmt: %w", cerr)
@@ -585,6 +632,11 @@ func (q *Queries) Close() error {
 	if q.countKeyHeldStmt != nil {
 		if cerr := q.countKeyHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countKeyHeldStmt: %w", cerr)
+		}
+	}
+	if q.countLanesStmt != nil {
+		if cerr := q.countLanesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countLanesStmt: %w", cerr)
 		}
 	}
 	if q.countLogsStmt != nil {
@@ -642,6 +694,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropKeyRatesStmt: %w", cerr)
 		}
 	}
+	if q.dropOddKeysStmt != nil {
+		if cerr := q.dropOddKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropOddKeysStmt: %w", cerr)
+		}
+	}
 	if q.dropProposalsStmt != nil {
 		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
@@ -660,6 +717,11 @@ func (q *Queries) Close() error {
 	if q.enterKeyStmt != nil {
 		if cerr := q.enterKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing enterKeyStmt: %w", cerr)
+		}
+	}
+	if q.enterOddKeysStmt != nil {
+		if cerr := q.enterOddKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing enterOddKeysStmt: %w", cerr)
 		}
 	}
 	if q.expireTasksStmt != nil {
@@ -690,6 +752,36 @@ func (q *Queries) Close() error {
 	if q.findFailedDownStmt != nil {
 		if cerr := q.findFailedDownStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing findFailedDownStmt: %w", cerr)
+		}
+	}
+	if q.findOddAttemptsStmt != nil {
+		if cerr := q.findOddAttemptsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddAttemptsStmt: %w", cerr)
+		}
+	}
+	if q.findOddKeysStmt != nil {
+		if cerr := q.findOddKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddKeysStmt: %w", cerr)
+		}
+	}
+	if q.findOddLogsStmt != nil {
+		if cerr := q.findOddLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddLogsStmt: %w", cerr)
+		}
+	}
+	if q.findOddReferencesStmt != nil {
+		if cerr := q.findOddReferencesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddReferencesStmt: %w", cerr)
+		}
+	}
+	if q.findOddTasksStmt != nil {
+		if cerr := q.findOddTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findOddTasksStmt: %w", cerr)
+		}
+	}
+	if q.findStrayTasksStmt != nil {
+		if cerr := q.findStrayTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findStrayTasksStmt: %w", cerr)
 		}
 	}
 	if q.findTasksStmt != nil {
@@ -867,6 +959,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing lastRecentLogStmt: %w", cerr)
 		}
 	}
+	if q.lastRepairStmt != nil {
+		if cerr := q.lastRepairStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastRepairStmt: %w", cerr)
+		}
+	}
 	if q.leaveKeyStmt != nil {
 		if cerr := q.leaveKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing leaveKeyStmt: %w", cerr)
@@ -895,6 +992,11 @@ func (q *Queries) Close() error {
 	if q.listCompletedStmt != nil {
 		if cerr := q.listCompletedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listCompletedStmt: %w", cerr)
+		}
+	}
+	if q.listCountersStmt != nil {
+		if cerr := q.listCountersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listCountersStmt: %w", cerr)
 		}
 	}
 	if q.listDrainingStmt != nil {
@@ -985,6 +1087,11 @@ func (q *Queries) Close() error {
 	if q.listNewestReadyStmt != nil {
 		if cerr := q.listNewestReadyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listNewestReadyStmt: %w", cerr)
+		}
+	}
+	if q.listObjectsStmt != nil {
+		if cerr := q.listObjectsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listObjectsStmt: %w", cerr)
 		}
 	}
 	if q.listOldestOfKeyStmt != nil {
@@ -1277,6 +1384,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing stepOperationStmt: %w", cerr)
 		}
 	}
+	if q.sumCountsStmt != nil {
+		if cerr := q.sumCountsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sumCountsStmt: %w", cerr)
+		}
+	}
 	if q.takeOperationStmt != nil {
 		if cerr := q.takeOperationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing takeOperationStmt: %w", cerr)
@@ -1365,12 +1477,14 @@ type Queries struct {
 	cancelTaskStmt            *sql.Stmt
 	claimTaskStmt             *sql.Stmt
 	completeTaskStmt          *sql.Stmt
+	correctCountsStmt         *sql.Stmt
 	countAheadStmt            *sql.Stmt
 	countByStatusStmt         *sql.Stmt
 	countFailedStmt           *sql.Stmt
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
 	countKeyHeldStmt          *sql.Stmt
+	countLanesStmt            *sql.Stmt
 	countLogsStmt             *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
@@ -1382,16 +1496,24 @@ type Queries struct {
 	deleteWorkerStmt          *sql.Stmt
 	drainWorkerStmt           *sql.Stmt
 	dropKeyRatesStmt          *sql.Stmt
+	dropOddKeysStmt           *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endLeasesStmt             *sql.Stmt
 	endTicksStmt              *sql.Stmt
 	enterKeyStmt              *sql.Stmt
+	enterOddKeysStmt          *sql.Stmt
 	expireTasksStmt           *sql.Stmt
 	extendLeaseStmt           *sql.Stmt
 	failExpiredLeasesStmt     *sql.Stmt
 	failTaskStmt              *sql.Stmt
 	findFailedStmt            *sql.Stmt
 	findFailedDownStmt        *sql.Stmt
+	findOddAttemptsStmt       *sql.Stmt
+	findOddKeysStmt           *sql.Stmt
+	findOddLogsStmt           *sql.Stmt
+	findOddReferencesStmt     *sql.Stmt
+	findOddTasksStmt          *sql.Stmt
+	findStrayTasksStmt        *sql.Stmt
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	freeKeyStmt               *sql.Stmt
@@ -1427,12 +1549,14 @@ type Queries struct {
 	lastLogStmt               *sql.Stmt
 	lastOldLogStmt            *sql.Stmt
 	lastRecentLogStmt         *sql.Stmt
+	lastRepairStmt            *sql.Stmt
 	leaveKeyStmt              *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listAttemptsBetweenStmt   *sql.Stmt
 	listAuditsStmt            *sql.Stmt
 	listBacklogStmt           *sql.Stmt
 	listCompletedStmt         *sql.Stmt
+	listCountersStmt          *sql.Stmt
 	listDrainingStmt          *sql.Stmt
 	listDueSchedulesStmt      *sql.Stmt
 	listExpiredLeasesStmt     *sql.Stmt
@@ -1451,6 +1575,7 @@ type Queries struct {
 	listMatchingStmt          *sql.Stmt
 	listNewestOfKeyStmt       *sql.Stmt
 	listNewestReadyStmt       *sql.Stmt
+	listObjectsStmt           *sql.Stmt
 	listOldestOfKeyStmt       *sql.Stmt
 	listOldestReadyStmt       *sql.Stmt
 	listOpeningTypesStmt      *sql.Stmt
@@ -1509,6 +1634,7 @@ type Queries struct {
 	startOperationStmt        *sql.Stmt
 	startTaskStmt             *sql.Stmt
 	stepOperationStmt         *sql.Stmt
+	sumCountsStmt             *sql.Stmt
 	takeOperationStmt         *sql.Stmt
 	takeRollupsStmt           *sql.Stmt
 	taskIDAboveStmt           *sql.Stmt
@@ -1532,12 +1658,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		cancelTaskStmt:            q.cancelTaskStmt,
 		claimTaskStmt:             q.claimTaskStmt,
 		completeTaskStmt:          q.completeTaskStmt,
+		correctCountsStmt:         q.correctCountsStmt,
 		countAheadStmt:            q.countAheadStmt,
 		countByStatusStmt:         q.countByStatusStmt,
 		countFailedStmt:           q.countFailedStmt,
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
 		countKeyHeldStmt:          q.countKeyHeldStmt,
+		countLanesStmt:            q.countLanesStmt,
 		countLogsStmt:             q.countLogsStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
@@ -1549,16 +1677,24 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		drainWorkerStmt:           q.drainWorkerStmt,
 		dropKeyRatesStmt:          q.dropKeyRatesStmt,
+		dropOddKeysStmt:           q.dropOddKeysStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endLeasesStmt:             q.endLeasesStmt,
 		endTicksStmt:              q.endTicksStmt,
 		enterKeyStmt:              q.enterKeyStmt,
+		enterOddKeysStmt:          q.enterOddKeysStmt,
 		expireTasksStmt:           q.expireTasksStmt,
 		extendLeaseStmt:           q.extendLeaseStmt,
 		failExpiredLeasesStmt:     q.failExpiredLeasesStmt,
 		failTaskStmt:              q.failTaskStmt,
 		findFailedStmt:            q.findFailedStmt,
 		findFailedDownStmt:        q.findFailedDownStmt,
+		findOddAttemptsStmt:       q.findOddAttemptsStmt,
+		findOddKeysStmt:           q.findOddKeysStmt,
+		findOddLogsStmt:           q.findOddLogsStmt,
+		findOddReferencesStmt:     q.findOddReferencesStmt,
+		findOddTasksStmt:          q.findOddTasksStmt,
+		findStrayTasksStmt:        q.findStrayTasksStmt,
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		freeKeyStmt:               q.freeKeyStmt,
@@ -1594,12 +1730,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lastLogStmt:               q.lastLogStmt,
 		lastOldLogStmt:            q.lastOldLogStmt,
 		lastRecentLogStmt:         q.lastRecentLogStmt,
+		lastRepairStmt:            q.lastRepairStmt,
 		leaveKeyStmt:              q.leaveKeyStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listAttemptsBetweenStmt:   q.listAttemptsBetweenStmt,
 		listAuditsStmt:            q.listAuditsStmt,
 		listBacklogStmt:           q.listBacklogStmt,
 		listCompletedStmt:         q.listCompletedStmt,
+		listCountersStmt:          q.listCountersStmt,
 		listDrainingStmt:          q.listDrainingStmt,
 		listDueSchedulesStmt:      q.listDueSchedulesStmt,
 		listExpiredLeasesStmt:     q.listExpiredLeasesStmt,
@@ -1618,6 +1756,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listMatchingStmt:          q.listMatchingStmt,
 		listNewestOfKeyStmt:       q.listNewestOfKeyStmt,
 		listNewestReadyStmt:       q.listNewestReadyStmt,
+		listObjectsStmt:           q.listObjectsStmt,
 		listOldestOfKeyStmt:       q.listOldestOfKeyStmt,
 		listOldestReadyStmt:       q.listOldestReadyStmt,
 		listOpeningTypesStmt:      q.listOpeningTypesStmt,
@@ -1676,6 +1815,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		startOperationStmt:        q.startOperationStmt,
 		startTaskStmt:             q.startTaskStmt,
 		stepOperationStmt:         q.stepOperationStmt,
+		sumCountsStmt:             q.sumCountsStmt,
 		takeOperationStmt:         q.takeOperationStmt,
 		takeRollupsStmt:           q.takeRollupsStmt,
 		taskIDAboveStmt:           q.taskIDAboveStmt,

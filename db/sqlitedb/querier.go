@@ -25,6 +25,8 @@ type Querier interface {
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	ClaimTask(ctx context.Context, arg ClaimTaskParams) (int64, error)
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (int64, error)
+	// CorrectCounts adds to the counters of a lane.
+	CorrectCounts(ctx context.Context, arg CorrectCountsParams) error
 	// CountAhead counts the ready tasks of a lane that are older than a task, up to a number.
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
 	// CountByStatus counts those of the tasks that there are.
@@ -37,6 +39,8 @@ type Querier interface {
 	CountKeyAhead(ctx context.Context, arg CountKeyAheadParams) (int64, error)
 	// CountKeyHeld counts the tasks of a key that are in processing, up to @most.
 	CountKeyHeld(ctx context.Context, arg CountKeyHeldParams) (int64, error)
+	// CountLanes counts the tasks of a range of ids by their lane: a sort of all at once would take memory for each.
+	CountLanes(ctx context.Context, arg CountLanesParams) ([]CountLanesRow, error)
 	// CountLogs counts the lines below the id.
 	CountLogs(ctx context.Context, before int64) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
@@ -53,6 +57,8 @@ type Querier interface {
 	DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worker, error)
 	// DropKeyRates fills the buckets of all keys of a type.
 	DropKeyRates(ctx context.Context, type_ string) error
+	// DropOddKeys takes the turn from keys that have no task to claim.
+	DropOddKeys(ctx context.Context) (int64, error)
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
 	// EndLeases has the leases of a worker end now, and returns their tasks.
@@ -61,6 +67,8 @@ type Querier interface {
 	EndTicks(ctx context.Context, schedule string) error
 	// EnterKey, LeaveKey and FreeKey are what the triggers on task_queue do for others than the writer: see there.
 	EnterKey(ctx context.Context, arg EnterKeyParams) error
+	// EnterOddKeys gives a turn to keys that have tasks to claim and none: before all others, as they have waited for longest.
+	EnterOddKeys(ctx context.Context) (int64, error)
 	ExpireTasks(ctx context.Context, arg ExpireTasksParams) ([]Task, error)
 	// ExtendLease leaves the progress as it is when the one given is negative, the message when it is empty.
 	ExtendLease(ctx context.Context, arg ExtendLeaseParams) (Task, error)
@@ -71,6 +79,20 @@ type Querier interface {
 	FindFailed(ctx context.Context, arg FindFailedParams) ([]FindFailedRow, error)
 	// FindFailedDown is FindFailed in the opposite order.
 	FindFailedDown(ctx context.Context, arg FindFailedDownParams) ([]FindFailedDownRow, error)
+	// FindOddAttempts looks whether each attempt that has ended is one of its task.
+	FindOddAttempts(ctx context.Context, max int64) ([]FindOddAttemptsRow, error)
+	// FindOddKeys looks whether the concurrency keys with a turn are those that have a task to claim.
+	FindOddKeys(ctx context.Context, max int64) ([]FindOddKeysRow, error)
+	// FindOddLogs looks whether each line of a log is of a task.
+	FindOddLogs(ctx context.Context, max int64) ([]FindOddLogsRow, error)
+	// FindOddReferences looks whether what else belongs to tasks, or to lanes, has them.
+	FindOddReferences(ctx context.Context, max int64) ([]FindOddReferencesRow, error)
+	// What fsck looks at. Each query for damage returns up to @max things that must not be: what it is about, and what is wrong with it. They read all there
+	// is, in one transaction that only reads.
+	// FindOddTasks looks at what the columns of each task say together.
+	FindOddTasks(ctx context.Context, max int64) ([]FindOddTasksRow, error)
+	// FindStrayTasks looks whether each task is of its lane.
+	FindStrayTasks(ctx context.Context, max int64) ([]FindStrayTasksRow, error)
 	// What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
 	// ids in a range that the caller bounds, so that they take a bounded time.
 	// FindTasks returns ids, ascending.
@@ -124,6 +146,8 @@ type Querier interface {
 	LastOldLog(ctx context.Context, arg LastOldLogParams) (int64, error)
 	// LastRecentLog returns the last line at which ListRecentLogs looks.
 	LastRecentLog(ctx context.Context, arg LastRecentLogParams) (LastRecentLogRow, error)
+	// LastRepair returns the row of the audit in which the last repair is noted; 0: there was none.
+	LastRepair(ctx context.Context) (int64, error)
 	LeaveKey(ctx context.Context, arg LeaveKeyParams) error
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
@@ -135,6 +159,8 @@ type Querier interface {
 	ListBacklog(ctx context.Context) ([]ListBacklogRow, error)
 	// ListCompleted returns completed tasks of a type with ids above the one given, in their order, and when they ended.
 	ListCompleted(ctx context.Context, arg ListCompletedParams) ([]ListCompletedRow, error)
+	// ListCounters returns the counters of each lane.
+	ListCounters(ctx context.Context) ([]ListCountersRow, error)
 	// ListDraining returns the workers that are to take nothing new.
 	ListDraining(ctx context.Context) ([]string, error)
 	// ListDueSchedules returns schedules with a tick that has come, the longest waiting first.
@@ -176,6 +202,8 @@ type Querier interface {
 	ListNewestOfKey(ctx context.Context, arg ListNewestOfKeyParams) ([]Task, error)
 	// ListNewestReady returns the last ready tasks of a lane below the id given, newest first.
 	ListNewestReady(ctx context.Context, arg ListNewestReadyParams) ([]Task, error)
+	// ListObjects returns the parts of the schema, by kind and name.
+	ListObjects(ctx context.Context) ([]interface{}, error)
 	// ListOldestOfKey returns the first ready tasks of a key in a lane, oldest first.
 	ListOldestOfKey(ctx context.Context, arg ListOldestOfKeyParams) ([]Task, error)
 	// ListOldestReady returns the first ready tasks of a lane above the id given, oldest first.
@@ -272,6 +300,8 @@ type Querier interface {
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
 	StartTask(ctx context.Context, arg StartTaskParams) (Task, error)
 	StepOperation(ctx context.Context, arg StepOperationParams) (Operation, error)
+	// SumCounts returns how many tasks the counters know, those that were deleted by themselves, and the last id that a task was given.
+	SumCounts(ctx context.Context) (SumCountsRow, error)
 	// TakeOperation keeps others from working on it.
 	TakeOperation(ctx context.Context, arg TakeOperationParams) (Operation, error)
 	// TakeRollups deletes the rollups of a time and returns them: whoever gets them stores them as one.

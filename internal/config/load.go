@@ -17,8 +17,8 @@ type Source struct {
 	Need   []string            // which of worker_id and database must be set: they may have no default
 }
 
-// Load returns the settings of all sources together. What is wrong with any of them comes back at once, as a *task.InvalidError.
-// A file that cannot be read or parsed is the error alone: nothing can be said of what is in it.
+// Load returns the settings of all sources together. What is wrong with any of them comes back at once, as a *task.InvalidError, beside the settings as far as they
+// could be read: nothing but a look at what they name may use those. A file that cannot be read or parsed is the error alone: nothing can be said of what is in it.
 func Load(s Source) (Config, error) {
 	c := Default(s.Getenv)
 	var bad task.InvalidError
@@ -32,10 +32,7 @@ func Load(s Source) (Config, error) {
 		s.Flags(&c)
 	}
 	c.check(s.Need, &bad)
-	if err := bad.OrNil(); err != nil {
-		return Config{}, err
-	}
-	return c, nil
+	return c, bad.OrNil()
 }
 
 // maxFile is the longest file that is read, in bytes. What is longer was named by mistake, or has no end.

@@ -74,9 +74,24 @@ var planAllowed = []struct {
 	{"LastOldLog", []string{"SCAN f", "USE TEMP B-TREE FOR ORDER BY"}, "some hundred lines, found by the index"},
 	{"LastRecentLog", []string{"SCAN p", "USE TEMP B-TREE FOR ORDER BY"}, "the same"},
 	{"HoldsTask", []string{"SCAN task_queue USING INDEX task_queue_lease"}, "tasks in processing, and only while there is one in quarantine"},
+	{"FindOddTasks", []string{"SCAN t"}, fsckReads},
+	{"FindStrayTasks", []string{"SCAN t"}, fsckReads},
+	{"FindOddAttempts", []string{"SCAN a"}, fsckReads},
+	{"FindOddLogs", []string{"SCAN g"}, fsckReads},
+	{"FindOddReferences", []string{"SCAN k USING COVERING INDEX schedule_ticks_task", "SCAN u", "SCAN c", "SCAN f"}, fsckReads},
+	{"FindOddKeys", []string{"SCAN k USING COVERING INDEX lane_keys_turn", "SCAN q USING COVERING INDEX task_queue_key_ready", "SCAN r"}, fsckReads},
+	{"CountLanes", []string{"USE TEMP B-TREE FOR GROUP BY"}, fsckReads + ", a range of ids at a time"},
+	{"ListCounters", []string{"SCAN l"}, fsckReads},
+	{"SumCounts", []string{"SCAN c", "SCAN s", "SCAN t"}, "one row for each lane, one for each table with ids of its own, and the last task"},
+	{"DropOddKeys", []string{"SCAN lane_keys USING INDEX lane_keys_turn"}, fsckReads},
+	{"EnterOddKeys", []string{"SCAN q USING COVERING INDEX task_queue_key_ready", "SCAN r", "USE TEMP B-TREE FOR ORDER BY"}, fsckReads},
+	{"ListObjects", []string{"SCAN s"}, "the schema itself, when an operator asks"},
 	{"ListTypeSummary", summary, "a view for people, over all tasks"},
 	{"ListTaskPerformance", summary, "a view for people, over all tasks"},
 }
+
+// fsckReads is why a query may read all of something.
+const fsckReads = "fsck looks at all that is stored, when an operator asks"
 
 // summary is how a view over all tasks is read.
 var summary = []string{"SCAN t", "USE TEMP B-TREE FOR GROUP BY", "SCAN v", "USE TEMP B-TREE FOR ORDER BY"}

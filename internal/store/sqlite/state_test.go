@@ -40,6 +40,9 @@ func TestStateIsWhatIsStored(t *testing.T) {
 					}
 				}
 			}
+			if in, err := Inspect(t.Context(), path, 10); err != nil || len(in.Damages) > 0 {
+				t.Errorf("after all of it fsck finds %+v, %v", in.Damages, err)
+			}
 			if w.claimed < 50 {
 				t.Errorf("only %d tasks were claimed: the walk tries nothing", w.claimed)
 			}
