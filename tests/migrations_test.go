@@ -24,7 +24,16 @@ import (
 	"github.com/prismq/thequeue/internal/testdb"
 )
 
-func TestMain(m *testing.M) { testdb.Main(m) }
+func TestMain(m *testing.M) {
+	if database := os.Getenv(victimDatabase); database != "" {
+		if err := victim(database, os.Getenv(victimKillAt)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	testdb.Main(m)
+}
 
 // engine is one kind of database with nothing in it: how to look at it, migrate it and use it.
 type engine struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,6 +36,53 @@ func TestMigrateGoesUpAndDown(t *testing.T) {
 	if r.ok("migrate", "redo"); applied() != all {
 		t.Errorf("%d of %d are applied after redo", applied(), all)
 	}
+}
+
+func TestAnotherVersionOfTheSchemaIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	at := r.path("q.db")
+	r.ok("migrate", "up", "--database", at)
+	if out := r.ok("migrate", "down", "--database", at); !strings.Contains(out, "a copy of before is "+at+".before-migration-") {
+		t.Errorf("got %s", out)
+	}
+	if out := r.ok("migrate", "redo", "--no-copy", "--database", at); strings.Contains(out, "copy") {
+		t.Errorf("got %s", out)
+	}
+	older := []string{"the schema is older than this binary", "thequeue migrate up"}
+	for _, args := range [][]string{{"stats"}, {"list"}, {"fsck"}, {"enqueue", "a"}} {
+		r.fails(1, older, append(args, "--database", at)...)
+	}
+	r.fails(6, nil, "validate", "--database", at)
+	_, stop := r.serve("--workers", "0", "--database", at)
+	stop()
+	r.ok("stats", "--database", at)
+	db, err := sql.Open("sqlite3", "file:"+at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"stats"}, {"fsck"}, {"serve", "--addr", "127.0.0.1:0"}, {"migrate", "up"}, {"migrate", "down"}, {"migrate", "redo"}} {
+		r.fails(1, []string{"the schema is newer than this binary: it has version 99999", "use the newer binary"}, append(args, "--database", at)...)
+	}
+}
+
+func TestMigrateCreate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, engine := range []string{"sqlite", "postgres"} {
+		if err := os.MkdirAll(r.path(engine), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := r.ok("migrate", "create", "add_x", "--dir", r.dir); strings.Count(out, "00001_add_x.sql\n") != 2 {
+		t.Errorf("got %s", out)
+	}
+	r.fails(2, []string{"the title must begin with a letter"}, "migrate", "create", "1 x", "--dir", r.dir)
+	r.fails(1, []string{"--dir"}, "migrate", "create", "x", "--dir", r.path("none"))
 }
 
 func TestOnlyTheFlagOpensADatabase(t *testing.T) {
