@@ -39,14 +39,16 @@ func orUnder[T comparable](asked, usual, underRace T) T {
 func TestMain(m *testing.M) { testdb.Main(m) }
 
 // engines open a store again and again at one place.
-var engines = map[string]func(t *testing.T) (open func() (store.Store, error)){
-	"sqlite": func(t *testing.T) func() (store.Store, error) {
+var engines = map[string]func(t *testing.T) (open func() (store.Store, error), inspect func() (store.Inspection, error)){
+	"sqlite": func(t *testing.T) (func() (store.Store, error), func() (store.Inspection, error)) {
 		path := filepath.Join(t.TempDir(), "queue.db")
-		return func() (store.Store, error) { return sqlite.Open(t.Context(), path, sqlite.Options{Migrate: true}) }
+		return func() (store.Store, error) { return sqlite.Open(t.Context(), path, sqlite.Options{Migrate: true}) },
+			func() (store.Inspection, error) { return sqlite.Inspect(t.Context(), path, 10) }
 	},
-	"postgres": func(t *testing.T) func() (store.Store, error) {
+	"postgres": func(t *testing.T) (func() (store.Store, error), func() (store.Inspection, error)) {
 		url := testdb.PostgresURL(t)
-		return func() (store.Store, error) { return postgres.Open(t.Context(), url, postgres.Options{MaxConns: 4}) }
+		return func() (store.Store, error) { return postgres.Open(t.Context(), url, postgres.Options{MaxConns: 4}) },
+			func() (store.Inspection, error) { return postgres.Inspect(t.Context(), url, 10) }
 	},
 }
 
@@ -56,12 +58,25 @@ func TestEightHours(t *testing.T) {
 	for name, open := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, *seed, open(t))
+			open, inspect := open(t)
+			w := newWorld(t, *seed, open)
 			w.live(time.Duration(orUnder(*hours, 8, 0.5) * float64(time.Hour)))
+			w.fsck(inspect)
 			w.settle()
+			w.fsck(inspect)
 			w.checkHistories()
 			t.Log(w.summary())
 		})
+	}
+}
+
+// fsck looks at all that is stored, in the middle of the work and at rest.
+func (w *world) fsck(inspect func() (store.Inspection, error)) {
+	w.Helper()
+	in, err := inspect()
+	w.ok(err)
+	if len(in.Damages) > 0 {
+		w.broken("fsck", "it finds %+v", in.Damages)
 	}
 }
 

@@ -63,7 +63,8 @@ func TestWeightedRandomFitsItsWeights(t *testing.T) {
 		for name, classes := range mixes {
 			t.Run(engine+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				st, err := open(t)()
+				openStore, _ := open(t)
+				st, err := openStore()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -281,7 +282,8 @@ func TestNothingStarvesUnderWeightedRandom(t *testing.T) {
 	for engine, open := range engines {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			st, err := open(t)()
+			openStore, _ := open(t)
+			st, err := openStore()
 			if err != nil {
 				t.Fatal(err)
 			}
