@@ -82,6 +82,8 @@ def shared() -> Server:
     if _shared is None:
         _shared = Server()
         atexit.register(_shared.stop)
+    if _shared.process.poll() is not None:
+        raise AssertionError(f"the server has ended with {_shared.process.returncode}, which no test has asked for")
     return _shared
 
 

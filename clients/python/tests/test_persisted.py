@@ -97,10 +97,11 @@ class Programs(unittest.TestCase):
     def test_a_killed_server_loses_nothing_and_costs_no_work(self) -> None:
         p = self.program(6, 2)
         p.says("begun", 6)
+        server = shared()
         for _ in range(2):
-            shared().kill()
+            server.kill()
             time.sleep(0.3)
-            shared().start()
+            server.start()
         p.says("ended")
         self.assertEqual([self.ended(n)["status"] for n in range(6)], ["completed"] * 6)
         self.assertEqual(len(self.begun(p)), 6)
@@ -109,9 +110,10 @@ class Programs(unittest.TestCase):
     def test_a_server_that_is_gone_for_longer_than_the_lease(self) -> None:
         p = self.program(2, 9, lease=1)
         p.says("begun", 2)
-        shared().kill()
+        server = shared()
+        server.kill()
         time.sleep(1.5)
-        shared().start()
+        server.start()
         self.c.reclaim_worker(self.task(0)["last_worker_id"])  # what the server does by itself after its grace
         p.says("ended")
         for n in range(2):

@@ -35,8 +35,8 @@ stop() {
 trap stop TERM INT
 
 keep() {
-    while sleep "$(jq --null-input "$lease / 3")"; do
-        echo "{\"lease_seconds\": $lease}" | report heartbeat | jq --exit-status '.cancel_requested | not' || kill "$child"
+    while sleep "$(jq --null-input "$lease / 3")" && kill -0 $$; do
+        echo "{\"lease_seconds\": $lease}" | report heartbeat | jq --exit-status '.cancel_requested | not' || { kill "$child"; return; }
     done
 }
 
