@@ -8,6 +8,7 @@ from typing import AsyncIterator, Coroutine, NamedTuple, TypeVar
 
 from ._http import STREAM_SILENCE
 from ._wire import Address, Answer, Call, Retry, headers_and_body
+from ._within import within
 from .errors import ConnectionFailed, QueueError, ResultUnknown
 
 _LONGEST_LINE = 4 << 20
@@ -150,7 +151,7 @@ class AsyncHTTP:
         at = self.at
         try:
             opening = asyncio.open_connection(at.host, at.port, ssl=at.tls, limit=_LONGEST_LINE)
-            connection = _Connection(*await asyncio.wait_for(opening, self.timeout))
+            connection = _Connection(*await within(self.timeout, opening))
             self._writers.add(connection.writer)
             return connection
         except (OSError, asyncio.TimeoutError) as e:
@@ -166,7 +167,7 @@ class AsyncHTTP:
 
     async def _within(self, seconds: float, doing: Coroutine[object, None, _T]) -> _T:
         try:
-            return await asyncio.wait_for(doing, seconds)
+            return await within(seconds, doing)
         except asyncio.TimeoutError as e:
             raise ResultUnknown("the server did not answer in time") from e
         except _BREAKS as e:

@@ -8,6 +8,7 @@ import threading
 from typing import Callable, Coroutine, Literal
 
 from ._wire import backoff
+from ._within import within
 from .aio import AsyncClient
 from .errors import Busy, ConnectionFailed, LeaseLost, NotFound, QueueError, ResultUnknown
 from .types import Json, Lease, Level, parse_time
@@ -48,6 +49,7 @@ class Hold:
         self._message: str | None = None
         self._outbox: list[tuple[Level, str, Json]] = []
         self._dropped = 0
+        self._resting = False
         self.over: End | None = None
         self._expiry = self._countdown(self._loop.time())
         self._beats = asyncio.create_task(self._run())
@@ -76,6 +78,7 @@ class Hold:
 
     async def rest(self) -> None:
         """End the heartbeats, and send what is left of the log. The lease still counts down until :meth:`end`."""
+        self._resting = True
         self._beats.cancel()
         await asyncio.wait({self._beats})
         if not self.over:
@@ -105,13 +108,13 @@ class Hold:
     async def _run(self) -> None:
         due = self.length / 3
         quiet_until = 0.0
-        while self.over is None:
+        while self.over is None and not self._resting:
             quiet = quiet_until - self._loop.time()
             if self._news.is_set() and quiet > 0:
                 await asyncio.sleep(min(quiet, due))
             else:
                 try:
-                    await asyncio.wait_for(self._news.wait(), due)
+                    await within(due, self._news.wait())
                 except asyncio.TimeoutError:
                     pass
             self._news.clear()
@@ -126,7 +129,7 @@ class Hold:
             percent, message = self._percent, self._message
         beating = self._client.heartbeat(self.lease["task_id"], self.lease["lease_token"], lease_seconds=self.length, progress=percent, message=message)
         try:
-            pulse = await asyncio.wait_for(beating, self.length / 3)
+            pulse = await within(self.length / 3, beating)
         except (LeaseLost, NotFound):
             self._finish("lost")
             return 0
@@ -155,7 +158,7 @@ class Hold:
                 level, message, details = self._outbox[0]
             try:
                 sending = self._client.append_log(self.lease["task_id"], self.lease["lease_token"], message, level=level, details=details)
-                await asyncio.wait_for(sending, self.length / 3)
+                await within(self.length / 3, sending)
             except (QueueError, ValueError, asyncio.TimeoutError) as e:
                 log.warning("a line for the log of task %d did not get through: %s", self.lease["task_id"], e or "no answer in time")
             with self._lock:
@@ -172,7 +175,7 @@ async def insist(hold: Hold, call: Callable[[], Coroutine[object, None, object]]
     failures = 0
     while True:
         try:
-            await asyncio.wait_for(call(), max(hold.left, 0.1))
+            await within(max(hold.left, 0.1), call())
             return
         except asyncio.TimeoutError:
             raise ResultUnknown("the server did not answer before the lease was over") from None

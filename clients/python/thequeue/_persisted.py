@@ -16,6 +16,7 @@ from ._drive import Drive, Ledger, Outcome
 from ._lease import End, Hold, clean
 from ._outbox import TRANSIENT, Outbox
 from ._wire import backoff, encode
+from ._within import within
 from .aio import AsyncClient
 from .errors import AnswerError, Conflict, LeaseLost, NotFound, QueueError
 from .runs import ENDED, Run, status_of
@@ -102,7 +103,7 @@ class Persisted:
                 self._want(drive)
                 drive.changed.clear()
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(drive.changed.wait(), pause)
+                    await within(pause, drive.changed.wait())
                     continue
                 pause = min(pause * 1.5, 10.0)  # it waits in the queue, or another process has it
                 if await self._has_ended(drive):
@@ -141,7 +142,7 @@ class Persisted:
                 self._want(drive)
             drive.changed.clear()
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(drive.changed.wait(), min(backoff(failures), 2.0))
+                await within(min(backoff(failures), 2.0), drive.changed.wait())
 
     async def _tell(self, drive: Drive, how: str, detail: Any) -> bool:
         """Report the end once; true when the run has ended with it."""
@@ -220,7 +221,7 @@ class Persisted:
             return
         self._ledger.queued(drive.run)
         with suppress(QueueError, asyncio.TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(self.client.release(drive.hold.lease["task_id"], drive.hold.lease["lease_token"]), 2)
+            await within(2, self.client.release(drive.hold.lease["task_id"], drive.hold.lease["lease_token"]))
 
     async def cancel_elsewhere(self, run_id: str) -> bool:
         """Cancel a run that is not active in this process."""
@@ -318,7 +319,7 @@ class Persisted:
             failures, pause = 0, 1.0 if got else min(pause * 1.5, 10.0)
             if not got:  # what waits is paused, limited, in quarantine, or held elsewhere
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), pause)
+                    await within(pause, self._wanted.wait())
 
     async def _claim(self, types: set[str]) -> int:
         """Claim up to a hundred runs of these types and begin them; returns how many there were."""
