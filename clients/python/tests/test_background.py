@@ -157,7 +157,8 @@ class Behaviour:
         self.registry.update_run(second)
         self.manager.start_task(second, work(2))
         await self.wait()
-        self.assertEqual((done, self.registry.get_run(first.run_id).module_id, second.status), ([1, 2], self.module + "-2", RunStatus.COMPLETED))
+        self.assertEqual((done, self.registry.get_run(first.run_id).module_id, second.status), ([1, 2], self.module + "-2",
+            RunStatus.COMPLETED))
 
     async def test_an_active_run_is_not_started_twice(self) -> None:
         run, done = self.run_named("once"), []
@@ -196,9 +197,11 @@ class Behaviour:
             QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
 
         kept: dict[str, Any] = {}
-        registry = SimpleNamespace(add_run=lambda r: kept.update({r.run_id: r}), update_run=lambda r: kept.update({r.run_id: r}), get_run=kept.get)
+        registry = SimpleNamespace(add_run=lambda r: kept.update({r.run_id: r}), update_run=lambda r: kept.update({r.run_id: r}),
+            get_run=kept.get)
         self.manager.registry = self.manager._ledger.registry = registry
-        run = SimpleNamespace(run_id=unlike("run"), module_id=self.module, module_name="", status=Word.QUEUED, created_at=datetime.now(timezone.utc),
+        run = SimpleNamespace(run_id=unlike("run"), module_id=self.module, module_name="", status=Word.QUEUED,
+            created_at=datetime.now(timezone.utc),
                               started_at=None, completed_at=None, exit_code=None, error_message=None, parameters={"a": [1]})
 
         async def work() -> object:
@@ -238,7 +241,8 @@ class Behaviour:
         await self.wait()
         self.assertLess(time.monotonic() - began, 120)
         self.assertTrue(all(cancelled))
-        self.assertEqual(Counter(self.status(r) for r in runs), {RunStatus.COMPLETED: MANY * 8 // 10, RunStatus.FAILED: MANY // 10, RunStatus.CANCELLED: MANY // 10})
+        self.assertEqual(Counter(self.status(r) for r in runs), {RunStatus.COMPLETED: MANY * 8 // 10, RunStatus.FAILED: MANY // 10,
+            RunStatus.CANCELLED: MANY // 10})
         self.assertEqual([r.error_message for r in runs[1::10]], [f"run {n}" for n in range(1, MANY, 10)])
 
 
@@ -285,7 +289,8 @@ class TestRegistry(unittest.TestCase):
             self.assertEqual(again.runs, registry.runs)
             self.assertEqual(again.get_active_runs(), [registry.runs["a"]])
             with open(file, "w") as f:  # times without a zone, as older files have them
-                json.dump({"b": {"run_id": "b", "module_id": "m", "status": "running", "created_at": "2025-11-05T10:00:00.5", "unknown": 1}}, f)
+                json.dump({"b": {"run_id": "b", "module_id": "m", "status": "running", "created_at": "2025-11-05T10:00:00.5",
+                    "unknown": 1}}, f)
             self.assertEqual(RunRegistry(file).runs["b"].created_at, datetime(2025, 11, 5, 10, 0, 0, 500000, timezone.utc))
             with open(file, "w") as f:
                 f.write("[1]")

@@ -71,12 +71,14 @@ class Calls:
     def look_at_tasks(self) -> None:
         c = self.c
         r = c.enqueue(self.type, {"ü": [1, 2.5, None], "big": 2**60}, priority=7, idempotency_key=self.type, max_attempts=100,
-                      run_after=datetime.now(timezone.utc) + timedelta(hours=1), deadline=datetime.now() + timedelta(days=2), timeout_seconds=5,
+                      run_after=datetime.now(timezone.utc) + timedelta(hours=1), deadline=datetime.now() + timedelta(days=2),
+                      timeout_seconds=5,
                       retry_policy={"initial_seconds": 2}, compatibility={"gpu": True}, concurrency_key="ada")
         self.assertTrue(r["created"])
         self.assertFalse(c.enqueue(self.type, idempotency_key=self.type)["created"])
         t = c.get(r["task_id"])
-        self.assertEqual((t["payload"], t["priority"], t["max_attempts"], t["status"]), ({"ü": [1, 2.5, None], "big": 2**60}, 7, 100, "queued"))
+        self.assertEqual((t["payload"], t["priority"], t["max_attempts"], t["status"]), ({"ü": [1, 2.5, None], "big": 2**60}, 7, 100,
+            "queued"))
         self.assertGreater(thequeue.parse_time(t["run_after_utc"]), datetime.now(timezone.utc))
         self.assertEqual(c.explain(t["task_id"])["status"], "queued")
         self.assertIn(self.type, [lane["type"] for lane in c.stranded()])
@@ -85,7 +87,8 @@ class Calls:
         ids = [m["task_id"] for m in many]
         self.assertEqual([t["task_id"] for t in c.tasks(type=self.type, limit=3)], ids[::-1])
         page = c.page(type=self.type, limit=2, filter="status:queued")
-        self.assertEqual([t["task_id"] for t in c.page(type=self.type, filter="status:queued", cursor=page["cursor"])["tasks"]], [ids[0], r["task_id"]])
+        self.assertEqual([t["task_id"] for t in c.page(type=self.type, filter="status:queued", cursor=page["cursor"])["tasks"]], [ids[0],
+            r["task_id"]])
         self.assertEqual(c.cancel(ids[0])["message"], "Task cancelled successfully")
         self.assertIn("already failed", c.cancel(ids[0])["message"])
         self.assertEqual(c.requeue(ids[0])["status"], "queued")
@@ -127,7 +130,8 @@ class Calls:
         lines = c.logs(task["task_id"], level="warning")
         self.assertEqual([(line["message"], line["details"]) for line in lines], [("hello", {"n": 1})])
         self.assertEqual(c.logs(task["task_id"], after=lines[0]["log_id"], level="warning"), [])
-        recent = list(c.recent_logs(type=self.type, word="HELLO", level="warning", since=datetime.now(timezone.utc) - timedelta(hours=1), limit=5))
+        recent = list(c.recent_logs(type=self.type, word="HELLO", level="warning", since=datetime.now(timezone.utc) - timedelta(hours=1),
+            limit=5))
         self.assertEqual([line["type"] for line in recent], [self.type])
         self.assertEqual(c.delete_logs("2001-01-01T00:00:00Z", dry_run=True)["lines"], 0)
 

@@ -26,7 +26,8 @@ class TestPage(unittest.TestCase):
                 self.feed(program)
             self.assertEqual(program.wait(), 0, source + "\n" + "\n".join(program.lines))
             said += program.lines
-        for line in ("priority must lie between 1 and 1000, the lower runs first", "completed 0 cancelled", "['convert-42'] True", "completed"):
+        for line in ("priority must lie between 1 and 1000, the lower runs first", "completed 0 cancelled", "['convert-42'] True",
+            "completed"):
             self.assertIn(line, said)
 
     def feed(self, program: Program) -> None:

@@ -171,7 +171,8 @@ class TestTogether(unittest.IsolatedAsyncioTestCase):
         run = Run(unlike("run"), self.module)
         m.start_task(run, fail())
         await m.wait_all()
-        self.assertEqual((self.task(run)["outcome"], self.task(run)["error_message"], run.error_message), ("rejected", "KeyError: 'x'", "'x'"))
+        self.assertEqual((self.task(run)["outcome"], self.task(run)["error_message"], run.error_message), ("rejected", "KeyError: 'x'",
+            "'x'"))
 
     async def test_what_the_queue_refuses_fails_and_nothing_else_does(self) -> None:
         m = self.manager(queue=self.c)

@@ -76,6 +76,7 @@ class TestQueuedTaskManager(unittest.IsolatedAsyncioTestCase):
 
     async def test_schedule_for_later(self) -> None:
         key = unlike("key")
-        first = await self.manager.schedule_task(self.type, {}, run_after=datetime.now(timezone.utc) + timedelta(hours=1), idempotency_key=key)
+        first = await self.manager.schedule_task(self.type, {}, run_after=datetime.now(timezone.utc) + timedelta(hours=1),
+            idempotency_key=key)
         self.assertEqual(await self.manager.schedule_task(self.type, {"other": 1}, idempotency_key=key), first)
         self.assertTrue(await self.manager.cancel_task(first))

@@ -105,7 +105,8 @@ class TestWorker(unittest.IsolatedAsyncioTestCase):
                 raise Snooze(0.1)
             return object() if how == "object" else "x" * 8
         await self.serve(w)
-        ids = {how: self.put({"how": how}, retry_policy={"initial_seconds": 0.05}) for how in ("raise", "reject", "after", "snooze", "object")}
+        ids = {how: self.put({"how": how}, retry_policy={"initial_seconds": 0.05}) for how in ("raise", "reject", "after", "snooze",
+            "object")}
         for how in ("raise", "after"):
             task = await self.ended(ids[how], "completed")
             self.assertEqual((task["result"], task["attempts"]), ("again", 2))
@@ -128,7 +129,8 @@ class TestWorker(unittest.IsolatedAsyncioTestCase):
             await asyncio.sleep(2.5)
         await self.serve(w)
         i = self.put()
-        await asyncio.to_thread(until, "progress shows", lambda: self.c.get(i)["progress"] == 10 and self.c.get(i)["progress_message"] == "begun")
+        await asyncio.to_thread(until, "progress shows",
+            lambda: self.c.get(i)["progress"] == 10 and self.c.get(i)["progress_message"] == "begun")
         self.assertEqual((await self.ended(i, "completed"))["attempts"], 1)
 
     async def test_a_cancel_reaches_both_kinds_of_handlers(self) -> None:

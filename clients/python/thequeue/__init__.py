@@ -4,7 +4,8 @@ from .aio import AsyncClient
 from .background import BackgroundTaskManager, Interrupted
 from .client import Client
 from .errors import (
-    AnswerError, Busy, Conflict, ConnectionFailed, Denied, DiskFull, FieldError, Invalid, KeyReused, LeaseLost, NotFound, QueueError, ResultUnknown,
+    AnswerError, Busy, Conflict, ConnectionFailed, Denied, DiskFull, FieldError, Invalid, KeyReused, LeaseLost, NotFound, QueueError,
+    ResultUnknown,
     ServerFault,
 )
 from .queued import QueuedTaskManager, create_queued_task_manager, create_task_manager
@@ -15,8 +16,11 @@ from .worker import Handler, Job, Reject, RetryAfter, Snooze, Stopped, Worker
 __version__ = "1.0.0"
 
 __all__ = [
-    "AnswerError", "AsyncClient", "BackgroundTaskManager", "Busy", "Client", "Conflict", "ConnectionFailed", "Denied", "DiskFull", "FieldError", "Handler",
-    "Interrupted", "Invalid", "Job", "KeyReused", "LeaseLost", "NotFound", "QueueError", "QueuedTaskManager", "Registry", "Reject", "ResultUnknown",
-    "RetryAfter", "Run", "RunRegistry", "RunStatus", "ServerFault", "Snooze", "Stopped", "Worker", "create_queued_task_manager", "create_task_manager",
+    "AnswerError", "AsyncClient", "BackgroundTaskManager", "Busy", "Client", "Conflict", "ConnectionFailed", "Denied", "DiskFull",
+    "FieldError", "Handler",
+    "Interrupted", "Invalid", "Job", "KeyReused", "LeaseLost", "NotFound", "QueueError", "QueuedTaskManager", "Registry", "Reject",
+    "ResultUnknown",
+    "RetryAfter", "Run", "RunRegistry", "RunStatus", "ServerFault", "Snooze", "Stopped", "Worker", "create_queued_task_manager",
+    "create_task_manager",
     "format_time", "parse_time",
 ]

@@ -49,7 +49,8 @@ _BREAKS = (OSError, EOFError, asyncio.LimitOverrunError, ValueError, _Malformed)
 
 
 class AsyncHTTP:
-    """Sends calls to one server, from one event loop at a time. At most ``keep`` connections are used at once beside those that wait for work."""
+    """Sends calls to one server, from one event loop at a time. At most ``keep`` connections are used at once beside those that wait for
+    work."""
 
     def __init__(self, at: Address, timeout: float, retries: int, keep: int) -> None:
         self.at, self.timeout, self.retries, self.keep = at, timeout, retries, keep

@@ -35,8 +35,9 @@ def length(lease: Lease) -> float:
 class Hold:
     """A lease that is renewed at every third of it, so that two heartbeats may be lost.
 
-    ``ended`` is called once, in the event loop: "cancelled" when the task was cancelled, "lost" when the lease is over on the server or must be by
-    now. Only durations are measured here: the lease counts from before a heartbeat was sent, so that it ends here no later than on the server.
+    ``ended`` is called once, in the event loop: "cancelled" when the task was cancelled, "lost" when the lease is over on the server or
+    must be by now. Only durations are measured here: the lease counts from before a heartbeat was sent, so that it ends here no later than
+    on the server.
     """
 
     def __init__(self, client: AsyncClient, lease: Lease, ended: Callable[[End], None], drain: Callable[[], None]) -> None:
@@ -127,7 +128,8 @@ class Hold:
         since = self._loop.time()
         with self._lock:
             percent, message = self._percent, self._message
-        beating = self._client.heartbeat(self.lease["task_id"], self.lease["lease_token"], lease_seconds=self.length, progress=percent, message=message)
+        beating = self._client.heartbeat(self.lease["task_id"], self.lease["lease_token"], lease_seconds=self.length, progress=percent,
+            message=message)
         try:
             pulse = await within(self.length / 3, beating)
         except (LeaseLost, NotFound):

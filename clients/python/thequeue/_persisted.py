@@ -1,7 +1,8 @@
 """Runs that are tasks of a queue: stored before they begin, executed under leases, taken over after a crash.
 
-Each run asks for one process (``compatibility`` {"background": ID}), because nobody else has its coroutine. The id stays the same over a restart, so that
-the next process takes over what the last one has left. A manager claims only while a run waits for its lease, or something was left over.
+Each run asks for one process (``compatibility`` {"background": ID}), because nobody else has its coroutine. The id stays the same over a
+restart, so that the next process takes over what the last one has left. A manager claims only while a run waits for its lease, or something
+was left over.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ class Interrupted(QueueError):
 class Persisted:
     """The runs of one process in a queue."""
 
-    def __init__(self, client: AsyncClient, worker_id: str, family: str, ledger: Ledger, handlers: dict[str, Callable[[Any], Awaitable[Any]]],
-                 lease_seconds: float, defaults: NewTask, begin: Callable[[Drive, Lease], None], find: Callable[[str], Drive | None]) -> None:
-        """``family``: how the ids of those begin whose runs are taken over. ``defaults``: of every task. ``begin`` starts a run that is resumed, ``find``
-        returns one that is active."""
+    def __init__(self, client: AsyncClient, worker_id: str, family: str, ledger: Ledger, handlers: dict[str, Callable[[Any],
+                 Awaitable[Any]]],
+                 lease_seconds: float, defaults: NewTask, begin: Callable[[Drive, Lease], None], find: Callable[[str],
+                 Drive | None]) -> None:
+        """``family``: how the ids of those begin whose runs are taken over. ``defaults``: of every task. ``begin`` starts a run that is
+        resumed, ``find`` returns one that is active."""
         self.client, self.worker_id, self._family = client, worker_id, family
         self._ledger, self._handlers, self._lease_seconds, self._defaults = ledger, handlers, lease_seconds, defaults
         self._begin, self._find = begin, find
@@ -210,7 +213,8 @@ class Persisted:
             with suppress(QueueError):
                 task = await self.client.get(drive.task_id)
                 if task["status"] in ("completed", "failed") or (task["status"] == "processing" and task["locked_by"] != self.worker_id):
-                    log.warning("run %s is stopped: %s", drive.run_id, f"{task['locked_by']} executes it" if task["locked_by"] else f"its task is {task['status']}")
+                    log.warning("run %s is stopped: %s", drive.run_id,
+                        f"{task['locked_by']} executes it" if task["locked_by"] else f"its task is {task['status']}")
                     self._waiting.discard(drive)
                     drive.lose()
                     return
@@ -281,7 +285,8 @@ class Persisted:
                 await self._look()
 
     async def _look(self) -> None:
-        """Say that this process lives, and look for runs that nobody takes: our own, and those of processes that were silent for five minutes.
+        """Say that this process lives, and look for runs that nobody takes: our own, and those of processes that were silent for five
+        minutes.
 
         Those of others must be found twice: when the server was down for long everybody seems dead at first.
         """
@@ -349,7 +354,8 @@ class Persisted:
 
         async def resume() -> Any:
             if handler is None:
-                raise Interrupted(f"the process that ran it has ended, and no handler is registered to resume runs of {lease['type']!r}: start it again")
+                raise Interrupted("the process that ran it has ended, and no handler is registered to resume runs of "
+                                  f"{lease['type']!r}: start it again")
             log.info("run %s is resumed", run_id)
             return await handler(run)
 
@@ -357,7 +363,8 @@ class Persisted:
 
 
 def _run_of(run_id: str, task: Task) -> Run:
-    return Run(run_id=run_id, module_id=task["type"], module_name=task["type"], parameters=task["payload"], created_at=parse_time(task["created_at_utc"]))
+    return Run(run_id=run_id, module_id=task["type"], module_name=task["type"], parameters=task["payload"],
+        created_at=parse_time(task["created_at_utc"]))
 
 
 def _result(value: Any) -> Json:

@@ -135,7 +135,8 @@ def address(base_url: str, api_key: str | None, headers: Mapping[str, str] | Non
     port = parts.port or (443 if tls else 80)
     host = parts.hostname
     named = f"[{host}]" if ":" in host else host
-    all_headers = {"Host": named if port == (443 if tls else 80) else f"{named}:{port}", "User-Agent": USER_AGENT, "Accept": "application/json"}
+    all_headers = {"Host": named if port == (443 if tls else 80) else f"{named}:{port}", "User-Agent": USER_AGENT,
+        "Accept": "application/json"}
     if api_key:
         all_headers["Authorization"] = f"Bearer {api_key}"
     all_headers.update(headers or {})

@@ -24,22 +24,25 @@ RunHandler = Callable[[Any], Awaitable[Any]]
 class BackgroundTaskManager:
     """Runs coroutines in the background and keeps account of them in a registry.
 
-    Without ``queue`` everything is in memory: what runs when the process dies is lost. With ``queue``, a base URL or a client, each run is a task of the
-    queue: ``module_id`` is its type, ``parameters`` its payload, ``run_id`` its idempotency key. It is stored before it begins, and this process executes it
-    under a lease. When the process dies, the next one with the same name on this host resumes a run whose type has a registered handler, and fails
-    any other with the reason. Both modes have the same methods and outcomes.
+    Without ``queue`` everything is in memory: what runs when the process dies is lost. With ``queue``, a base URL or a client, each run is
+    a task of the queue: ``module_id`` is its type, ``parameters`` its payload, ``run_id`` its idempotency key. It is stored before it
+    begins, and this process executes it under a lease. When the process dies, the next one with the same name on this host resumes a run
+    whose type has a registered handler, and fails any other with the reason. Both modes have the same methods and outcomes.
 
     ``start_task`` wants a running event loop; all methods are for use in that loop alone.
     """
 
-    def __init__(self, registry: Registry, queue: str | AsyncClient | Client | None = None, *, name: str = "background", worker_id: str | None = None,
-                 lease_seconds: float = DEFAULT_LEASE, max_attempts: int = 10, priority: int | None = None, handlers: dict[str, RunHandler] | None = None,
+    def __init__(self, registry: Registry, queue: str | AsyncClient | Client | None = None, *, name: str = "background",
+                 worker_id: str | None = None,
+                 lease_seconds: float = DEFAULT_LEASE, max_attempts: int = 10, priority: int | None = None, handlers: dict[str,
+                 RunHandler] | None = None,
                  api_key: str | None = None) -> None:
         """Make a manager; nothing runs yet.
 
-        ``name``: of the application, so that several may use one queue. ``worker_id``: of this process, where the host name is not the same after a restart;
-        no other process may have it at the same time. Default: name, host, and the first number that is free on it. ``lease_seconds``: how long the queue
-        waits for a process that is silent. ``max_attempts``: how many processes may die over a run. ``handlers``: see :meth:`register_handler`.
+        ``name``: of the application, so that several may use one queue. ``worker_id``: of this process, where the host name is not the same
+        after a restart; no other process may have it at the same time. Default: name, host, and the first number that is free on it.
+        ``lease_seconds``: how long the queue waits for a process that is silent. ``max_attempts``: how many processes may die over a run.
+        ``handlers``: see :meth:`register_handler`.
         """
         if not 1 <= len(name) <= 60:
             raise ValueError("name: must have 1 to 60 characters")
@@ -58,7 +61,8 @@ class BackgroundTaskManager:
         self._closed = False
 
     def start_task(self, run: Any, work: Work) -> str:
-        """Start a run and return its id at once. ``work`` is a coroutine, or a function that makes one. A run that is active already is not started twice."""
+        """Start a run and return its id at once. ``work`` is a coroutine, or a function that makes one. A run that is active already is not
+        started twice."""
         asyncio.get_running_loop()
         drive = Drive(run, work)
         if drive.run_id in self.tasks:
@@ -98,7 +102,8 @@ class BackgroundTaskManager:
         return run_id in self.tasks
 
     def register_handler(self, module_id: str, handler: RunHandler) -> None:
-        """Say how a run of a type is resumed: an async function that takes the run. Before :meth:`start`, so that it is known when the first one comes."""
+        """Say how a run of a type is resumed: an async function that takes the run. Before :meth:`start`, so that it is known when the
+        first one comes."""
         self.handlers[module_id] = handler
 
     async def start(self) -> None:
@@ -140,7 +145,8 @@ class BackgroundTaskManager:
             raise RuntimeError("the manager is closed")
         if self._client and not self._persisted:
             family = self.name + "@"
-            self._persisted = Persisted(self._client, self.worker_id, family, self._ledger, self.handlers, self.lease_seconds, self._defaults, self._begin,
+            self._persisted = Persisted(self._client, self.worker_id, family, self._ledger, self.handlers, self.lease_seconds,
+                self._defaults, self._begin,
                                         self._drives.get)
 
     def _begin(self, drive: Drive, lease: Lease | None) -> None:

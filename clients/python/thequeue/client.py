@@ -11,8 +11,10 @@ from ._http import HTTP
 from ._wire import API, Call, address, backoff, encode, keyed, segment, without_none
 from .errors import Busy, ConnectionFailed, FieldError, Invalid, LeaseLost, NotFound, ResultUnknown
 from .types import (
-    Action, Attempt, Cancelled, CleanedWorkers, DeletedLogs, Event, Explanation, Failure, Health, Json, Lease, Level, LogLine, Metrics, Names, NewTask,
-    Occurrence, Operation, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, RetryPolicy, Schedule, ScheduleSpec, Stats, Status, Stranded, Strategy,
+    Action, Attempt, Cancelled, CleanedWorkers, DeletedLogs, Event, Explanation, Failure, Health, Json, Lease, Level, LogLine,
+    Metrics, Names, NewTask,
+    Occurrence, Operation, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, RetryPolicy, Schedule, ScheduleSpec, Stats,
+    Status, Stranded, Strategy,
     Task, TaskType, Time, TypeRules, WorkerEntry, WorkerPulse, WorkerStatus, format_time,
 )
 
@@ -20,20 +22,23 @@ from .types import (
 class Client:
     """Calls one server.
 
-    A call is sent again, up to ``retries`` times with growing pauses, when the server could not be reached or is busy: then nothing was done. When
-    the connection breaks after a call was sent, nobody knows whether it was carried out. What may be carried out twice is sent again, and for everything
-    else but a claim the client sees to that it may: an enqueue has an idempotency key, other calls an ``Idempotency-Key``. A claim raises
-    :class:`~thequeue.errors.ResultUnknown`; what it has claimed comes back when its lease ends.
+    A call is sent again, up to ``retries`` times with growing pauses, when the server could not be reached or is busy: then nothing
+    was done. When the connection breaks after a call was sent, nobody knows whether it was carried out. What may be carried out
+    twice is sent again, and for everything else but a claim the client sees to that it may: an enqueue has an idempotency key,
+    other calls an ``Idempotency-Key``. A claim raises :class:`~thequeue.errors.ResultUnknown`; what it has claimed comes back when
+    its lease ends.
 
     Safe for use by several threads. Every method raises the exceptions of :mod:`thequeue.errors`.
     """
 
-    def __init__(self, base_url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, timeout: float = 10.0, retries: int = 4,
-                 connections: int = 32, headers: Mapping[str, str] | None = None, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, base_url: str = "http://127.0.0.1:8000", *, api_key: str | None = None, timeout: float = 10.0,
+                 retries: int = 4,
+                 connections: int = 32, headers: Mapping[str, str] | None = None,
+                 ssl_context: ssl.SSLContext | None = None) -> None:
         """Make a client; it does not connect yet.
 
-        ``api_key`` is sent as ``Authorization: Bearer``; ``headers`` go with every request; ``timeout`` is of one try, in seconds, without the time that a
-        claim waits; ``connections`` are kept open. Raises ValueError naming the argument that is wrong.
+        ``api_key`` is sent as ``Authorization: Bearer``; ``headers`` go with every request; ``timeout`` is of one try, in seconds,
+        without the time that a claim waits; ``connections`` are kept open. Raises ValueError naming the argument that is wrong.
         """
         if timeout <= 0 or retries < 0 or connections < 1:
             raise ValueError("timeout: must be above 0; retries: must be 0 or more; connections: must be 1 or more")
@@ -52,16 +57,20 @@ class Client:
 
     # Tasks
 
-    def enqueue(self, type: str, payload: Mapping[str, Json] | None = None, *, priority: int | None = None, compatibility: Mapping[str, Json] | None = None,
-                max_attempts: int | None = None, run_after: Time | None = None, deadline: Time | None = None, timeout_seconds: float | None = None,
+    def enqueue(self, type: str, payload: Mapping[str, Json] | None = None, *, priority: int | None = None,
+                compatibility: Mapping[str, Json] | None = None,
+                max_attempts: int | None = None, run_after: Time | None = None, deadline: Time | None = None,
+                timeout_seconds: float | None = None,
                 retry_policy: RetryPolicy | None = None, idempotency_key: str | None = None, concurrency_key: str | None = None,
                 unique_key: str | None = None, unique_scope: Literal["queued", "live", "period"] | None = None,
                 unique_period_seconds: float | None = None, traceparent: str | None = None) -> Receipt:
         """Store one task. Without an idempotency key it is given a random one, so that a call which is sent again makes no twin."""
         task = without_none(
-            type=type, payload=payload, priority=priority, compatibility=compatibility, max_attempts=max_attempts, run_after_utc=run_after,
+            type=type, payload=payload, priority=priority, compatibility=compatibility, max_attempts=max_attempts,
+            run_after_utc=run_after,
             deadline_utc=deadline, timeout_seconds=timeout_seconds, retry_policy=retry_policy, idempotency_key=idempotency_key,
-            concurrency_key=concurrency_key, unique_key=unique_key, unique_scope=unique_scope, unique_period_seconds=unique_period_seconds,
+            concurrency_key=concurrency_key, unique_key=unique_key, unique_scope=unique_scope,
+            unique_period_seconds=unique_period_seconds,
             traceparent=traceparent)
         try:
             receipts = self.enqueue_many([cast(NewTask, task)])
@@ -71,7 +80,8 @@ class Client:
         return receipts[0]
 
     def enqueue_many(self, tasks: Sequence[NewTask]) -> list[Receipt]:
-        """Store 1 to 1,000 tasks, all or none, and answer in their order. ``Invalid.fields`` names the element: ``tasks[3].priority``."""
+        """Store 1 to 1,000 tasks, all or none, and answer in their order. ``Invalid.fields`` names the element:
+        ``tasks[3].priority``."""
         items, generated = new_tasks(tasks)
         answer = self._http.send(Call("POST", f"{API}/enqueue/batch", body={"tasks": items}, twice=True))
         receipts = cast("list[Receipt]", answer.json()["tasks"])
@@ -84,12 +94,15 @@ class Client:
         """Return a task."""
         return cast(Task, (self._http.send(Call("GET", task_path(task_id), twice=True))).json())
 
-    def page(self, *, status: Status | None = None, type: str | None = None, filter: str | None = None, limit: int = 100, cursor: str | None = None) -> Page:
+    def page(self, *, status: Status | None = None, type: str | None = None, filter: str | None = None, limit: int = 100,
+             cursor: str | None = None) -> Page:
         """Return one page of tasks, newest first. ``filter`` is like ``status:failed error:"timed out" age>1h``."""
-        answer = self._http.send(Call("GET", f"{API}/tasks", {"status": status, "type": type, "filter": filter, "limit": limit, "cursor": cursor}, twice=True))
+        answer = self._http.send(Call("GET", f"{API}/tasks", {"status": status, "type": type, "filter": filter, "limit": limit,
+            "cursor": cursor}, twice=True))
         return {"tasks": answer.json(), "cursor": answer.headers.get("x-next-cursor")}
 
-    def tasks(self, *, status: Status | None = None, type: str | None = None, filter: str | None = None, limit: int | None = None) -> Iterator[Task]:
+    def tasks(self, *, status: Status | None = None, type: str | None = None, filter: str | None = None,
+              limit: int | None = None) -> Iterator[Task]:
         """Yield tasks, newest first, page by page; at most ``limit`` where it is given."""
         cursor, left = None, limit
         while left is None or left > 0:
@@ -135,7 +148,8 @@ class Client:
 
     def history(self, window: str | None = None, *, type: str | None = None) -> list[Point]:
         """Tell how the queue did, minute by minute, or hour by hour where the window is longer than two hours."""
-        return cast("list[Point]", (self._http.send(Call("GET", f"{API}/metrics/history", {"window": window, "type": type}, twice=True))).json())
+        return cast("list[Point]", (self._http.send(Call("GET", f"{API}/metrics/history", {"window": window, "type": type},
+            twice=True))).json())
 
     # Logs and events
 
@@ -144,10 +158,12 @@ class Client:
         call = Call("GET", task_path(task_id, "logs"), {"after": after, "level": level, "limit": limit}, twice=True)
         return cast("list[LogLine]", (self._http.send(call)).json())
 
-    def recent_logs(self, *, level: Level | None = None, since: Time | None = None, until: Time | None = None, task_id: int | None = None,
+    def recent_logs(self, *, level: Level | None = None, since: Time | None = None, until: Time | None = None,
+                    task_id: int | None = None,
                     type: str | None = None, word: str | None = None, limit: int | None = None) -> Iterator[RecentLogLine]:
         """Yield lines of all tasks, newest first; ``word`` is in their message. At most ``limit`` where it is given."""
-        query: dict[str, Any] = {"level": level, "since": since and format_time(since), "until": until and format_time(until), "task": task_id, "type": type, "q": word}
+        query: dict[str, Any] = {"level": level, "since": since and format_time(since), "until": until and format_time(until),
+            "task": task_id, "type": type, "q": word}
         left = limit
         while left is None or left > 0:
             answer = self._http.send(Call("GET", f"{API}/logs", {**query, "limit": min(left or 100, 1000)}, twice=True))
@@ -164,11 +180,13 @@ class Client:
         call = Call("DELETE", f"{API}/logs", {"before": format_time(before), "dry_run": dry_run}, twice=True)
         return cast(DeletedLogs, (self._http.send(call)).json())
 
-    def events(self, *, task_id: int | None = None, types: Names | None = None, statuses: Names | None = None, events: Names | None = None,
+    def events(self, *, task_id: int | None = None, types: Names | None = None, statuses: Names | None = None,
+               events: Names | None = None,
                after: int | None = None) -> Iterator[Event]:
         """Yield what happens to tasks, from now on or from the event after ``after`` on, without end.
 
-        A connection that breaks is made again and goes on after the last event. The event ``missed`` says that some before it were not kept any more.
+        A connection that breaks is made again and goes on after the last event. The event ``missed`` says that some before it were
+        not kept any more.
         """
         query = {"task_id": task_id, "type": types, "status": statuses, "event": events}
         failures = 0
@@ -193,17 +211,21 @@ class Client:
 
     # Leases: what workers do. thequeue.Worker does all of this by itself.
 
-    def claim(self, worker_id: str, *, types: Sequence[str] | None = None, capabilities: Mapping[str, Json] | None = None, strategy: Strategy | None = None,
+    def claim(self, worker_id: str, *, types: Sequence[str] | None = None, capabilities: Mapping[str, Json] | None = None,
+              strategy: Strategy | None = None,
               max: int = 1, lease_seconds: float | None = None, wait_seconds: float = 0) -> list[Lease]:
-        """Claim up to ``max`` tasks for a worker, waiting up to ``wait_seconds`` (30 at most) for the first. Empty when there is none."""
-        body = without_none(worker_id=worker_id, types=list(types) if types is not None else None, capabilities=capabilities, strategy=strategy, max=max,
+        """Claim up to ``max`` tasks for a worker, waiting up to ``wait_seconds`` (30 at most) for the first. Empty when there is
+        none."""
+        body = without_none(worker_id=worker_id, types=list(types) if types is not None else None, capabilities=capabilities,
+            strategy=strategy, max=max,
                             lease_seconds=lease_seconds, wait_seconds=wait_seconds)
         answer = self._http.send(Call("POST", f"{API}/claim", body=body, wait=wait_seconds))
         return cast("list[Lease]", answer.json()["tasks"])
 
     def start(self, task_id: int, lease_token: str) -> Task:
         """Note that the attempt begins now rather than at the claim."""
-        return cast(Task, (self._http.send(Call("POST", task_path(task_id, "start"), body={"lease_token": lease_token}, twice=True))).json())
+        return cast(Task, (self._http.send(Call("POST", task_path(task_id, "start"), body={"lease_token": lease_token},
+            twice=True))).json())
 
     def heartbeat(self, task_id: int, lease_token: str, *, lease_seconds: float | None = None, progress: int | None = None,
                   message: str | None = None) -> Pulse:
@@ -215,9 +237,12 @@ class Client:
         """End a task well."""
         return self._end(task_id, "complete", without_none(lease_token=lease_token, result=result), "succeeded")
 
-    def fail(self, task_id: int, lease_token: str, error_message: str, *, retry: bool = True, retry_after_seconds: float | None = None) -> Task:
-        """End an attempt that did not succeed; the policy of the task decides over the next, or ``retry_after_seconds``. Without ``retry`` the task is rejected."""
-        body = without_none(lease_token=lease_token, error_message=error_message, retry=retry, retry_after_seconds=retry_after_seconds)
+    def fail(self, task_id: int, lease_token: str, error_message: str, *, retry: bool = True,
+             retry_after_seconds: float | None = None) -> Task:
+        """End an attempt that did not succeed; the policy of the task decides over the next, or ``retry_after_seconds``. Without
+        ``retry`` the task is rejected."""
+        body = without_none(lease_token=lease_token, error_message=error_message, retry=retry,
+            retry_after_seconds=retry_after_seconds)
         return self._end(task_id, "fail", body, "failed" if retry else "rejected")
 
     def release(self, task_id: int, lease_token: str, *, run_after_seconds: float = 0) -> Task:
@@ -239,7 +264,8 @@ class Client:
         """Return a worker and the tasks that it holds."""
         return cast(WorkerStatus, (self._http.send(Call("GET", worker_path(worker_id), twice=True))).json())
 
-    def worker_heartbeat(self, worker_id: str, *, capabilities: Mapping[str, Json] | None = None, types: Sequence[str] | None = None) -> WorkerPulse:
+    def worker_heartbeat(self, worker_id: str, *, capabilities: Mapping[str, Json] | None = None,
+                         types: Sequence[str] | None = None) -> WorkerPulse:
         """Register a worker or renew its entry; what is not given stays as it was."""
         body = without_none(capabilities=capabilities, types=list(types) if types is not None else None)
         return cast(WorkerPulse, (self._http.send(Call("POST", worker_path(worker_id, "heartbeat"), body=body, twice=True))).json())
@@ -290,18 +316,21 @@ class Client:
     # Operations and failures
 
     def propose(self, action: Action, filter: str = "", *, priority: int | None = None, all: bool | None = None) -> Proposal:
-        """Tell what an operation on all tasks that a filter finds would change, with the token that starts it. It changes nothing."""
+        """Tell what an operation on all tasks that a filter finds would change, with the token that starts it. It changes
+        nothing."""
         body = without_none(action=action, filter=filter, priority=priority, all=all, dry_run=True)
         return cast(Proposal, (self._http.send(Call("POST", f"{API}/operations", body=body, twice=True))).json())
 
-    def operate(self, action: Action, filter: str = "", *, confirm_token: str, priority: int | None = None, all: bool | None = None) -> Operation:
+    def operate(self, action: Action, filter: str = "", *, confirm_token: str, priority: int | None = None,
+                all: bool | None = None) -> Operation:
         """Start the operation for which :meth:`propose` gave the token."""
         body = without_none(action=action, filter=filter, priority=priority, all=all, confirm_token=confirm_token)
         return cast(Operation, (self._http.send(keyed(Call("POST", f"{API}/operations", body=body)))).json())
 
     def operations(self, *, limit: int = 100, cursor: str | None = None) -> list[Operation]:
         """Return operations, newest first; ``cursor`` is the id of the last one of the page before."""
-        return cast("list[Operation]", (self._http.send(Call("GET", f"{API}/operations", {"limit": limit, "cursor": cursor}, twice=True))).json())
+        return cast("list[Operation]", (self._http.send(Call("GET", f"{API}/operations", {"limit": limit, "cursor": cursor},
+            twice=True))).json())
 
     def operation(self, operation_id: int) -> Operation:
         """Return an operation and how far it has come."""
@@ -313,7 +342,8 @@ class Client:
 
     def failures(self, *, type: str | None = None, limit: int = 100) -> list[Failure]:
         """Return failures by their reason, those first that were seen last."""
-        return cast("list[Failure]", (self._http.send(Call("GET", f"{API}/failures", {"type": type, "limit": limit}, twice=True))).json())
+        return cast("list[Failure]", (self._http.send(Call("GET", f"{API}/failures", {"type": type, "limit": limit},
+            twice=True))).json())
 
     def failure(self, failure_id: str) -> Failure:
         """Return the failures for one reason."""
@@ -321,11 +351,13 @@ class Client:
 
     def requeue_failure(self, failure_id: str) -> Operation:
         """Start to queue the tasks again that have failed for one reason."""
-        return cast(Operation, (self._http.send(keyed(Call("POST", f"{API}/failures/{segment(failure_id)}/requeue", body={})))).json())
+        return cast(Operation, (self._http.send(keyed(Call("POST", f"{API}/failures/{segment(failure_id)}/requeue",
+            body={})))).json())
 
     def propose_requeue_failure(self, failure_id: str) -> Proposal:
         """Tell what :meth:`requeue_failure` would change."""
-        return cast(Proposal, (self._http.send(Call("POST", f"{API}/failures/{segment(failure_id)}/requeue", body={"dry_run": True}, twice=True))).json())
+        return cast(Proposal, (self._http.send(Call("POST", f"{API}/failures/{segment(failure_id)}/requeue",
+            body={"dry_run": True}, twice=True))).json())
 
     def dismiss_failure(self, failure_id: str) -> None:
         """Forget the failures for one reason until they happen again."""

@@ -1,7 +1,7 @@
 """What can go wrong, as exceptions.
 
-Every exception of this package is a :class:`QueueError`. An answer of the server becomes the class of its ``error_code``; an answer without one, say
-of a proxy in between, is an :class:`AnswerError`.
+Every exception of this package is a :class:`QueueError`. An answer of the server becomes the class of its ``error_code``; an answer without
+one, say of a proxy in between, is an :class:`AnswerError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class QueueError(Exception):
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field of a request: ``field`` is named as in the request, like ``tasks[3].priority``; ``message`` says what it must be."""
+    """What is wrong with one field of a request: ``field`` is named as in the request, like ``tasks[3].priority``; ``message`` says what it
+    must be."""
 
     field: str
     message: str
@@ -102,8 +103,10 @@ class ServerFault(AnswerError):
 
 
 _BY_CODE: dict[str, type[AnswerError]] = {
-    "invalid": Invalid, "body_too_large": Invalid, "unsupported_media_type": Invalid, "not_found": NotFound, "conflict": Conflict, "lease_lost": LeaseLost,
-    "idempotency_key_reused": KeyReused, "idempotency_in_flight": Busy, "busy": Busy, "stopping": Busy, "not_ready": Busy, "result_unknown": Busy,
+    "invalid": Invalid, "body_too_large": Invalid, "unsupported_media_type": Invalid, "not_found": NotFound, "conflict": Conflict,
+    "lease_lost": LeaseLost,
+    "idempotency_key_reused": KeyReused, "idempotency_in_flight": Busy, "busy": Busy, "stopping": Busy, "not_ready": Busy,
+    "result_unknown": Busy,
     "disk_full": DiskFull, "cross_origin": Denied, "unknown_host": Denied, "internal": ServerFault,
 }
 _BY_STATUS: dict[int, type[AnswerError]] = {401: Denied, 403: Denied, 429: Busy, 503: Busy}
@@ -120,7 +123,8 @@ def from_answer(status: int, retry_after: str | None, body: bytes) -> AnswerErro
     code = str(problem.get("error_code") or "")
     detail = str(problem.get("detail") or "")
     errors = problem.get("errors")
-    fields = [FieldError(str(e.get("field", "")), str(e.get("message", ""))) for e in errors if isinstance(e, dict)] if isinstance(errors, list) else []
+    fields = [FieldError(str(e.get("field", "")), str(e.get("message", ""))) for e in errors if isinstance(e, dict)] if isinstance(errors,
+        list) else []
     if status == 413 and code and not fields:
         fields = [FieldError("body", detail)]
     kind = _BY_CODE.get(code, _BY_STATUS.get(status, AnswerError))

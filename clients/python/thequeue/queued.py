@@ -24,8 +24,9 @@ _WORDS = {"queued": "queued", "processing": "running", "completed": "completed",
 class QueuedTaskManager:
     """Puts runs and tasks into a queue, where workers execute them by their handlers: coroutines that are passed in are not run.
 
-    The methods of :class:`~thequeue.BackgroundTaskManager`, and ``register_task``, ``schedule_task`` and ``get_task_status``. Handlers that are registered here
-    run in this process between :meth:`start_workers` and :meth:`stop_workers`; workers elsewhere may take the tasks as well.
+    The methods of :class:`~thequeue.BackgroundTaskManager`, and ``register_task``, ``schedule_task`` and ``get_task_status``. Handlers that
+    are registered here run in this process between :meth:`start_workers` and :meth:`stop_workers`; workers elsewhere may take the tasks as
+    well.
     """
 
     def __init__(self, queue: str | Client, registry: Registry) -> None:
@@ -61,12 +62,14 @@ class QueuedTaskManager:
     async def schedule_task(self, task_type: str, payload: Mapping[str, Json], priority: int = 100, run_after: datetime | None = None,
                             idempotency_key: str | None = None) -> str:
         """Enqueue a task, for later where ``run_after`` says so, and return its id. A known key gives the task that has it."""
-        receipt = await asyncio.to_thread(self.queue.enqueue, task_type, payload, priority=priority, run_after=run_after, idempotency_key=idempotency_key)
+        receipt = await asyncio.to_thread(self.queue.enqueue, task_type, payload, priority=priority, run_after=run_after,
+            idempotency_key=idempotency_key)
         return str(receipt["task_id"])
 
     async def get_task_status(self, task_id: str) -> dict[str, Any]:
-        """Return what is known of a task, by its id or the id of its run: task_id, status (queued, running, completed, failed), type, attempts,
-        max_attempts, error_message, created_at, started_at, finished_at, locked_by. Status is not_found or error, with ``error``, when there is none."""
+        """Return what is known of a task, by its id or the id of its run: task_id, status (queued, running, completed, failed), type,
+        attempts, max_attempts, error_message, created_at, started_at, finished_at, locked_by. Status is not_found or error, with ``error``,
+        when there is none."""
         try:
             task = await self._find(task_id)
         except QueueError as e:
@@ -165,18 +168,20 @@ class QueuedTaskManager:
         if run is not None and status_of(run) != word:
             put_status(run, word)
             if word in ENDED:
-                put(run, completed_at=datetime.now(timezone.utc), error_message=task["error_message"], exit_code=0 if word == "completed" else 1)
+                put(run, completed_at=datetime.now(timezone.utc), error_message=task["error_message"],
+                    exit_code=0 if word == "completed" else 1)
             self.registry.update_run(run)
         if word in ENDED:
             del self.tasks[run_id]
 
 
-def create_task_manager(registry: Registry, backend: Backend | str = "in-memory", queue: str | Client | None = None, *, fallback: bool = True,
+def create_task_manager(registry: Registry, backend: Backend | str = "in-memory", queue: str | Client | None = None, *,
+                        fallback: bool = True,
                         handlers: Mapping[str, RunHandler] | None = None, **options: Any) -> BackgroundTaskManager:
     """Return a manager on one of two backends: ``in-memory``, or ``queue``, with the base URL or a client as ``queue``.
 
-    When the queue does not answer that it is ready, a warning is logged and the manager is in memory, unless ``fallback`` is false: then the error is raised.
-    ``options`` are those of :class:`~thequeue.BackgroundTaskManager`.
+    When the queue does not answer that it is ready, a warning is logged and the manager is in memory, unless ``fallback`` is false: then
+    the error is raised. ``options`` are those of :class:`~thequeue.BackgroundTaskManager`.
     """
     if backend not in ("in-memory", "queue"):
         raise ValueError(f"backend: there is no {backend!r}: use in-memory or queue")

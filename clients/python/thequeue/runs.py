@@ -65,7 +65,8 @@ class Registry(Protocol):
 
 
 class RunRegistry:
-    """Keeps runs in memory and, where a file is given, in that: a JSON object of runs by their id. The file is replaced whole, never half written."""
+    """Keeps runs in memory and, where a file is given, in that: a JSON object of runs by their id. The file is replaced whole, never half
+    written."""
 
     def __init__(self, history_file: str | os.PathLike[str] | None = None) -> None:
         """Read the file if there is one. Raises ValueError when it cannot be read: it is not overwritten then."""

@@ -63,7 +63,8 @@ class Job:
     def __init__(self, lease: Lease) -> None:
         self.task = lease
         self.stop_reason: StopReason | None = None
-        """Why the work is to stop; None while it may go on. cancelled: by somebody; lost: another worker may have the task; timeout; shutdown."""
+        """Why the work is to stop; None while it may go on. cancelled: by somebody; lost: another worker may have the task; timeout;
+        shutdown."""
         self._stop = threading.Event()
         self._stopping: Callable[[], object] = lambda: None
         self._ended = False  # the handler has
@@ -127,17 +128,18 @@ class Job:
 
 
 Handler = Callable[[Job], Any]
-"""Takes a job and returns the result, any JSON, or a coroutine that does. A coroutine function runs in the event loop, any other in a thread."""
+"""Takes a job and returns the result, any JSON, or a coroutine that does. A coroutine function runs in the event loop, any other in a
+thread."""
 _H = TypeVar("_H", bound=Handler)
 
 
 class Worker:
     """Runs handlers for the tasks of a server.
 
-    Only types with a handler are claimed. A handler that returns completes its task; one that raises fails the attempt, and the policy of the task decides
-    over the next; :class:`Reject`, :class:`RetryAfter` and :class:`Snooze` decide here. The lease is renewed at every third of it. When the task is cancelled,
-    has run out of time or its lease is lost, a coroutine gets ``asyncio.CancelledError``; a handler in a thread sees ``job.cancelled``, and
-    ``job.sleep`` and ``job.check`` raise :class:`Stopped`.
+    Only types with a handler are claimed. A handler that returns completes its task; one that raises fails the attempt, and the policy of
+    the task decides over the next; :class:`Reject`, :class:`RetryAfter` and :class:`Snooze` decide here. The lease is renewed at every
+    third of it. When the task is cancelled, has run out of time or its lease is lost, a coroutine gets ``asyncio.CancelledError``; a
+    handler in a thread sees ``job.cancelled``, and ``job.sleep`` and ``job.check`` raise :class:`Stopped`.
     """
 
     def __init__(self, server: str | AsyncClient = "http://127.0.0.1:8000", *, worker_id: str | None = None, concurrency: int = 4,
@@ -145,9 +147,10 @@ class Worker:
                  wait_seconds: float = 20.0, poll_seconds: float = 1.0, grace_seconds: float = 10.0, api_key: str | None = None) -> None:
         """Make a worker; it claims nothing yet.
 
-        ``worker_id`` is unlike that of any other (default: host, process and a random word). ``concurrency``: attempts at once. ``lease_seconds``: of each
-        claim; None: as the type says, or 60. ``wait_seconds``, at most 30: how long a claim waits for work. ``poll_seconds``: at least so long from a
-        claim that found nothing to the next. ``grace_seconds``: what running attempts get to end in when the worker stops.
+        ``worker_id`` is unlike that of any other (default: host, process and a random word). ``concurrency``: attempts at once.
+        ``lease_seconds``: of each claim; None: as the type says, or 60. ``wait_seconds``, at most 30: how long a claim waits for work.
+        ``poll_seconds``: at least so long from a claim that found nothing to the next. ``grace_seconds``: what running attempts get to end
+        in when the worker stops.
         """
         if concurrency < 1 or not 0 <= wait_seconds <= 30 or poll_seconds < 0 or grace_seconds < 0:
             raise ValueError("concurrency: must be 1 or more; wait_seconds: 0 to 30; poll_seconds and grace_seconds: 0 or more")
@@ -155,7 +158,8 @@ class Worker:
         self.client = AsyncClient(server, api_key=api_key, connections=concurrency + 8) if isinstance(server, str) else server
         self._own_client = isinstance(server, str)
         self.concurrency, self.capabilities, self.strategy = concurrency, capabilities, strategy
-        self.lease_seconds, self.wait_seconds, self.poll_seconds, self.grace_seconds = lease_seconds, wait_seconds, poll_seconds, grace_seconds
+        self.lease_seconds, self.wait_seconds = lease_seconds, wait_seconds
+        self.poll_seconds, self.grace_seconds = poll_seconds, grace_seconds
         self.handlers: dict[str, Handler] = {}
         self._stops = 0
         self._jobs: dict[asyncio.Task[None], Job] = {}
@@ -173,7 +177,8 @@ class Worker:
         return register
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT, and return when all is done. A first signal lets running attempts end within the grace; a second skips the rest of it."""
+        """Work until SIGTERM or SIGINT, and return when all is done. A first signal lets running attempts end within the grace; a second
+        skips the rest of it."""
         asyncio.run(self._run())
 
     async def _run(self) -> None:
@@ -193,7 +198,8 @@ class Worker:
                 f()
 
     def stop(self) -> None:
-        """Claim nothing more and let running attempts end within the grace. A second call skips the rest of it. Call it in the event loop of the worker."""
+        """Claim nothing more and let running attempts end within the grace. A second call skips the rest of it. Call it in the event loop
+        of the worker."""
         self._stops += 1
         if self._events:
             self._events[0].set()

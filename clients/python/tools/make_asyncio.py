@@ -26,7 +26,8 @@ def transform(source: str) -> str:
     body = re.sub(r"self\.(close|page|enqueue_many|get|attempts|_end|_delete)\(", r"await self.\1(", body)
     body = body.replace("for attempt in await self.attempts(", "for attempt in await self.attempts(")
     body = body.replace("for line in self._http.lines(", "async for line in self._http.lines(")
-    body = re.sub(r"^import uuid\n", "", body, flags=re.M).replace(", encode, keyed", ", keyed").replace("segment, without_none", "segment, without_none")
+    body = re.sub(r"^import uuid\n", "", body, flags=re.M).replace(", encode, keyed", ", keyed").replace("segment, without_none",
+        "segment, without_none")
     lines = "from .client import " + ", ".join(SHARED) + "\n"
     return body.replace("from .errors import", lines + "from .errors import", 1) + "\n"
 
