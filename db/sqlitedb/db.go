@@ -387,6 +387,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listSchedulesStmt, err = db.PrepareContext(ctx, listSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSchedules: %w", err)
 	}
+	if q.listSchemaStmt, err = db.PrepareContext(ctx, listSchema); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSchema: %w", err)
+	}
 	if q.listStatusSummaryStmt, err = db.PrepareContext(ctx, listStatusSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListStatusSummary: %w", err)
 	}
@@ -1159,6 +1162,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listSchedulesStmt: %w", cerr)
 		}
 	}
+	if q.listSchemaStmt != nil {
+		if cerr := q.listSchemaStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSchemaStmt: %w", cerr)
+		}
+	}
 	if q.listStatusSummaryStmt != nil {
 		if cerr := q.listStatusSummaryStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listStatusSummaryStmt: %w", cerr)
@@ -1589,6 +1597,7 @@ type Queries struct {
 	listRollupsOfTypesStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
 	listSchedulesStmt         *sql.Stmt
+	listSchemaStmt            *sql.Stmt
 	listStatusSummaryStmt     *sql.Stmt
 	listTaskPerformanceStmt   *sql.Stmt
 	listTasksStmt             *sql.Stmt
@@ -1770,6 +1779,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
 		listSchedulesStmt:         q.listSchedulesStmt,
+		listSchemaStmt:            q.listSchemaStmt,
 		listStatusSummaryStmt:     q.listStatusSummaryStmt,
 		listTaskPerformanceStmt:   q.listTaskPerformanceStmt,
 		listTasksStmt:             q.listTasksStmt,

@@ -226,6 +226,9 @@ type Querier interface {
 	ListRollupsOfTypes(ctx context.Context, arg ListRollupsOfTypesParams) ([]Rollup, error)
 	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)
+	// ListSchema returns every object of the schema, each as an array of JSON: its kind, its name, and the statement that made it, which is empty where SQLite did
+	// so itself.
+	ListSchema(ctx context.Context) ([]interface{}, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
 	// ListTasks returns tasks newest first, from below the id given.

@@ -72,6 +72,43 @@ func CheckOwn(ctx context.Context, e Engine, db *sql.DB) error {
 	return fmt.Errorf("%w: no migration made its table %s; it is left as it is: name another database, into which `thequeue import` brings what an older queue has kept", ErrForeign, table)
 }
 
+// lookVersions finds the table in which goose keeps what it has done.
+var lookVersions = map[Engine]string{
+	SQLite:   `SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`,
+	Postgres: `SELECT c.relname FROM pg_class AS c WHERE c.relname = 'goose_db_version' AND pg_table_is_visible(c.oid)`,
+}
+
+// Look returns the newest version applied to a database that is not to be changed; 0: it has no schema of ours. ErrForeign.
+func Look(ctx context.Context, e Engine, db *sql.DB) (int64, error) {
+	if err := CheckOwn(ctx, e, db); err != nil {
+		return 0, err
+	}
+	var table string
+	err := db.QueryRowContext(ctx, lookVersions[e]).Scan(&table)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, wrap("look at the schema", err)
+	}
+	s, err := New(e, db)
+	if err != nil {
+		return 0, err
+	}
+	return s.Version(ctx)
+}
+
+// Look returns the newest version applied, and makes nothing; 0: the database has no schema of ours. ErrForeign.
+func (s *Schema) Look(ctx context.Context) (int64, error) { return Look(ctx, s.engine, s.db) }
+
+// CheckKnown returns ErrNewer for a version that this binary does not know.
+func CheckKnown(e Engine, version int64) error {
+	if latest := Newest(e); version > latest {
+		return fmt.Errorf("%w: it has version %d, this binary knows %d; use the newer binary", ErrNewer, version, latest)
+	}
+	return nil
+}
+
 // New returns the schema of a database that is open with any driver of its engine. Closing db stays with the caller.
 func New(e Engine, db *sql.DB) (*Schema, error) {
 	files, err := fs.Sub(migrations.FS, string(e))
@@ -106,6 +143,15 @@ func (s *Schema) Up(ctx context.Context) error {
 	_, err := s.provider.Up(ctx)
 	return wrap("migrate up", err)
 }
+
+// UpTo applies what is missing up to a version, to a database that nobody else uses.
+func (s *Schema) UpTo(ctx context.Context, version int64) error {
+	_, err := s.provider.UpTo(ctx, version)
+	return wrap("migrate up", err)
+}
+
+// Alone runs change while no other process uses a PostgreSQL database, and none begins to; ErrInUse.
+func (s *Schema) Alone(ctx context.Context, change func() error) error { return s.alone(ctx, change) }
 
 // Down takes the newest applied migration back, with the data that only it can hold. Nothing applied is not an error. ErrNewer when the
 // database is ahead of this binary, also from DownTo and Redo.

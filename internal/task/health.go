@@ -31,6 +31,7 @@ const (
 	ProblemBacklogGrowing  ProblemCode = "backlog_growing"  // more comes in than is done
 	ProblemTypePaused      ProblemCode = "type_paused"      // tasks are queued whose type is paused
 	ProblemWorkerStale     ProblemCode = "worker_stale"     // a worker was not heard for long
+	ProblemBackupFailed    ProblemCode = "backup_failed"    // a scheduled backup has failed
 )
 
 // Problem is one thing that is wrong, in words for people.

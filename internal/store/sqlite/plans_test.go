@@ -48,6 +48,7 @@ var planAllowed = []struct {
 	{"ListHeld", []string{"SCAN task_queue USING INDEX task_queue_lease"}, "tasks in processing: as many as workers are busy"},
 	{"ListDraining", []string{"SCAN workers"}, "the workers, while claims wait and after a change"},
 	{"ListGuards", []string{"SCAN s"}, "the schema itself, once for a connection that writes"},
+	{"ListSchema", []string{"SCAN s"}, "the schema itself, of a backup that is checked"},
 	{"ListLanes", []string{"SCAN l"}, "lanes, when another process has written"},
 	{"ListTasksByStatus", []string{"SCAN l", "USE TEMP B-TREE FOR DISTINCT"}, "the lanes, and the types that they have"},
 	{"ListTasksByStatus", []string{"SCAN a", "SCAN s", "SCAN e", "SCAN n", "SCAN newest"}, "no tables: what is asked for, the states, and the queue that merges them, one at a time"},
