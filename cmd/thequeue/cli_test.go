@@ -10,13 +10,13 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	r := newRig(t)
 	for _, args := range [][]string{nil, {"--help"}} {
 		out := r.ok(args...)
-		for _, name := range []string{"serve", "work", "enqueue", "get", "list", "cancel", "requeue", "bulk cancel", "bulk requeue", "bulk delete", "bulk set-priority", "stats", "logs", "events", "metrics", "top", "types list", "types get", "types set", "types pause", "types resume", "schedules list", "schedules get", "schedules set", "schedules delete", "schedules preview", "schedules pause", "schedules resume", "migrate up", "migrate down", "migrate redo", "migrate status", "migrate create", "validate", "fsck", "config check", "config schema", "version"} {
+		for _, name := range []string{"serve", "work", "enqueue", "get", "list", "cancel", "requeue", "bulk cancel", "bulk requeue", "bulk delete", "bulk set-priority", "stats", "logs", "events", "metrics", "top", "types list", "types get", "types set", "types pause", "types resume", "schedules list", "schedules get", "schedules set", "schedules delete", "schedules preview", "schedules pause", "schedules resume", "backup create", "backup list", "backup latest", "backup verify", "backup restore", "backup prune", "migrate up", "migrate down", "migrate redo", "migrate status", "migrate create", "validate", "fsck", "config check", "config schema", "version"} {
 			if !strings.Contains(out, "  "+name) {
 				t.Errorf("%q: %s is not in\n%s", args, name, out)
 			}
 		}
 	}
-	for _, name := range []string{"serve", "work", "enqueue", "get", "list", "cancel", "requeue", "bulk", "stats", "logs", "events", "metrics", "top", "types", "schedules", "migrate", "validate", "fsck", "config", "version"} {
+	for _, name := range []string{"serve", "work", "enqueue", "get", "list", "cancel", "requeue", "bulk", "stats", "logs", "events", "metrics", "top", "types", "schedules", "backup", "migrate", "validate", "fsck", "config", "version"} {
 		if out := r.ok(name, "--help"); !strings.HasPrefix(out, "Usage: thequeue "+name) {
 			t.Errorf("%s: got %s", name, out)
 		}

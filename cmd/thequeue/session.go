@@ -46,6 +46,7 @@ type cli struct {
 	Migrate    migrateCmd     `cmd:"" help:"Bring the schema of a database up or down."`
 	Validate   validateCmd    `cmd:"" help:"Look whether settings and database are as they must be."`
 	Fsck       fsckCmd        `cmd:"" help:"Look whether what is stored agrees, and repair counters."`
+	Backup     backupCmd      `cmd:"" help:"Make backups of a database, check them, bring them back."`
 	Conf       configCmd      `cmd:"" name:"config" help:"Check the settings, or describe them."`
 	Version    versionCmd     `cmd:"" help:"Show the version of this binary."`
 }
@@ -86,7 +87,7 @@ func replace(dst *string, v string) {
 
 // process returns what a part that runs until it is told to stop has to know.
 func (s *session) process(c config.Config, ready func(addr string)) app.Options {
-	o := app.Options{Log: s.logger(c), Ready: ready, Hurry: s.hurry, Version: thisBuild().Version}
+	o := app.Options{Log: s.logger(c), Getenv: s.getenv, Ready: ready, Hurry: s.hurry, Version: thisBuild().Version}
 	o.Guard = s.guard(o)
 	return o
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/prismq/thequeue/internal/backup"
 	"github.com/prismq/thequeue/internal/queue"
 )
 
@@ -22,6 +23,7 @@ type Options struct {
 	Ready             func(ctx context.Context) error // nil error: can serve; nil func: the store answers
 	Hosts             []string                        // names under which the server may be called, beside localhost and addresses; nil: any
 	Version           string                          // shown at /livez; empty: "dev"
+	Backups           *backup.Keeper                  // makes and lists backups; nil: calls about them answer 409
 	Pages             Pages                           // for people, added to the API; nil: there are none
 }
 

@@ -11,6 +11,9 @@ import (
 // lookedOnly is set by a handler that has changed nothing: it was a dry run.
 const lookedOnly = "looked only"
 
+// madeName is set by a handler to the name of what it has made, where the path does not have it.
+const madeName = "made name"
+
 // audited keeps in the audit what an operator has done. The answer does not wait for it, and is right without it.
 func (s *server) audited(action string, do echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -23,6 +26,9 @@ func (s *server) audited(action string, do echo.HandlerFunc) echo.HandlerFunc {
 			if a.Subject, err = PathText(c, names[0]); err != nil {
 				a.Subject = c.Param(names[0])
 			}
+		}
+		if name, ok := c.Get(madeName).(string); ok {
+			a.Subject = name
 		}
 		ctx := context.WithoutCancel(c.Request().Context())
 		if _, err := s.queue.Audit(ctx, a); err != nil {

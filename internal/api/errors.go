@@ -45,6 +45,7 @@ var table = []row{
 	{is: errNotReady, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", detail: "The service is not ready; its log says why", retry: true},
 	{is: task.ErrGone, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", detail: "The file of the database is gone; nothing was kept, and the log has its name", retry: true},
 	{is: task.ErrFull, status: http.StatusInsufficientStorage, code: "disk_full", title: "Disk full", detail: "The disk is full; nothing was changed"},
+	{is: task.ErrUnusable, status: http.StatusConflict, code: "backup_unusable", title: "The backup cannot be used"},
 	{is: errTooLarge, status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large"},
 	{is: errMediaType, status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type"},
 	{is: errOrigin, status: http.StatusForbidden, code: "cross_origin", title: "Cross-origin request"},
@@ -133,6 +134,9 @@ func detail(r row, err error, c echo.Context) string {
 		}
 		if id := c.Param("operation_id"); id != "" {
 			return "Operation " + id + " not found"
+		}
+		if name := c.Param("backup"); name != "" {
+			return "Backup " + name + " not found"
 		}
 		if name := c.QueryParam("type"); name != "" {
 			return "Type " + name + " not found"

@@ -140,6 +140,7 @@ var (
 	instants = regexp.MustCompile(` \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`) // in sentences
 	requests = regexp.MustCompile(`("request_id": ")[!-~]+"`)
 	logID    = regexp.MustCompile(`("log_id": )\d+`)
+	backups  = regexp.MustCompile(`thequeue-\d{8}T\d{6}\.\d{3}Z|"[0-9a-f]{64}"|("size_bytes": )[1-9]\d*|\.(?:db|dump)"|("schema_version": )\d+`)
 	logPlace = regexp.MustCompile(`(cursor=|X-Next-Cursor: )\d{16}\.\d+`)
 )
 
@@ -147,6 +148,18 @@ var (
 func (r *rig) normal(s string) string {
 	s = instants.ReplaceAllString(times.ReplaceAllString(s, `"<time>"`), " <time>")
 	s = requests.ReplaceAllString(s, `$1<request>"`)
+	s = backups.ReplaceAllStringFunc(s, func(m string) string {
+		switch {
+		case m[0] == '.':
+			return `.<file>"`
+		case strings.HasPrefix(m, "thequeue"):
+			return "<name>"
+		case strings.Contains(m, ": "):
+			before, _, _ := strings.Cut(m, ": ")
+			return before + `: "<number>"`
+		}
+		return `"<sum>"`
+	})
 	s = tokens.ReplaceAllString(s, `$1<token>"`)
 	s = ages.ReplaceAllString(s, `$1"<age>"`)
 	s = logPlace.ReplaceAllString(logID.ReplaceAllString(s, `$1"<log id>"`), "$1<place>")

@@ -81,10 +81,15 @@ func (s *server) routes(e *echo.Echo) {
 	q.POST("/schedules/:name/resume", s.audited("resume", s.resumeSchedule))
 	q.GET("/schedules/:name/preview", s.previewSchedule)
 
+	q.POST("/backups", s.audited("backup", s.createBackup))
+	q.GET("/backups", s.listBackups)
+	q.GET("/backups/:backup", s.getBackup)
+	q.POST("/backups/:backup/verify", s.audited("verify backup", s.verifyBackup))
+
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)
 	e.Match(look, "/readyz", s.ready)
-	e.Match(look, "/metrics", echo.WrapHandler(prometheus.Handler(s.queue, s.Version)))
+	e.Match(look, "/metrics", echo.WrapHandler(prometheus.Handler(s.queue, s.Backups, s.Version)))
 	e.Match(look, "/openapi.json", s.openAPI)
 	e.Match(look, "/api", s.page)
 }

@@ -16,12 +16,12 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces, "logs": logging,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces, "logs": logging, "backups": backingUp,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			testdb.Each(t, func(t *testing.T, st store.Store) {
-				r := newRig(t, st, api.Options{Version: "1.2.3"})
+				r := newRig(t, st, api.Options{Version: "1.2.3", Backups: keeper(t, st)})
 				play(r)
 				r.golden(name)
 			})

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/prismq/thequeue/internal/api"
+	"github.com/prismq/thequeue/internal/backup"
 	"github.com/prismq/thequeue/internal/config"
 	"github.com/prismq/thequeue/internal/dashboard"
 	"github.com/prismq/thequeue/internal/queue"
@@ -34,6 +35,7 @@ type Options struct {
 	Hurry   <-chan struct{}      // closed: a stop under way waits no longer for running tasks; nil: it always waits
 	Version string               // shown by the API
 	Reloads <-chan config.Config // configurations to put in force; nil: none come
+	Getenv  func(string) string  // tells where data is kept; nil: of this process
 	Guard   *worker.Guard        // of the commands that tasks run, closed at the end; nil: none
 
 	tracer trace.Tracer // nil: no spans are made
@@ -81,7 +83,8 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	}
 	defer spans.Close(ctx)
 	o.tracer = spans.Tracer()
-	q := queue.New(st, queue.Options{Tracer: o.tracer, Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, AnswerLifetime: cfg.AnswerLifetime(), LogRetention: cfg.Logs.Retention(), Log: slog.New(api.LogHandler(o.Log.Handler()))})
+	keeper := newKeeper(st, cfg, o)
+	q := queue.New(st, queue.Options{Problems: keeper.Problems, Tracer: o.tracer, Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, AnswerLifetime: cfg.AnswerLifetime(), LogRetention: cfg.Logs.Retention(), Log: slog.New(api.LogHandler(o.Log.Handler()))})
 	pool, err := newPool(q, cfg, o)
 	if err != nil {
 		return err
@@ -91,7 +94,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	}
 	feeds := newFeeds(q, cfg, o.Log)
 	var stopping atomic.Bool
-	server := newServer(q, cfg, o, func(ctx context.Context) error {
+	server := newServer(q, keeper, cfg, o, func(ctx context.Context) error {
 		if stopping.Load() {
 			return task.ErrStopped
 		}
@@ -104,6 +107,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	defer stop()
 	group, failed := errgroup.WithContext(ctx) // ends with ctx, or when a part fails
 	group.Go(func() error { return q.Run(running) })
+	group.Go(func() error { return keeper.Run(running) })
 	for _, f := range feeds {
 		group.Go(func() error { return f.run(running) })
 	}
@@ -176,14 +180,14 @@ func set(ctx context.Context, q *queue.Queue, cfg config.Config) error {
 	return nil
 }
 
-func newServer(q *queue.Queue, cfg config.Config, o Options, ready func(context.Context) error) *http.Server {
+func newServer(q *queue.Queue, backups *backup.Keeper, cfg config.Config, o Options, ready func(context.Context) error) *http.Server {
 	engine := schema.SQLite
 	if config.IsPostgres(cfg.Database) {
 		engine = schema.Postgres
 	}
-	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Database: config.Redact(cfg.Database), Schema: schema.Newest(engine), MaxFormBytes: 3 * int64(cfg.MaxBodyBytes), Log: o.Log})
+	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Backups: backups, Database: config.Redact(cfg.Database), Schema: schema.Newest(engine), MaxFormBytes: 3 * int64(cfg.MaxBodyBytes), Log: o.Log})
 	handler := api.New(q, api.Options{
-		MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version, Pages: pages,
+		MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version, Pages: pages, Backups: backups,
 	})
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

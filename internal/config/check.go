@@ -129,7 +129,27 @@ func (c Config) checkServer(bad *task.InvalidError) {
 		bad.Add("tracing.otlp_endpoint", "must be a URL like http://127.0.0.1:4318")
 	}
 	between(c.Tracing.SampleRatio, 0, 1, "tracing.sample_ratio", bad)
+	c.Backups.check(bad)
 	c.checkWords(bad)
+}
+
+// shortestInterval is the least time from one scheduled backup to the next.
+const shortestInterval = time.Minute
+
+func (b Backups) check(bad *task.InvalidError) {
+	if hasNUL(b.Directory) {
+		bad.Add("backups.directory", "must not hold NUL")
+	}
+	if d, ok := task.ParseAge(b.Every); b.Every != "" && (!ok || d < shortestInterval) {
+		bad.Add("backups.every", "must be a length of time of a minute or more in w, d, h, m and s, such as 12h or 1d")
+	}
+	if _, err := schedule.Parse(b.Cron, time.UTC); b.Cron != "" && err != nil {
+		bad.Add("backups.cron", "%s", err)
+	}
+	if b.Every != "" && b.Cron != "" {
+		bad.Add("backups.cron", "goes without backups.every: leave one of them out")
+	}
+	between(float64(b.Keep), 1, 10000, "backups.keep", bad)
 }
 
 // checkWords looks at the fields that have an of tag.

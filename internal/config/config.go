@@ -1,9 +1,12 @@
 package config
 
 import (
+	"path/filepath"
 	"runtime"
 	"time"
 
+	"github.com/prismq/thequeue/internal/backup"
+	"github.com/prismq/thequeue/internal/schedule"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -37,6 +40,7 @@ type Config struct {
 	IdempotencySeconds   float64                      `conf:"idempotency_seconds" env:"PRISMQ_IDEMPOTENCY_SECONDS"`       // how long an answer is kept for a request that is sent again with its Idempotency-Key
 	Tracing              Tracing                      `conf:"tracing"`                                                    // where spans are sent
 	Logs                 Logs                         `conf:"logs"`                                                       // the logs of tasks
+	Backups              Backups                      `conf:"backups"`                                                    // backups of the database
 	LogLevel             string                       `conf:"log_level" env:"PRISMQ_LOG_LEVEL" of:"debug,info,warn,error"`
 	LogFormat            string                       `conf:"log_format" env:"PRISMQ_LOG_FORMAT" of:"text,json"`
 }
@@ -114,6 +118,7 @@ func Default(getenv func(string) string) Config {
 		MaxBodyBytes:         2 << 20,
 		IdempotencySeconds:   86400,
 		Tracing:              Tracing{SampleRatio: 1},
+		Backups:              Backups{Keep: backup.DefaultKeep},
 		LogLevel:             "info",
 		LogFormat:            "text",
 	}
@@ -136,6 +141,49 @@ func (c Config) ShutdownGrace() time.Duration { return seconds(c.ShutdownGraceSe
 // Logs says what becomes of the logs of tasks.
 type Logs struct {
 	RetentionDays float64 `conf:"retention_days"` // how long lines are kept; 0: as long as their tasks
+}
+
+// Backups says where backups of the database are, and when a server makes them by itself.
+type Backups struct {
+	Directory string `conf:"directory" env:"PRISMQ_BACKUPS_DIRECTORY"` // empty: beside the SQLite file, or in the data directory
+	Every     string `conf:"every" env:"PRISMQ_BACKUPS_EVERY"`         // from one to the next, like 12h or 1d; empty: not so
+	Cron      string `conf:"cron" env:"PRISMQ_BACKUPS_CRON"`           // or at these times, by the clocks of UTC; empty: not so
+	Keep      int    `conf:"keep" env:"PRISMQ_BACKUPS_KEEP"`           // how many of those made by themselves are kept
+	Compress  bool   `conf:"compress" env:"PRISMQ_BACKUPS_COMPRESS"`   // those of a SQLite file
+}
+
+// Interval is the time from one backup to the next; 0: there is none.
+func (b Backups) Interval() time.Duration {
+	d, _ := task.ParseAge(b.Every) // checked before
+	return d
+}
+
+// Rule says at which times backups are made; nil: it does not.
+func (b Backups) Rule() *schedule.Rule {
+	r, err := schedule.Parse(b.Cron, time.UTC)
+	if err != nil { // empty, as it was checked before
+		return nil
+	}
+	return &r
+}
+
+// BackupsDirectory is where the backups of the database are, as an absolute path. Empty when nothing tells: the database is no file, and the environment does
+// not tell where data is kept.
+func (c Config) BackupsDirectory(getenv func(string) string) string {
+	dir := c.Backups.Directory
+	switch data := defaultDatabase(runtime.GOOS, getenv); {
+	case dir != "":
+	case c.Database != "" && !IsPostgres(c.Database):
+		dir = c.Database + ".backups"
+	case data != "":
+		dir = filepath.Join(filepath.Dir(data), "postgres.backups")
+	default:
+		return ""
+	}
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return dir
 }
 
 // Retention is how long lines are kept; 0: as long as their tasks.

@@ -96,7 +96,7 @@ func TestTheSchemaRefusesWhatLoadRefuses(t *testing.T) {
 		"allowed_hosts: [1]", "lease_duration_seconds: long", "retry: {a: {factor: 2}}", "retry: {a: 5}", "handlers: {run: {}}", "handlers: {exec: {a: {command: x}}}",
 		"handlers: {exec: {a: {env: {A: 1}}}}", "handlers: {http: {a: {method: GET}}}",
 		"schedules: {a: 5}", "schedules: {a: {every: 5}}", "schedules: {a: {misfire: later}}", "schedules: {a: {overlap: queue}}", "schedules: {a: {task: {colour: blue}}}", "schedules: {a: {task: {payload: [1]}}}",
-		"tracing: {sample_ratio: all}", "tracing: {endpoint: x}", "schedules: {a: {paused: 1}}", "schedules: {a: {max_misfires: 1.5}}",
+		"tracing: {sample_ratio: all}", "backups: {keep: many}", "backups: {compress: 1}", "backups: {where: x}", "tracing: {endpoint: x}", "schedules: {a: {paused: 1}}", "schedules: {a: {max_misfires: 1.5}}",
 	} {
 		tree := treeOf(t, "c.yaml", text)
 		if err := admits(t, s, tree); err == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/prismq/thequeue/internal/backup"
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -31,8 +32,9 @@ type Options struct {
 	Schema   int64  // version of the schema that this program works with; 0: not shown
 	Database string // where the tasks are, without passwords, shown with the maintenance; empty: not shown
 
-	MaxFormBytes int64        // longest body of a form; 0: 3 MiB, which has room for a payload of 1 MiB however it is encoded
-	Log          *slog.Logger // of audit rows that cannot be written; nil: discards
+	Backups      *backup.Keeper // shown with the maintenance, which can have it make one; nil: there are none
+	MaxFormBytes int64          // longest body of a form; 0: 3 MiB, which has room for a payload of 1 MiB however it is encoded
+	Log          *slog.Logger   // of audit rows that cannot be written; nil: discards
 }
 
 // Dashboard serves the pages.
@@ -50,13 +52,13 @@ func New(q *queue.Queue, o Options) *Dashboard {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Dashboard{Options: o, queue: q, pages: make(map[string]*template.Template)}
-	base := template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/parts.html"))
+	base := template.Must(template.New("base.html").Funcs(functions).ParseFS(templateFiles, "templates/base.html", "templates/parts.html", "templates/part-*.html"))
 	files, err := templateFiles.ReadDir("templates")
 	if err != nil {
 		panic(err) // they are in the binary
 	}
 	for _, f := range files {
-		if name, _ := strings.CutSuffix(f.Name(), ".html"); name != "base" && name != "parts" {
+		if name, _ := strings.CutSuffix(f.Name(), ".html"); name != "base" && name != "parts" && !strings.HasPrefix(name, "part-") {
 			d.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templateFiles, "templates/"+f.Name()))
 		}
 	}

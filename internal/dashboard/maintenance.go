@@ -25,7 +25,8 @@ func (d *Dashboard) maintenance(c echo.Context) error {
 		Next              int64 // where the next page of the audit goes on; 0: there is none
 		CommitMean        *float64
 		CommitP99         *float64
-	}{Database: d.Database, Schema: d.Schema, Version: d.Version, Now: d.queue.Now()}
+		Backups           backupPart
+	}{Backups: backupPart{d.backups(), d.queue.Now()}, Database: d.Database, Schema: d.Schema, Version: d.Version, Now: d.queue.Now()}
 	var err error
 	if body.Vitals, err = d.queue.Reader().Vitals(ctx); err != nil {
 		return err
@@ -42,5 +43,5 @@ func (d *Dashboard) maintenance(c echo.Context) error {
 		body.Audits = body.Audits[:shownAudits]
 		body.Next = body.Audits[shownAudits-1].AuditID
 	}
-	return d.show(c, http.StatusOK, "maintenance", page{Title: "Maintenance", Section: "maintenance", Body: body})
+	return d.show(c, http.StatusOK, "maintenance", page{Title: "Maintenance", Section: "maintenance", Events: "/api/queue/events", Body: body})
 }

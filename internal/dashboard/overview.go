@@ -97,6 +97,8 @@ func troubled(p task.Problem) trouble {
 		t.Link, t.Go = "/types", "Types"
 	case task.ProblemDiskLow:
 		t.Link, t.Go = "/maintenance", "Sizes"
+	case task.ProblemBackupFailed:
+		t.Link, t.Go = "/maintenance#backups", "Backups"
 	}
 	if p.Subject == "" && t.Link != "" && t.Link[len(t.Link)-1] == '/' {
 		t.Link, t.Go = "", "" // one of several that are not told one by one

@@ -61,18 +61,27 @@ func each(t *testing.T, do func(r rig)) {
 
 func serve(t *testing.T, st store.Store, clock *handClock, o queue.Options) rig {
 	t.Helper()
+	backups := keeper(t, st)
+	o.Problems = backups.Problems
 	q := queue.New(st, o)
-	handler := api.New(q, api.Options{Pages: dashboard.New(q, dashboard.Options{Version: "v1", Database: "queue.db"})})
+	handler := api.New(q, api.Options{Pages: dashboard.New(q, dashboard.Options{Version: "v1", Database: "queue.db", Backups: backups})})
 	streams := new(atomic.Int64)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/events") {
 			streams.Add(1)
 			defer streams.Add(-1)
 		}
 		handler.ServeHTTP(w, r)
 	}))
-	t.Cleanup(server.Close)
-	return rig{T: t, Queue: q, clock: clock, url: server.URL, streams: streams}
+	return rig{T: t, Queue: q, clock: clock, url: url, streams: streams}
+}
+
+// server serves until the test ends, and returns its URL.
+func server(t *testing.T, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // running serves with the clock of the store and its upkeep, until the test ends.

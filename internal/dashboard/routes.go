@@ -51,5 +51,7 @@ func (d *Dashboard) Routes(e *echo.Echo) {
 	d.act(e, "/operations/:operation_id/cancel", d.askOperation, d.cancelOperation)
 
 	get("/maintenance", d.maintenance)
+	d.act(e, "/maintenance/backup", d.askBackup, d.makeBackup)
+	d.act(e, "/maintenance/backups/:backup/verify", d.askVerify, d.verifyBackup)
 	get("/assets/*", echo.WrapHandler(assets()))
 }

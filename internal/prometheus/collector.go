@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/prismq/thequeue/internal/backup"
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/task"
@@ -24,18 +25,20 @@ const (
 	scrapeTimeout = 10 * time.Second
 )
 
-// Handler answers GET /metrics with how q does and how the process does, version being that of the binary. It is safe for concurrent use.
-func Handler(q *queue.Queue, version string) http.Handler {
+// Handler answers GET /metrics with how q does, how its backups do (nil: there are none) and how the process does, version being that of the binary. It is
+// safe for concurrent use.
+func Handler(q *queue.Queue, backups *backup.Keeper, version string) http.Handler {
 	r := prom.NewRegistry()
 	build := prom.NewGauge(prom.GaugeOpts{Name: "thequeue_build_info", Help: "Version of the server.", ConstLabels: prom.Labels{"version": version}})
 	build.Set(1)
-	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{queue: q, names: make(map[string]string)})
+	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{queue: q, backups: backups, names: make(map[string]string)})
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
 }
 
 // collector reads everything at the scrape: what the store has now, and what this process has counted since it began.
 type collector struct {
-	queue *queue.Queue
+	queue   *queue.Queue
+	backups *backup.Keeper // nil: there are none
 
 	mu    sync.Mutex
 	names map[string]string // the label of each type that has series of its own, by its name
@@ -62,6 +65,13 @@ var (
 	freeBytes = desc("disk_free_bytes", "What is free on the disk of the SQLite file.")
 	diskBytes = desc("disk_size_bytes", "Size of that disk.")
 	streams   = desc("event_streams", "Streams of events that clients follow.")
+
+	backupCount   = desc("backups", "Backups in the directory of this server.")
+	backupBytes   = desc("backups_size_bytes", "Size of all of them.")
+	backupAge     = desc("backup_age_seconds", "Time since the newest backup was begun; absent when there is none.")
+	backupLength  = desc("backup_size_bytes", "Size of the newest backup.")
+	backupSeconds = desc("backup_duration_seconds", "Time that the last backup by this server took; absent before the first.")
+	backupFailing = desc("backup_failing", "1 when the last scheduled backup has failed.")
 )
 
 // Describe says nothing, so that the registry checks each scrape: which series there are depends on the tasks.
@@ -105,6 +115,28 @@ func (c *collector) collect(ctx context.Context, out chan<- prom.Metric) error {
 	c.counted(out)
 	vitals(out, v)
 	gauge(out, streams, float64(c.queue.Streams()))
+	return c.backedUp(out)
+}
+
+// backedUp tells how backups do.
+func (c *collector) backedUp(out chan<- prom.Metric) error {
+	if c.backups == nil {
+		return nil
+	}
+	s, err := c.backups.State()
+	if err != nil {
+		return err
+	}
+	gauge(out, backupCount, float64(s.Count))
+	gauge(out, backupBytes, float64(s.Bytes))
+	gauge(out, backupFailing, one(s.Failing))
+	if s.Newest != nil {
+		gauge(out, backupAge, c.queue.Now().Sub(s.Newest.CreatedAtUTC).Seconds())
+		gauge(out, backupLength, float64(s.Newest.SizeBytes))
+	}
+	if s.Took > 0 {
+		gauge(out, backupSeconds, s.Took.Seconds())
+	}
 	return nil
 }
 

@@ -1,20 +1,26 @@
 package prometheus_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/prismq/thequeue/internal/backup"
 	"github.com/prismq/thequeue/internal/prometheus"
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/store"
+	"github.com/prismq/thequeue/internal/store/sqlite"
 	"github.com/prismq/thequeue/internal/task"
 	"github.com/prismq/thequeue/internal/testdb"
 )
@@ -24,8 +30,13 @@ func TestMain(m *testing.M) { testdb.Main(m) }
 // scrape returns what Prometheus is told.
 func scrape(t *testing.T, q *queue.Queue) string {
 	t.Helper()
+	return scrapeOf(t, q, nil)
+}
+
+func scrapeOf(t *testing.T, q *queue.Queue, backups *backup.Keeper) string {
+	t.Helper()
 	rec := httptest.NewRecorder()
-	prometheus.Handler(q, "1.2.3").ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	prometheus.Handler(q, backups, "1.2.3").ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 	if rec.Code != 200 || !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
 		t.Fatalf("%d %s\n%s", rec.Code, rec.Header(), rec.Body)
 	}
@@ -119,7 +130,7 @@ func TestAScrapeThatCannotReadSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec := httptest.NewRecorder()
-	prometheus.Handler(q, "").ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	prometheus.Handler(q, nil, "").ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 	if rec.Code != 500 {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
@@ -128,7 +139,8 @@ func TestAScrapeThatCannotReadSaysSo(t *testing.T) {
 // Every series of ours is on the page, and nothing else is.
 func TestThePageListsEverySeries(t *testing.T) {
 	t.Parallel()
-	q := queue.New(testdb.SQLite(t), queue.Options{})
+	st := testdb.SQLite(t)
+	q := queue.New(st, queue.Options{})
 	_, err := q.PutType(t.Context(), "a", task.TypeRules{Breaker: &task.Breaker{}})
 	if err != nil {
 		t.Fatal(err)
@@ -147,8 +159,66 @@ func TestThePageListsEverySeries(t *testing.T) {
 		slices.Sort(out)
 		return slices.Compact(out)
 	}
-	served, listed := names(`(?m)^# TYPE (thequeue_\w+) `, scrape(t, q)), names("(?m)^\\| `(thequeue_\\w+)", string(page))
+	served, listed := names(`(?m)^# TYPE (thequeue_\w+) `, scrapeOf(t, q, backedUp(t, st))), names("(?m)^\\| `(thequeue_\\w+)", string(page))
 	if !slices.Equal(served, listed) {
 		t.Errorf("served %v\nlisted %v", served, listed)
+	}
+}
+
+// backedUp is a keeper that has made a backup.
+func backedUp(t *testing.T, st store.Store) *backup.Keeper {
+	t.Helper()
+	k := backup.NewKeeper(&backup.Directory{Path: t.TempDir(), Engine: st.(*sqlite.Store).Backups(), Now: st.Clock().Now}, backup.Plan{}, false, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx) }()
+	_, err := k.Start("a")
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(30 * time.Second); err == nil && k.Last().State == task.BackupRunning; {
+		select {
+		case <-late:
+			err = errors.New("not in time")
+		case <-tick.C:
+		}
+	}
+	stop()
+	if err := errors.Join(err, <-ended); err != nil || k.Last().State != task.BackupComplete {
+		t.Fatalf("make a backup: %v, %+v", err, k.Last())
+	}
+	return k
+}
+
+// Backups are told where a server makes them: how old the newest is, and whether scheduled ones fail.
+func TestAScrapeTellsOfBackups(t *testing.T) {
+	t.Parallel()
+	st := testdb.SQLite(t)
+	q := queue.New(st, queue.Options{})
+	if text := scrape(t, q); strings.Contains(text, "thequeue_backup") {
+		t.Errorf("without backups:\n%s", text)
+	}
+	dir := &backup.Directory{Path: t.TempDir(), Engine: st.(*sqlite.Store).Backups(), Now: q.Now}
+	k := backup.NewKeeper(dir, backup.Plan{}, false, slog.New(slog.DiscardHandler))
+	text := scrapeOf(t, q, k)
+	has(t, text, "thequeue_backups 0", "thequeue_backup_failing 0")
+	if strings.Contains(text, "thequeue_backup_age_seconds") {
+		t.Errorf("none has an age:\n%s", text)
+	}
+	b, err := dir.Create(t.Context(), backup.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = scrapeOf(t, q, k)
+	has(t, text, "thequeue_backups 1", fmt.Sprintf("thequeue_backup_size_bytes %d", b.SizeBytes), fmt.Sprintf("thequeue_backups_size_bytes %d", b.SizeBytes))
+	m := regexp.MustCompile(`\nthequeue_backup_age_seconds (\S+)\n`).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("no age in\n%s", text)
+	}
+	if age, err := strconv.ParseFloat(m[1], 64); err != nil || age <= 0 || age > 60 {
+		t.Errorf("the age is %s", m[1])
+	}
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
 	}
 }

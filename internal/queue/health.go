@@ -60,7 +60,7 @@ func (q *Queue) Health(ctx context.Context) (task.Health, error) {
 	h := &health{scene: s}
 	_ = q.StoreMeasures(ctx) // what cannot be stored now is tried again, and logged, by Run
 	for _, look := range []func(context.Context, *health) error{
-		q.workersMissing, q.diskLow, q.schedulesMissed, q.poisoned, q.typesFailing, q.typesStopped, q.backlogGrowing, q.workersStale,
+		q.workersMissing, q.diskLow, q.schedulesMissed, q.poisoned, q.typesFailing, q.typesStopped, q.backlogGrowing, q.workersStale, q.others,
 	} {
 		if err := look(ctx, h); err != nil {
 			return task.Health{}, fmt.Errorf("health: %w", err)
@@ -76,6 +76,14 @@ func (q *Queue) Health(ctx context.Context) (task.Health, error) {
 
 func gravity(s task.HealthStatus) int {
 	return slices.Index([]task.HealthStatus{task.Well, task.Strained, task.Ill}, s)
+}
+
+// others asks who watches something else.
+func (q *Queue) others(_ context.Context, h *health) error {
+	if q.o.Problems != nil {
+		h.problems = append(h.problems, q.o.Problems()...)
+	}
+	return nil
 }
 
 // workersMissing finds tasks that are due and that no live worker may take.

@@ -29,6 +29,7 @@ type Options struct {
 	AnswerLifetime  time.Duration           // how long answers are kept for requests that are sent again; 0: DefaultAnswerLifetime
 	Tracer          trace.Tracer            // makes a span of each enqueue, and of each wait for a worker; nil: none are made
 	LogRetention    time.Duration           // how long the lines of tasks are kept; 0: as long as their tasks
+	Problems        func() []task.Problem   // what else is wrong, told with the health; nil: nothing
 	Log             *slog.Logger            // nil: discards
 }
 
