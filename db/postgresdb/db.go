@@ -108,6 +108,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.describeDatabaseStmt, err = db.PrepareContext(ctx, describeDatabase); err != nil {
 		return nil, fmt.Errorf("error preparing query DescribeDatabase: %w", err)
 	}
+	if q.describeServerStmt, err = db.PrepareContext(ctx, describeServer); err != nil {
+		return nil, fmt.Errorf("error preparing query DescribeServer: %w", err)
+	}
 	if q.describeSessionStmt, err = db.PrepareContext(ctx, describeSession); err != nil {
 		return nil, fmt.Errorf("error preparing query DescribeSession: %w", err)
 	}
@@ -303,6 +306,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listHeldByStmt, err = db.PrepareContext(ctx, listHeldBy); err != nil {
 		return nil, fmt.Errorf("error preparing query ListHeldBy: %w", err)
 	}
+	if q.listIndexesStmt, err = db.PrepareContext(ctx, listIndexes); err != nil {
+		return nil, fmt.Errorf("error preparing query ListIndexes: %w", err)
+	}
 	if q.listKeyHeldStmt, err = db.PrepareContext(ctx, listKeyHeld); err != nil {
 		return nil, fmt.Errorf("error preparing query ListKeyHeld: %w", err)
 	}
@@ -356,6 +362,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listStatusSummaryStmt, err = db.PrepareContext(ctx, listStatusSummary); err != nil {
 		return nil, fmt.Errorf("error preparing query ListStatusSummary: %w", err)
+	}
+	if q.listTablesStmt, err = db.PrepareContext(ctx, listTables); err != nil {
+		return nil, fmt.Errorf("error preparing query ListTables: %w", err)
 	}
 	if q.listTaskPerformanceStmt, err = db.PrepareContext(ctx, listTaskPerformance); err != nil {
 		return nil, fmt.Errorf("error preparing query ListTaskPerformance: %w", err)
@@ -671,6 +680,11 @@ func (q *Queries) Close() error {
 	if q.describeDatabaseStmt != nil {
 		if cerr := q.describeDatabaseStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing describeDatabaseStmt: %w", cerr)
+		}
+	}
+	if q.describeServerStmt != nil {
+		if cerr := q.describeServerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing describeServerStmt: %w", cerr)
 		}
 	}
 	if q.describeSessionStmt != nil {
@@ -998,6 +1012,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listHeldByStmt: %w", cerr)
 		}
 	}
+	if q.listIndexesStmt != nil {
+		if cerr := q.listIndexesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listIndexesStmt: %w", cerr)
+		}
+	}
 	if q.listKeyHeldStmt != nil {
 		if cerr := q.listKeyHeldStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listKeyHeldStmt: %w", cerr)
@@ -1086,6 +1105,11 @@ func (q *Queries) Close() error {
 	if q.listStatusSummaryStmt != nil {
 		if cerr := q.listStatusSummaryStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listStatusSummaryStmt: %w", cerr)
+		}
+	}
+	if q.listTablesStmt != nil {
+		if cerr := q.listTablesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listTablesStmt: %w", cerr)
 		}
 	}
 	if q.listTaskPerformanceStmt != nil {
@@ -1440,6 +1464,7 @@ type Queries struct {
 	deleteUniqueStmt          *sql.Stmt
 	deleteWorkerStmt          *sql.Stmt
 	describeDatabaseStmt      *sql.Stmt
+	describeServerStmt        *sql.Stmt
 	describeSessionStmt       *sql.Stmt
 	drainWorkerStmt           *sql.Stmt
 	dropKeyRatesStmt          *sql.Stmt
@@ -1505,6 +1530,7 @@ type Queries struct {
 	listFinishesStmt          *sql.Stmt
 	listHeldStmt              *sql.Stmt
 	listHeldByStmt            *sql.Stmt
+	listIndexesStmt           *sql.Stmt
 	listKeyHeldStmt           *sql.Stmt
 	listKnownKeysStmt         *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
@@ -1523,6 +1549,7 @@ type Queries struct {
 	listSchedulesStmt         *sql.Stmt
 	listSettingsStmt          *sql.Stmt
 	listStatusSummaryStmt     *sql.Stmt
+	listTablesStmt            *sql.Stmt
 	listTaskPerformanceStmt   *sql.Stmt
 	listTaskWritersStmt       *sql.Stmt
 	listTasksStmt             *sql.Stmt
@@ -1614,6 +1641,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteUniqueStmt:          q.deleteUniqueStmt,
 		deleteWorkerStmt:          q.deleteWorkerStmt,
 		describeDatabaseStmt:      q.describeDatabaseStmt,
+		describeServerStmt:        q.describeServerStmt,
 		describeSessionStmt:       q.describeSessionStmt,
 		drainWorkerStmt:           q.drainWorkerStmt,
 		dropKeyRatesStmt:          q.dropKeyRatesStmt,
@@ -1679,6 +1707,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listFinishesStmt:          q.listFinishesStmt,
 		listHeldStmt:              q.listHeldStmt,
 		listHeldByStmt:            q.listHeldByStmt,
+		listIndexesStmt:           q.listIndexesStmt,
 		listKeyHeldStmt:           q.listKeyHeldStmt,
 		listKnownKeysStmt:         q.listKnownKeysStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
@@ -1697,6 +1726,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listSchedulesStmt:         q.listSchedulesStmt,
 		listSettingsStmt:          q.listSettingsStmt,
 		listStatusSummaryStmt:     q.listStatusSummaryStmt,
+		listTablesStmt:            q.listTablesStmt,
 		listTaskPerformanceStmt:   q.listTaskPerformanceStmt,
 		listTaskWritersStmt:       q.listTaskWritersStmt,
 		listTasksStmt:             q.listTasksStmt,

@@ -55,6 +55,8 @@ type Querier interface {
 	DeleteWorker(ctx context.Context, workerID string) (int64, error)
 	// DescribeDatabase returns the size of the database in bytes, the connections that the server has by now, and whether it is a standby.
 	DescribeDatabase(ctx context.Context) (DescribeDatabaseRow, error)
+	// DescribeServer returns the version of the server, its page size, the size of this database, and whether it has the extension that checks tables and indexes.
+	DescribeServer(ctx context.Context) (DescribeServerRow, error)
 	// DescribeSession returns the encoding of the database and how many milliseconds a statement may take; 0: any number.
 	DescribeSession(ctx context.Context) (DescribeSessionRow, error)
 	// DrainWorker has a worker take nothing new, or take tasks again.
@@ -171,6 +173,8 @@ type Querier interface {
 	ListHeld(ctx context.Context, arg ListHeldParams) ([]ListHeldRow, error)
 	// ListHeldBy returns tasks that a worker holds, those whose leases end first.
 	ListHeldBy(ctx context.Context, arg ListHeldByParams) ([]ListHeldByRow, error)
+	// ListIndexes returns the B-tree indexes of the tables of this name, with their sizes, ordered.
+	ListIndexes(ctx context.Context, names string) ([]ListIndexesRow, error)
 	// ListKeyHeld returns tasks of a key in processing, those whose leases end first.
 	ListKeyHeld(ctx context.Context, arg ListKeyHeldParams) ([]ListKeyHeldRow, error)
 	// ListKnownKeys returns those of the idempotency keys that tasks have.
@@ -203,6 +207,8 @@ type Querier interface {
 	// ListSettings returns the settings that the service depends on, as they are for this session.
 	ListSettings(ctx context.Context) ([]ListSettingsRow, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
+	// ListTables returns the tables of this name with their sizes and what the planner and autovacuum know of them, ordered. A table that was never analyzed has -1 rows.
+	ListTables(ctx context.Context, names string) ([]ListTablesRow, error)
 	ListTaskPerformance(ctx context.Context) ([]VTaskPerformance, error)
 	// ListTaskWriters returns the transactions under way that may change tasks. A statement has its lock on the table before it looks at any row.
 	ListTaskWriters(ctx context.Context) ([]string, error)

@@ -78,6 +78,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countLogsStmt, err = db.PrepareContext(ctx, countLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountLogs: %w", err)
 	}
+	if q.countRowsStmt, err = db.PrepareContext(ctx, countRows); err != nil {
+		return nil, fmt.Errorf("error preparing query CountRows: %w", err)
+	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
@@ -507,6 +510,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
 	}
+	if q.sQLiteVersionStmt, err = db.PrepareContext(ctx, sQLiteVersion); err != nil {
+		return nil, fmt.Errorf("error preparing query SQLiteVersion: %w", err)
+	}
 	if q.setPriorityStmt, err = db.PrepareContext(ctx, setPriority); err != nil {
 		return nil, fmt.Errorf("error preparing query SetPriority: %w", err)
 	}
@@ -645,6 +651,11 @@ func (q *Queries) Close() error {
 	if q.countLogsStmt != nil {
 		if cerr := q.countLogsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countLogsStmt: %w", cerr)
+		}
+	}
+	if q.countRowsStmt != nil {
+		if cerr := q.countRowsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countRowsStmt: %w", cerr)
 		}
 	}
 	if q.countTasksStmt != nil {
@@ -1362,6 +1373,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing retryTaskStmt: %w", cerr)
 		}
 	}
+	if q.sQLiteVersionStmt != nil {
+		if cerr := q.sQLiteVersionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sQLiteVersionStmt: %w", cerr)
+		}
+	}
 	if q.setPriorityStmt != nil {
 		if cerr := q.setPriorityStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setPriorityStmt: %w", cerr)
@@ -1494,6 +1510,7 @@ type Queries struct {
 	countKeyHeldStmt          *sql.Stmt
 	countLanesStmt            *sql.Stmt
 	countLogsStmt             *sql.Stmt
+	countRowsStmt             *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
 	deleteFailureGroupStmt    *sql.Stmt
@@ -1637,6 +1654,7 @@ type Queries struct {
 	requeueTaskStmt           *sql.Stmt
 	reserveAnswerStmt         *sql.Stmt
 	retryTaskStmt             *sql.Stmt
+	sQLiteVersionStmt         *sql.Stmt
 	setPriorityStmt           *sql.Stmt
 	shutKeyStmt               *sql.Stmt
 	spendRateStmt             *sql.Stmt
@@ -1676,6 +1694,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countKeyHeldStmt:          q.countKeyHeldStmt,
 		countLanesStmt:            q.countLanesStmt,
 		countLogsStmt:             q.countLogsStmt,
+		countRowsStmt:             q.countRowsStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
 		deleteFailureGroupStmt:    q.deleteFailureGroupStmt,
@@ -1819,6 +1838,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		requeueTaskStmt:           q.requeueTaskStmt,
 		reserveAnswerStmt:         q.reserveAnswerStmt,
 		retryTaskStmt:             q.retryTaskStmt,
+		sQLiteVersionStmt:         q.sQLiteVersionStmt,
 		setPriorityStmt:           q.setPriorityStmt,
 		shutKeyStmt:               q.shutKeyStmt,
 		spendRateStmt:             q.spendRateStmt,

@@ -43,6 +43,8 @@ type Querier interface {
 	CountLanes(ctx context.Context, arg CountLanesParams) ([]CountLanesRow, error)
 	// CountLogs counts the lines below the id.
 	CountLogs(ctx context.Context, before int64) (int64, error)
+	// CountRows counts the rows of each table, up to @most. Those of task_queue are counted by lane_counts.
+	CountRows(ctx context.Context, most int64) ([]CountRowsRow, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
@@ -292,6 +294,7 @@ type Querier interface {
 	// owner may ask twice. No row: somebody else has it.
 	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	SQLiteVersion(ctx context.Context) (string, error)
 	// SetPriority moves a queued task into another lane, which has the priority given.
 	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
 	// ShutKey takes a key out of its turn in a lane, until a time or, for null, until a task of it ends.

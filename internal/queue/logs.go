@@ -41,19 +41,26 @@ func (q *Queue) purgeLogs(ctx context.Context, now time.Time) error {
 	if keep == 0 || now.Before(q.purgeLogsFrom) {
 		return nil
 	}
-	total := 0
+	if _, err := q.purgeLines(ctx, now.Add(-keep)); err != nil {
+		return err
+	}
+	q.purgeLogsFrom = now.Add(min(max(keep/purgeShare, upkeepEvery), purgeAtMost))
+	return nil
+}
+
+// purgeLines deletes lines from before an instant whose retention is over, and returns how many.
+func (q *Queue) purgeLines(ctx context.Context, before time.Time) (total int, err error) {
 	for {
-		n, err := q.store.PurgeLogs(ctx, now.Add(-keep), logBatch)
+		n, err := q.store.PurgeLogs(ctx, before, logBatch)
 		if total += n; err != nil {
-			return fmt.Errorf("purge logs: %w", err)
+			return total, fmt.Errorf("purge logs: %w", err)
 		}
 		if n == 0 {
 			break
 		}
 	}
-	q.purgeLogsFrom = now.Add(min(max(keep/purgeShare, upkeepEvery), purgeAtMost))
 	if total > 0 {
 		q.o.Log.Info("lines of logs deleted, their retention is over", "lines", total)
 	}
-	return nil
+	return total, nil
 }

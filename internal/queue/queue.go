@@ -63,6 +63,9 @@ type Queue struct {
 	// purgeLogsFrom is when lines of logs are looked at again. It belongs to the caller of PurgeEnded.
 	purgeLogsFrom time.Time
 
+	maintenance maintenance
+	manyFree    bool // of the pages of the database, when Care has looked last. It belongs to its caller.
+
 	operations alarm
 	runner     string // this process, for those who share the store
 

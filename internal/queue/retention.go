@@ -75,7 +75,7 @@ func (q *Queue) PurgeEnded(ctx context.Context) (next time.Time, err error) {
 			if last := q.purges[of]; last.keep == keep && last.next.After(now) {
 				continue
 			}
-			if err := q.purge(ctx, of, now.Add(-keep)); err != nil {
+			if _, err := q.purge(ctx, of, now.Add(-keep)); err != nil {
 				return next, err
 			}
 			q.purges[of] = purge{keep: keep, next: now.Add(min(max(keep/purgeShare, upkeepEvery), purgeAtMost))}
@@ -84,14 +84,13 @@ func (q *Queue) PurgeEnded(ctx context.Context) (next time.Time, err error) {
 	return next, nil
 }
 
-// purge deletes what ended not later than before.
-func (q *Queue) purge(ctx context.Context, of ending, before time.Time) error {
-	total := 0
+// purge deletes what ended not later than before, and returns how many.
+func (q *Queue) purge(ctx context.Context, of ending, before time.Time) (total int, err error) {
 	for after := int64(0); ; {
 		n, next, err := q.store.PurgeTasks(ctx, of.taskType, of.status, before, after, purgeBatch)
 		total += n
 		if err != nil {
-			return fmt.Errorf("purge %s tasks of type %s: %w", of.status, of.taskType, err)
+			return total, fmt.Errorf("purge %s tasks of type %s: %w", of.status, of.taskType, err)
 		}
 		if next == 0 {
 			break
@@ -101,5 +100,5 @@ func (q *Queue) purge(ctx context.Context, of ending, before time.Time) error {
 	if total > 0 {
 		q.o.Log.Info("ended tasks deleted, their retention is over", "type", of.taskType, "status", of.status, "tasks", total)
 	}
-	return nil
+	return total, nil
 }

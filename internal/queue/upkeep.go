@@ -30,7 +30,7 @@ type listener interface {
 }
 
 // Run takes back expired leases, makes due tasks ready, ends those past their deadline and makes the tasks of schedules, each when its time comes, until ctx
-// ends. It works on operations, deletes ended tasks whose retention is over, and stores what it has counted. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
+// ends. It works on operations, deletes ended tasks whose retention is over, gives the database the care that it needs, and stores what it has counted. It also lets waiting claims see what other processes have enqueued: at once where the store says so, else within upkeepEvery. A store that fails is tried again; Run returns nil.
 func (q *Queue) Run(ctx context.Context) error {
 	if l, ok := q.store.(listener); ok {
 		var listening sync.WaitGroup
@@ -41,6 +41,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	operating.Go(func() { q.runOperations(ctx) })
 	operating.Go(func() { q.runPurges(ctx) })
 	operating.Go(func() { q.runMeter(ctx) })
+	operating.Go(func() { q.runCare(ctx) })
 	defer operating.Wait()
 	failing, looked, reapFrom := false, q.Now(), time.Time{}
 	for ctx.Err() == nil {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -16,6 +18,7 @@ type Store interface {
 	Types
 	Schedules
 	Maintenance
+	Database
 	Operations
 	Answers
 	Rollups
@@ -250,6 +253,45 @@ type Maintenance interface {
 	// NextEvent returns the earliest instant at which one of the first three or OpenKeys has something to do, or a schedule its next tick; nil: nothing is waiting
 	// for its time.
 	NextEvent(ctx context.Context) (*time.Time, error)
+}
+
+// Database looks after the database as a whole. A method with tell takes its time, in steps that hold up claims for some milliseconds at most. It calls tell now and then with
+// how far it has come, never twice at once nor after it has returned, and when ctx ends it stops and returns what it has done, with Stopped and without an error.
+type Database interface {
+	// DatabaseStats tells the sizes of the database and of the tables of Tables.
+	DatabaseStats(ctx context.Context) (task.DatabaseStats, error)
+	// Checkpoint copies the write-ahead log into the database. It waits for readers no longer than a second. ErrConflict where this user may not.
+	Checkpoint(ctx context.Context, mode task.CheckpointMode) (task.Checkpoint, error)
+	// Vacuum gives pages back that hold nothing. ErrConflict for a SQLite file that was made without auto_vacuum.
+	Vacuum(ctx context.Context, tell func(task.Progress)) (task.Vacuum, error)
+	// VacuumCost tells what FullVacuum would take.
+	VacuumCost(ctx context.Context) (task.VacuumCost, error)
+	// FullVacuum writes the whole database anew. Everybody else waits meanwhile. ErrConflict while a server has the SQLite file, this one or another, and where the disk has no room.
+	FullVacuum(ctx context.Context, tell func(task.Progress)) (task.Vacuum, error)
+	// Analyze renews what the planner knows of a table, of all that need it for OutdatedTables, or of all for the empty string. *task.InvalidError for an unknown table.
+	Analyze(ctx context.Context, table string, tell func(task.Progress)) (task.Analysis, error)
+	// CheckIntegrity looks for what is broken in the database.
+	CheckIntegrity(ctx context.Context, tell func(task.Progress)) (task.Integrity, error)
+}
+
+// OutdatedTables stands for the tables that have changed so much that the planner knows them no more.
+const OutdatedTables = "?"
+
+// Tables lists the tables of the service, on both engines, ordered.
+var Tables = []string{
+	"audit_log", "failure_groups", "http_answers", "key_rates", "lane_counts", "lane_keys", "lanes", "operations", "schedule_ticks", "schedules", "task_attempts", "task_logs", "task_queue",
+	"task_rollups", "task_types", "task_unique_keys", "type_rules", "workers",
+}
+
+// ChooseTables returns the tables that Analyze is about. *task.InvalidError for an unknown one.
+func ChooseTables(table string) ([]string, error) {
+	if table == "" {
+		return Tables, nil
+	}
+	if !slices.Contains(Tables, table) {
+		return nil, task.Invalid("table", "is not a table of the queue: use one of %s", strings.Join(Tables, ", "))
+	}
+	return []string{table}, nil
 }
 
 // Operations keeps actions on every task that a filter finds.

@@ -23,7 +23,10 @@ const (
 	foreignKeyViolation  = "23503"
 	diskFull             = "53100"
 	lockNotAvailable     = "55P03"
-	queryCanceled        = "57014" // by statement_timeout: a context that ends closes the connection instead
+	queryCanceled        = "57014" // by statement_timeout: a context that ends closes the connection instead, but for long pieces of maintenance
+	insufficientRights   = "42501"
+	dataCorrupted        = "XX001"
+	indexCorrupted       = "XX002"
 	adminShutdown        = "57P01"
 	crashShutdown        = "57P02"
 	cannotConnectNow     = "57P03"

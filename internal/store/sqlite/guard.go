@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
@@ -79,6 +80,9 @@ func (g guard) wrap(f vfs.File, flags vfs.OpenFlag, err error) (vfs.File, vfs.Op
 		return f, flags, err
 	}
 	guarded := guardFile{File: f, syncFailed: g.syncFailed}
+	if flags&(vfs.OPEN_TEMP_DB|vfs.OPEN_TRANSIENT_DB) != 0 {
+		return tempFile{guarded}, flags, nil
+	}
 	if flags&vfs.OPEN_WAL != 0 {
 		return &walFile{guardFile: guarded}, flags, nil
 	}
@@ -133,6 +137,17 @@ func (f guardFile) RollbackAtomicWrite() error      { return vfsutil.WrapRollbac
 func (f guardFile) CheckpointStart()                { vfsutil.WrapCheckpointStart(f.File) }
 func (f guardFile) CheckpointDone()                 { vfsutil.WrapCheckpointDone(f.File) }
 func (f guardFile) BusyHandler(retry func() bool)   { vfsutil.WrapBusyHandler(f.File, retry) }
+
+// tempBytes counts what was written to temporary databases, as the copy of a vacuum is one.
+var tempBytes atomic.Int64
+
+type tempFile struct{ guardFile }
+
+func (f tempFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.guardFile.WriteAt(p, off)
+	tempBytes.Add(int64(n))
+	return n, err
+}
 
 // frameHeader is the length of what precedes each page in a WAL (https://www.sqlite.org/fileformat2.html#the_write_ahead_log).
 const frameHeader = 24

@@ -158,12 +158,15 @@ func slashed(path string) string {
 	return path
 }
 
-// dsn returns the data source name of the file with parameters.
+// dsn returns the data source name of the file with parameters. A file that is empty yet will give pages back in steps: only before anything is written to it can that be said.
 func dsn(path string, params url.Values) string {
 	params.Set("vfs", guardName)
 	params.Del("_pragma")
 	var b strings.Builder
-	for _, p := range pragmas {
+	for i, p := range pragmas {
+		if info, err := os.Stat(path); i == 1 && err == nil && info.Size() == 0 {
+			b.WriteString("&_pragma=auto_vacuum(incremental)")
+		}
 		fmt.Fprintf(&b, "&_pragma=%s(%s)", p.name, p.set)
 	}
 	u := url.URL{Scheme: "file", OmitHost: true, Path: slashed(path), RawQuery: params.Encode() + b.String()}

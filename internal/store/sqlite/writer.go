@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
@@ -57,6 +58,8 @@ type writer struct {
 	stopping sync.RWMutex // held by senders, and once by close
 	stopped  bool
 	done     chan struct{}
+
+	longest time.Duration // for which maintenance has held the connection at once
 
 	walPages  int // length of the WAL after the last commit
 	nextCheck int // length at which to checkpoint again

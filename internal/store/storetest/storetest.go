@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Keys", keyBehaviours},
 		{"Traces", traceBehaviours},
 		{"Maintenance", maintenanceBehaviours},
+		{"Database", databaseBehaviours},
 		{"Retention", retentionBehaviours},
 		{"Rollups", rollupBehaviours},
 		{"Audits", auditBehaviours},
