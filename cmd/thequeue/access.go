@@ -67,6 +67,22 @@ type tasks interface {
 	GetOperation(ctx context.Context, id int64) (task.Operation, error)
 	ListOperations(ctx context.Context, before int64, limit int) ([]task.Operation, error)
 	CancelOperation(ctx context.Context, id int64) (task.Operation, error)
+	maintainer
+}
+
+// maintainer is the part of a queue that looks after its database.
+type maintainer interface {
+	DatabaseStats(ctx context.Context) (task.DatabaseStats, error)
+	Checkpoint(ctx context.Context, mode task.CheckpointMode) (task.Checkpoint, error)
+	Vacuum(ctx context.Context, tell func(task.Progress)) (task.Vacuum, error)
+	VacuumCost(ctx context.Context) (task.VacuumCost, error)
+	FullVacuum(ctx context.Context, tell func(task.Progress)) (task.Vacuum, error)
+	Analyze(ctx context.Context, table string, tell func(task.Progress)) (task.Analysis, error)
+	CheckIntegrity(ctx context.Context, tell func(task.Progress)) (task.Integrity, error)
+	Optimize(ctx context.Context, full bool, tell func(task.Progress)) (task.Optimization, error)
+	Retain(ctx context.Context, tell func(task.Progress)) (task.Retained, error)
+	Reclaim(ctx context.Context) (task.Reclaimed, error)
+	StopMaintenance(ctx context.Context) (verb string, err error)
 }
 
 // with gives do the queue that the flags name. Only the flag opens a database: a variable in the environment may be the server's.
@@ -102,7 +118,7 @@ func (a access) withStore(ctx context.Context, s *session, cfg config.Config, do
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	q := queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes})
+	q := queue.New(st, queue.Options{Backoff: cfg.Retry, MaxPayloadBytes: cfg.MaxPayloadBytes, LogRetention: cfg.Logs.Retention()})
 	defer func() { err = errors.Join(err, q.StoreMeasures(context.WithoutCancel(ctx))) }()
 	return do(local{q, st})
 }
@@ -149,6 +165,11 @@ func (l local) RecentLogs(ctx context.Context, f task.RecentLogFilter) (out []ta
 // Events is what only a server knows.
 func (l local) Events(context.Context, task.EventFilter, int64, func(*task.Event) error) error {
 	return usage("what happens is known to a server: name one with --server instead of --database")
+}
+
+// StopMaintenance is for what a server does.
+func (l local) StopMaintenance(context.Context) (string, error) {
+	return "", usage("a server is told to stop what it does: name it with --server instead of --database; what a command does is stopped with Ctrl-C")
 }
 
 func (l local) EnqueueBatch(ctx context.Context, specs []task.Spec) ([]client.Receipt, error) {

@@ -19,36 +19,37 @@ type cli struct {
 	LogLevel  string `placeholder:"LEVEL" help:"What is logged: debug, info, warn or error (PRISMQ_LOG_LEVEL)."`
 	LogFormat string `placeholder:"FORMAT" help:"How it is logged: text or json (PRISMQ_LOG_FORMAT)."`
 
-	Serve      serveCmd       `cmd:"" help:"Run the server, and workers in it."`
-	Work       workCmd        `cmd:"" help:"Run a worker for a server elsewhere."`
-	Guard      guardCmd       `cmd:"" hidden:"" help:"Kill what commands have left running when the process that started this one has died."`
-	Enqueue    enqueueCmd     `cmd:"" help:"Put tasks into the queue."`
-	Get        getCmd         `cmd:"" help:"Show a task."`
-	Attempts   attemptsCmd    `cmd:"" help:"List the attempts of a task, oldest first."`
-	Logs       logsCmd        `cmd:"" help:"Show the log of a task, or the newest lines of all, and follow them; delete old ones."`
-	Events     eventsCmd      `cmd:"" help:"Follow what happens to tasks."`
-	Explain    explainCmd     `cmd:"" help:"Tell why a task does not run, or what has become of it."`
-	Stranded   strandedCmd    `cmd:"" help:"List tasks that no live worker may take."`
-	List       listCmd        `cmd:"" help:"List tasks, newest first."`
-	Cancel     cancelCmd      `cmd:"" help:"Cancel queued or running tasks."`
-	Requeue    requeueCmd     `cmd:"" help:"Queue failed tasks again, with all their attempts."`
-	Bulk       bulkCmd        `cmd:"" help:"Change every task that a filter finds."`
-	Stats      statsCmd       `cmd:"" help:"Count the tasks."`
-	Metrics    metricsCmd     `cmd:"" help:"Show how the queue does: rates, times, workers."`
-	Top        topCmd         `cmd:"" help:"Watch the queue live, in a terminal."`
-	Failures   failuresCmd    `cmd:"" help:"Look at what goes wrong, by its reason, and queue the tasks again."`
-	Workers    workersCmd     `cmd:"" help:"Look at the workers, have one take nothing new."`
-	Types      typesCmd       `cmd:"" help:"Look at task types, pause them, set their rules."`
-	Operations operationsCmd  `cmd:"" help:"Look after what bulk commands have started."`
-	Schedules  schedulesCmd   `cmd:"" help:"Make tasks when their time comes."`
-	Import     importCmd      `cmd:"" help:"Bring in the tasks of the older queue, a Python program on SQLite."`
-	Health     healthcheckCmd `cmd:"" name:"healthcheck" help:"Tell by the exit code whether a server takes requests."`
-	Migrate    migrateCmd     `cmd:"" help:"Bring the schema of a database up or down."`
-	Validate   validateCmd    `cmd:"" help:"Look whether settings and database are as they must be."`
-	Fsck       fsckCmd        `cmd:"" help:"Look whether what is stored agrees, and repair counters."`
-	Backup     backupCmd      `cmd:"" help:"Make backups of a database, check them, bring them back."`
-	Conf       configCmd      `cmd:"" name:"config" help:"Check the settings, or describe them."`
-	Version    versionCmd     `cmd:"" help:"Show the version of this binary."`
+	Serve       serveCmd       `cmd:"" help:"Run the server, and workers in it."`
+	Work        workCmd        `cmd:"" help:"Run a worker for a server elsewhere."`
+	Guard       guardCmd       `cmd:"" hidden:"" help:"Kill what commands have left running when the process that started this one has died."`
+	Enqueue     enqueueCmd     `cmd:"" help:"Put tasks into the queue."`
+	Get         getCmd         `cmd:"" help:"Show a task."`
+	Attempts    attemptsCmd    `cmd:"" help:"List the attempts of a task, oldest first."`
+	Logs        logsCmd        `cmd:"" help:"Show the log of a task, or the newest lines of all, and follow them; delete old ones."`
+	Events      eventsCmd      `cmd:"" help:"Follow what happens to tasks."`
+	Explain     explainCmd     `cmd:"" help:"Tell why a task does not run, or what has become of it."`
+	Stranded    strandedCmd    `cmd:"" help:"List tasks that no live worker may take."`
+	List        listCmd        `cmd:"" help:"List tasks, newest first."`
+	Cancel      cancelCmd      `cmd:"" help:"Cancel queued or running tasks."`
+	Requeue     requeueCmd     `cmd:"" help:"Queue failed tasks again, with all their attempts."`
+	Bulk        bulkCmd        `cmd:"" help:"Change every task that a filter finds."`
+	Stats       statsCmd       `cmd:"" help:"Count the tasks."`
+	Metrics     metricsCmd     `cmd:"" help:"Show how the queue does: rates, times, workers."`
+	Top         topCmd         `cmd:"" help:"Watch the queue live, in a terminal."`
+	Failures    failuresCmd    `cmd:"" help:"Look at what goes wrong, by its reason, and queue the tasks again."`
+	Workers     workersCmd     `cmd:"" help:"Look at the workers, have one take nothing new."`
+	Types       typesCmd       `cmd:"" help:"Look at task types, pause them, set their rules."`
+	Operations  operationsCmd  `cmd:"" help:"Look after what bulk commands have started."`
+	Schedules   schedulesCmd   `cmd:"" help:"Make tasks when their time comes."`
+	Import      importCmd      `cmd:"" help:"Bring in the tasks of the older queue, a Python program on SQLite."`
+	Health      healthcheckCmd `cmd:"" name:"healthcheck" help:"Tell by the exit code whether a server takes requests."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the schema of a database up or down."`
+	Validate    validateCmd    `cmd:"" help:"Look whether settings and database are as they must be."`
+	Fsck        fsckCmd        `cmd:"" help:"Look whether what is stored agrees, and repair counters."`
+	Backup      backupCmd      `cmd:"" help:"Make backups of a database, check them, bring them back."`
+	Maintenance maintenanceCmd `cmd:"" help:"Look after the database: sizes, vacuum, checks."`
+	Conf        configCmd      `cmd:"" name:"config" help:"Check the settings, or describe them."`
+	Version     versionCmd     `cmd:"" help:"Show the version of this binary."`
 }
 
 // session is one run of the binary: what was asked for, and where from and to.

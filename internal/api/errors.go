@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -18,6 +19,9 @@ var (
 	errOrigin    = errors.New("a page of another site may not do this")
 	errHost      = errors.New("the server is not known by this name")
 	errNotReady  = errors.New("the service is not ready")
+
+	// errFullVacuum: a server may not do it.
+	errFullVacuum = fmt.Errorf("%w: while a full vacuum runs nothing can be claimed: stop the servers and run thequeue maintenance vacuum --full --database …, or leave full out, for the vacuum in steps", task.ErrConflict)
 )
 
 // row says how one error is answered.
@@ -88,16 +92,20 @@ func (s *server) answerError(err error, c echo.Context) {
 	if r.retry {
 		c.Response().Header().Set(echo.HeaderRetryAfter, "1")
 	}
-	p := problem{
-		Type: "/api#" + r.code, Title: r.title, Status: r.status, Detail: detail(r, err, c), Instance: c.Request().URL.EscapedPath(),
-		ErrorCode: r.code, Timestamp: s.queue.Now().Format(time.RFC3339Nano), RequestID: c.Response().Header().Get(echo.HeaderXRequestID), Errors: fields,
-	}
+	p := s.newProblem(c, r, err, fields)
 	answer := func() error { return s.writeAs(c, r.status, "application/problem+json", p) }
 	if s.Pages != nil && s.Pages.Wants(c.Request()) {
 		answer = func() error { return s.Pages.Fail(c, r.status, p.Title, p.Detail) }
 	}
 	if err := answer(); err != nil {
 		log.DebugContext(ctx, "answer not delivered", "error", err)
+	}
+}
+
+func (s *server) newProblem(c echo.Context, r row, err error, fields []task.FieldError) problem {
+	return problem{
+		Type: "/api#" + r.code, Title: r.title, Status: r.status, Detail: detail(r, err, c), Instance: c.Request().URL.EscapedPath(),
+		ErrorCode: r.code, Timestamp: s.queue.Now().Format(time.RFC3339Nano), RequestID: c.Response().Header().Get(echo.HeaderXRequestID), Errors: fields,
 	}
 }
 
@@ -140,6 +148,9 @@ func detail(r row, err error, c echo.Context) string {
 		}
 		if name := c.QueryParam("type"); name != "" {
 			return "Type " + name + " not found"
+		}
+		if c.Path() == base+runningPath {
+			return "No maintenance is under way"
 		}
 		return "Task " + c.Param("task_id") + " not found"
 	}

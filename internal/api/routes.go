@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -12,11 +13,16 @@ const (
 	base      = "/api/queue"
 	claimPath = "/claim"
 	batchPath = "/enqueue/batch"
+
+	maintenancePath = "/maintenance"
+	runningPath     = maintenancePath + "/running"
 )
 
 // Waits reports whether the answer to a request may be held back until something happens, so that it matters whether the client is still
-// there. A POST other than a claim is answered as soon as it is done.
-func Waits(r *http.Request) bool { return r.Method != http.MethodPost || r.URL.Path == base+claimPath }
+// there. A POST is answered as soon as it is done, but for a claim and for maintenance, which ends when nobody waits for it any more.
+func Waits(r *http.Request) bool {
+	return r.Method != http.MethodPost || r.URL.Path == base+claimPath || strings.HasPrefix(r.URL.Path, base+maintenancePath+"/")
+}
 
 // routes is the whole surface. The calls marked compat are those of older clients: their names, statuses and texts are fixed.
 func (s *server) routes(e *echo.Echo) {
@@ -85,6 +91,16 @@ func (s *server) routes(e *echo.Echo) {
 	q.GET("/backups", s.listBackups)
 	q.GET("/backups/:backup", s.getBackup)
 	q.POST("/backups/:backup/verify", s.audited("verify backup", s.verifyBackup))
+
+	q.GET(maintenancePath+"/stats", s.databaseStats)
+	q.POST(maintenancePath+"/checkpoint", s.audited("checkpoint", s.checkpoint))
+	q.POST(maintenancePath+"/vacuum", s.audited("vacuum", s.vacuum))
+	q.POST(maintenancePath+"/analyze", s.audited("analyze", s.analyze))
+	q.POST(maintenancePath+"/integrity-check", s.audited("integrity check", s.checkIntegrity))
+	q.POST(maintenancePath+"/optimize", s.audited("optimize", s.optimize))
+	q.POST(maintenancePath+"/retention", s.audited("retention", s.retain))
+	q.POST(maintenancePath+"/reclaim", s.audited("reclaim leases", s.reclaim))
+	q.DELETE(runningPath, s.audited("stop maintenance", s.stopMaintenance))
 
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)

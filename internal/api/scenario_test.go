@@ -16,7 +16,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces, "logs": logging, "backups": backingUp,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces, "logs": logging, "backups": backingUp, "maintenance": maintaining,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -51,6 +51,23 @@ func logging(r *rig) {
 	r.step("DELETE", "/api/queue/logs?before=2999-01-31T08:00:00Z", "")
 	r.step("DELETE", "/api/queue/logs?before=2020-01-31T08:00:00Z&dry_run=true", "")
 	r.step("DELETE", "/api/queue/logs?before=2020-01-31T08:00:00Z", "")
+}
+
+// maintaining shows what is the same on both engines.
+func maintaining(r *rig) {
+	const at = "/api/queue/maintenance"
+	r.step("POST", at+"/analyze", "")
+	r.step("POST", at+"/analyze", `{"table":"workers"}`)
+	r.step("POST", at+"/analyze", `{"table":"nothing"}`)
+	r.step("POST", at+"/optimize", `{}`)
+	r.step("POST", at+"/retention", "")
+	r.step("POST", at+"/reclaim", "")
+	r.step("POST", at+"/checkpoint", `{"mode":"half"}`)
+	r.step("POST", at+"/vacuum", `{"full":true}`)
+	r.step("POST", at+"/vacuum", `{"dry_run":true}`)
+	r.step("POST", at+"/vacuum", `{"whole":true}`)
+	r.step("DELETE", at+"/running", "")
+	r.step("PUT", at+"/stats", "{}")
 }
 
 const beyond = "X-Test-Beyond-Document"
