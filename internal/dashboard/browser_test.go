@@ -50,7 +50,7 @@ var every = []struct{ name, path, heading string }{
 	{"task-cancel", "/tasks/6/cancel", "Cancel task 6?"},
 	{"types", "/types", "Types"}, {"type", "/types/mail", "Type mail"}, {"workers", "/workers", "Workers"}, {"worker", "/workers/w3", "Worker w3"},
 	{"schedules", "/schedules", "Schedules"}, {"schedule", "/schedules/nightly", "Schedule nightly"}, {"operations", "/operations", "Operations"},
-	{"failures", "/failures", "Failures"}, {"maintenance", "/maintenance", "Maintenance"}, {"not-found", "/tasks/999", "Not found"}, {"no-such-page", "/nothing", "Not found"},
+	{"failures", "/failures", "Failures"}, {"maintenance", "/maintenance", "Maintenance"}, {"maintenance-vacuum", "/maintenance/vacuum", "Vacuum the database?"}, {"not-found", "/tasks/999", "Not found"}, {"no-such-page", "/nothing", "Not found"},
 }
 
 // unfit finds what keeps people from a page: controls without a name, pictures without a text, headings that skip, and text whose contrast with its ground is below the 4.5 to 1 of WCAG 2.2.
@@ -245,8 +245,19 @@ func TestOperatorsClick(t *testing.T) {
 	said("Schedule nightly was deleted")
 
 	b.press("Maintenance", "Maintenance")
+	b.press("Checkpoint…", "Make a checkpoint?")
+	b.press("Leave it", "Maintenance")
+	b.press("Checkpoint…", "Make a checkpoint?")
+	b.press("Make it", "Maintenance")
+	said("The write-ahead log was copied into the database and emptied")
+	b.press("Optimize…", "Optimize the database?")
+	b.press("Optimize", "Maintenance")
+	said("tables were analyzed that had changed much")
+	b.press("Vacuum…", "Vacuum the database?")
+	b.press("Vacuum", "Maintenance")
+	said("pages that held nothing were given back to the disk")
 	audits, err := r.Reader().ListAudits(t.Context(), 0, 100)
-	if r.ok(err); len(audits) != 13 {
+	if r.ok(err); len(audits) != 16 {
 		t.Errorf("%d rows in the audit: %+v", len(audits), audits)
 	}
 	text := b.shown()

@@ -16,7 +16,7 @@ import (
 
 // functions are what the templates write values with.
 var functions = template.FuncMap{
-	"num": func(n any) string { return num(reflect.ValueOf(n).Int()) }, "seconds": seconds, "secondsIn": func(v float64) string { return seconds(&v) }, "share": share, "bytes": byteSize, "since": since, "until": func(t, now time.Time) string { return since(now, t) },
+	"num": func(n any) string { return num(reflect.Indirect(reflect.ValueOf(n)).Int()) }, "seconds": seconds, "secondsIn": func(v float64) string { return seconds(&v) }, "share": share, "bytes": byteSize, "since": since, "until": func(t, now time.Time) string { return since(now, t) },
 	"utc": utc, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }, "deref": deref, "pretty": pretty, "short": short, "place": place, "search": search,
 	"percent": func(v float64) string { return fmt.Sprintf("%.0f", v*100) }, "rate": func(v float64) string { return fmt.Sprintf("%.3g", v) },
 	"typeTasks": func(name string) string { return matching(task.Match{Types: []string{name}}) },

@@ -25,6 +25,7 @@ func (d *Dashboard) maintenance(c echo.Context) error {
 		Next              int64 // where the next page of the audit goes on; 0: there is none
 		CommitMean        *float64
 		CommitP99         *float64
+		Sizes             task.DatabaseStats
 		Backups           backupPart
 	}{Backups: backupPart{d.backups(), d.queue.Now()}, Database: d.Database, Schema: d.Schema, Version: d.Version, Now: d.queue.Now()}
 	var err error
@@ -32,6 +33,9 @@ func (d *Dashboard) maintenance(c echo.Context) error {
 		return err
 	}
 	if body.Stats, err = d.queue.Stats(ctx); err != nil {
+		return err
+	}
+	if body.Sizes, err = d.queue.DatabaseStats(ctx); err != nil {
 		return err
 	}
 	commits := body.Commits.Spread()

@@ -51,6 +51,9 @@ func (d *Dashboard) Routes(e *echo.Echo) {
 	d.act(e, "/operations/:operation_id/cancel", d.askOperation, d.cancelOperation)
 
 	get("/maintenance", d.maintenance)
+	d.act(e, "/maintenance/checkpoint", d.askMaintenance("Make a checkpoint?", "What stands in the write-ahead log is copied into the database, and the log is emptied. Tasks go on meanwhile.", "Make it"), d.checkpoint)
+	d.act(e, "/maintenance/optimize", d.askMaintenance("Optimize the database?", "Tables that have changed much are analyzed, so that the database goes the shortest way to its rows. Tasks go on meanwhile.", "Optimize"), d.optimize)
+	d.act(e, "/maintenance/vacuum", d.askMaintenance("Vacuum the database?", "Pages that hold nothing are given back to the disk, in small steps. Tasks go on meanwhile.", "Vacuum"), d.vacuum)
 	d.act(e, "/maintenance/backup", d.askBackup, d.makeBackup)
 	d.act(e, "/maintenance/backups/:backup/verify", d.askVerify, d.verifyBackup)
 	get("/assets/*", echo.WrapHandler(assets()))
