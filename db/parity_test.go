@@ -187,7 +187,7 @@ var (
 
 func TestEverySQLParameterWasReplaced(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"sqlitedb", "postgresdb", "postgressets", "olddb"} {
+	for _, dir := range []string{"sqlitedb", "sqlitecopy", "postgresdb", "postgressets", "olddb"} {
 		queries := 0
 		for name, g := range parseDir(t, dir) {
 			for query, text := range g.sql {
@@ -205,7 +205,7 @@ func TestEverySQLParameterWasReplaced(t *testing.T) {
 
 func TestEveryFieldHasANameAndAType(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"sqlitedb", "postgresdb", "postgressets"} {
+	for _, dir := range []string{"sqlitedb", "sqlitecopy", "postgresdb", "postgressets"} {
 		for file, g := range parseDir(t, dir) {
 			for name, s := range g.structs {
 				for _, problem := range vague(s) {
@@ -291,12 +291,17 @@ func TestBothEnginesHaveTheSameQueries(t *testing.T) {
 // TestEveryQueryWasGenerated fails when a query was added and sqlc was not run.
 func TestEveryQueryWasGenerated(t *testing.T) {
 	t.Parallel()
-	for engine, dir := range map[string]string{"sqlite": "sqlitedb", "postgres": "postgresdb", "postgres/sets": "postgressets", "old": "olddb"} {
+	for engine, dir := range map[string]string{"sqlite": "sqlitedb", "sqlite/copy": "sqlitecopy", "postgres": "postgresdb", "postgres/sets": "postgressets", "old": "olddb"} {
 		code := parseDir(t, dir)
 		for file, names := range queryNames(t, engine) {
 			var got []string
 			for _, text := range code[file+".go"].sql {
 				got = append(got, queryName.FindStringSubmatch(text)[1])
+			}
+			for _, name := range names { // one that copies has no SQL of its own
+				if query, copies := strings.CutSuffix(name, " :copyfrom"); copies && strings.Contains(code["copyfrom.go"].code, "(q *Queries) "+query+"(") {
+					got = append(got, name)
+				}
 			}
 			slices.Sort(got)
 			if want := slices.Sorted(slices.Values(names)); !slices.Equal(got, want) {

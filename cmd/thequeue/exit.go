@@ -17,7 +17,7 @@ const (
 	exitFailure     = 1
 	exitUsage       = 2   // the command line, a setting or a task is not valid
 	exitNotFound    = 3   // no such task
-	exitConflict    = 4   // the task is not in a state that allows this
+	exitConflict    = 4   // the task, or the store, is not in a state that allows this
 	exitUnavailable = 5   // the server or the database is not reachable, busy or stopping
 	exitWrong       = 6   // validate or fsck found something that is wrong
 	exitInterrupted = 130 // by a signal
@@ -78,7 +78,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, task.ErrNotFound):
 		return exitNotFound
-	case errors.Is(err, task.ErrConflict):
+	case errors.Is(err, task.ErrConflict), errors.Is(err, task.ErrMoved):
 		return exitConflict
 	case errors.Is(err, task.ErrBusy), errors.Is(err, task.ErrUnknown), errors.Is(err, task.ErrStopped), errors.Is(err, context.DeadlineExceeded), isNet && dial.Op != "listen", isURL:
 		return exitUnavailable

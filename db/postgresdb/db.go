@@ -30,8 +30,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.advanceScheduleStmt, err = db.PrepareContext(ctx, advanceSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query AdvanceSchedule: %w", err)
 	}
+	if q.analyzeTablesStmt, err = db.PrepareContext(ctx, analyzeTables); err != nil {
+		return nil, fmt.Errorf("error preparing query AnalyzeTables: %w", err)
+	}
 	if q.announceStmt, err = db.PrepareContext(ctx, announce); err != nil {
 		return nil, fmt.Errorf("error preparing query Announce: %w", err)
+	}
+	if q.beginMoveStepStmt, err = db.PrepareContext(ctx, beginMoveStep); err != nil {
+		return nil, fmt.Errorf("error preparing query BeginMoveStep: %w", err)
 	}
 	if q.breakTypeStmt, err = db.PrepareContext(ctx, breakType); err != nil {
 		return nil, fmt.Errorf("error preparing query BreakType: %w", err)
@@ -44,6 +50,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.cancelTasksStmt, err = db.PrepareContext(ctx, cancelTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CancelTasks: %w", err)
+	}
+	if q.clearMoveChangesStmt, err = db.PrepareContext(ctx, clearMoveChanges); err != nil {
+		return nil, fmt.Errorf("error preparing query ClearMoveChanges: %w", err)
 	}
 	if q.completeTaskStmt, err = db.PrepareContext(ctx, completeTask); err != nil {
 		return nil, fmt.Errorf("error preparing query CompleteTask: %w", err)
@@ -120,6 +129,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropKeyRatesStmt, err = db.PrepareContext(ctx, dropKeyRates); err != nil {
 		return nil, fmt.Errorf("error preparing query DropKeyRates: %w", err)
 	}
+	if q.dropMoveStmt, err = db.PrepareContext(ctx, dropMove); err != nil {
+		return nil, fmt.Errorf("error preparing query DropMove: %w", err)
+	}
 	if q.dropOddKeysStmt, err = db.PrepareContext(ctx, dropOddKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query DropOddKeys: %w", err)
 	}
@@ -177,6 +189,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.forgetAnswerStmt, err = db.PrepareContext(ctx, forgetAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetAnswer: %w", err)
 	}
+	if q.forgetMoveChangesStmt, err = db.PrepareContext(ctx, forgetMoveChanges); err != nil {
+		return nil, fmt.Errorf("error preparing query ForgetMoveChanges: %w", err)
+	}
 	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
 	}
@@ -191,6 +206,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
+	}
+	if q.getMoveStmt, err = db.PrepareContext(ctx, getMove); err != nil {
+		return nil, fmt.Errorf("error preparing query GetMove: %w", err)
 	}
 	if q.getOperationStmt, err = db.PrepareContext(ctx, getOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query GetOperation: %w", err)
@@ -465,6 +483,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.purgeRollupsStmt, err = db.PrepareContext(ctx, purgeRollups); err != nil {
 		return nil, fmt.Errorf("error preparing query PurgeRollups: %w", err)
 	}
+	if q.putMoveStmt, err = db.PrepareContext(ctx, putMove); err != nil {
+		return nil, fmt.Errorf("error preparing query PutMove: %w", err)
+	}
 	if q.putRollupStmt, err = db.PrepareContext(ctx, putRollup); err != nil {
 		return nil, fmt.Errorf("error preparing query PutRollup: %w", err)
 	}
@@ -495,14 +516,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.reserveAnswerStmt, err = db.PrepareContext(ctx, reserveAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query ReserveAnswer: %w", err)
 	}
+	if q.restoreTriggersStmt, err = db.PrepareContext(ctx, restoreTriggers); err != nil {
+		return nil, fmt.Errorf("error preparing query RestoreTriggers: %w", err)
+	}
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
+	}
+	if q.setMoveTriggersStmt, err = db.PrepareContext(ctx, setMoveTriggers); err != nil {
+		return nil, fmt.Errorf("error preparing query SetMoveTriggers: %w", err)
 	}
 	if q.setPrioritiesStmt, err = db.PrepareContext(ctx, setPriorities); err != nil {
 		return nil, fmt.Errorf("error preparing query SetPriorities: %w", err)
 	}
 	if q.setPriorityStmt, err = db.PrepareContext(ctx, setPriority); err != nil {
 		return nil, fmt.Errorf("error preparing query SetPriority: %w", err)
+	}
+	if q.silenceTriggersStmt, err = db.PrepareContext(ctx, silenceTriggers); err != nil {
+		return nil, fmt.Errorf("error preparing query SilenceTriggers: %w", err)
 	}
 	if q.startOperationStmt, err = db.PrepareContext(ctx, startOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query StartOperation: %w", err)
@@ -531,6 +561,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
 	}
+	if q.tryInUseStmt, err = db.PrepareContext(ctx, tryInUse); err != nil {
+		return nil, fmt.Errorf("error preparing query TryInUse: %w", err)
+	}
 	if q.updateScheduleStmt, err = db.PrepareContext(ctx, updateSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateSchedule: %w", err)
 	}
@@ -552,9 +585,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing advanceScheduleStmt: %w", cerr)
 		}
 	}
+	if q.analyzeTablesStmt != nil {
+		if cerr := q.analyzeTablesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing analyzeTablesStmt: %w", cerr)
+		}
+	}
 	if q.announceStmt != nil {
 		if cerr := q.announceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing announceStmt: %w", cerr)
+		}
+	}
+	if q.beginMoveStepStmt != nil {
+		if cerr := q.beginMoveStepStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing beginMoveStepStmt: %w", cerr)
 		}
 	}
 	if q.breakTypeStmt != nil {
@@ -575,6 +618,11 @@ func (q *Queries) Close() error {
 	if q.cancelTasksStmt != nil {
 		if cerr := q.cancelTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing cancelTasksStmt: %w", cerr)
+		}
+	}
+	if q.clearMoveChangesStmt != nil {
+		if cerr := q.clearMoveChangesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing clearMoveChangesStmt: %w", cerr)
 		}
 	}
 	if q.completeTaskStmt != nil {
@@ -702,6 +750,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropKeyRatesStmt: %w", cerr)
 		}
 	}
+	if q.dropMoveStmt != nil {
+		if cerr := q.dropMoveStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropMoveStmt: %w", cerr)
+		}
+	}
 	if q.dropOddKeysStmt != nil {
 		if cerr := q.dropOddKeysStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropOddKeysStmt: %w", cerr)
@@ -797,6 +850,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing forgetAnswerStmt: %w", cerr)
 		}
 	}
+	if q.forgetMoveChangesStmt != nil {
+		if cerr := q.forgetMoveChangesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing forgetMoveChangesStmt: %w", cerr)
+		}
+	}
 	if q.getAnswerStmt != nil {
 		if cerr := q.getAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
@@ -820,6 +878,11 @@ func (q *Queries) Close() error {
 	if q.getLaneStmt != nil {
 		if cerr := q.getLaneStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
+		}
+	}
+	if q.getMoveStmt != nil {
+		if cerr := q.getMoveStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getMoveStmt: %w", cerr)
 		}
 	}
 	if q.getOperationStmt != nil {
@@ -1277,6 +1340,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing purgeRollupsStmt: %w", cerr)
 		}
 	}
+	if q.putMoveStmt != nil {
+		if cerr := q.putMoveStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putMoveStmt: %w", cerr)
+		}
+	}
 	if q.putRollupStmt != nil {
 		if cerr := q.putRollupStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putRollupStmt: %w", cerr)
@@ -1327,9 +1395,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing reserveAnswerStmt: %w", cerr)
 		}
 	}
+	if q.restoreTriggersStmt != nil {
+		if cerr := q.restoreTriggersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing restoreTriggersStmt: %w", cerr)
+		}
+	}
 	if q.retryTaskStmt != nil {
 		if cerr := q.retryTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing retryTaskStmt: %w", cerr)
+		}
+	}
+	if q.setMoveTriggersStmt != nil {
+		if cerr := q.setMoveTriggersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setMoveTriggersStmt: %w", cerr)
 		}
 	}
 	if q.setPrioritiesStmt != nil {
@@ -1340,6 +1418,11 @@ func (q *Queries) Close() error {
 	if q.setPriorityStmt != nil {
 		if cerr := q.setPriorityStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setPriorityStmt: %w", cerr)
+		}
+	}
+	if q.silenceTriggersStmt != nil {
+		if cerr := q.silenceTriggersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing silenceTriggersStmt: %w", cerr)
 		}
 	}
 	if q.startOperationStmt != nil {
@@ -1385,6 +1468,11 @@ func (q *Queries) Close() error {
 	if q.touchWorkerStmt != nil {
 		if cerr := q.touchWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing touchWorkerStmt: %w", cerr)
+		}
+	}
+	if q.tryInUseStmt != nil {
+		if cerr := q.tryInUseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing tryInUseStmt: %w", cerr)
 		}
 	}
 	if q.updateScheduleStmt != nil {
@@ -1438,11 +1526,14 @@ type Queries struct {
 	tx                        *sql.Tx
 	addFailureGroupStmt       *sql.Stmt
 	advanceScheduleStmt       *sql.Stmt
+	analyzeTablesStmt         *sql.Stmt
 	announceStmt              *sql.Stmt
+	beginMoveStepStmt         *sql.Stmt
 	breakTypeStmt             *sql.Stmt
 	cancelOperationStmt       *sql.Stmt
 	cancelTaskStmt            *sql.Stmt
 	cancelTasksStmt           *sql.Stmt
+	clearMoveChangesStmt      *sql.Stmt
 	completeTaskStmt          *sql.Stmt
 	correctCountsStmt         *sql.Stmt
 	countAheadStmt            *sql.Stmt
@@ -1468,6 +1559,7 @@ type Queries struct {
 	describeSessionStmt       *sql.Stmt
 	drainWorkerStmt           *sql.Stmt
 	dropKeyRatesStmt          *sql.Stmt
+	dropMoveStmt              *sql.Stmt
 	dropOddKeysStmt           *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
 	endLeasesStmt             *sql.Stmt
@@ -1487,11 +1579,13 @@ type Queries struct {
 	findStrayTasksStmt        *sql.Stmt
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
+	forgetMoveChangesStmt     *sql.Stmt
 	getAnswerStmt             *sql.Stmt
 	getAuditStmt              *sql.Stmt
 	getFailureGroupStmt       *sql.Stmt
 	getKeyRateStmt            *sql.Stmt
 	getLaneStmt               *sql.Stmt
+	getMoveStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
 	getScheduleStmt           *sql.Stmt
 	getTaskStmt               *sql.Stmt
@@ -1583,6 +1677,7 @@ type Queries struct {
 	purgeKeyRatesStmt         *sql.Stmt
 	purgeLogsStmt             *sql.Stmt
 	purgeRollupsStmt          *sql.Stmt
+	putMoveStmt               *sql.Stmt
 	putRollupStmt             *sql.Stmt
 	putTypeStmt               *sql.Stmt
 	raiseRulesStmt            *sql.Stmt
@@ -1593,9 +1688,12 @@ type Queries struct {
 	requeueTaskStmt           *sql.Stmt
 	requeueTasksStmt          *sql.Stmt
 	reserveAnswerStmt         *sql.Stmt
+	restoreTriggersStmt       *sql.Stmt
 	retryTaskStmt             *sql.Stmt
+	setMoveTriggersStmt       *sql.Stmt
 	setPrioritiesStmt         *sql.Stmt
 	setPriorityStmt           *sql.Stmt
+	silenceTriggersStmt       *sql.Stmt
 	startOperationStmt        *sql.Stmt
 	startTaskStmt             *sql.Stmt
 	stepOperationStmt         *sql.Stmt
@@ -1605,6 +1703,7 @@ type Queries struct {
 	taskIDAboveStmt           *sql.Stmt
 	taskIDBelowStmt           *sql.Stmt
 	touchWorkerStmt           *sql.Stmt
+	tryInUseStmt              *sql.Stmt
 	updateScheduleStmt        *sql.Stmt
 	upsertWorkerStmt          *sql.Stmt
 }
@@ -1615,11 +1714,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		tx:                        tx,
 		addFailureGroupStmt:       q.addFailureGroupStmt,
 		advanceScheduleStmt:       q.advanceScheduleStmt,
+		analyzeTablesStmt:         q.analyzeTablesStmt,
 		announceStmt:              q.announceStmt,
+		beginMoveStepStmt:         q.beginMoveStepStmt,
 		breakTypeStmt:             q.breakTypeStmt,
 		cancelOperationStmt:       q.cancelOperationStmt,
 		cancelTaskStmt:            q.cancelTaskStmt,
 		cancelTasksStmt:           q.cancelTasksStmt,
+		clearMoveChangesStmt:      q.clearMoveChangesStmt,
 		completeTaskStmt:          q.completeTaskStmt,
 		correctCountsStmt:         q.correctCountsStmt,
 		countAheadStmt:            q.countAheadStmt,
@@ -1645,6 +1747,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		describeSessionStmt:       q.describeSessionStmt,
 		drainWorkerStmt:           q.drainWorkerStmt,
 		dropKeyRatesStmt:          q.dropKeyRatesStmt,
+		dropMoveStmt:              q.dropMoveStmt,
 		dropOddKeysStmt:           q.dropOddKeysStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
 		endLeasesStmt:             q.endLeasesStmt,
@@ -1664,11 +1767,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		findStrayTasksStmt:        q.findStrayTasksStmt,
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
+		forgetMoveChangesStmt:     q.forgetMoveChangesStmt,
 		getAnswerStmt:             q.getAnswerStmt,
 		getAuditStmt:              q.getAuditStmt,
 		getFailureGroupStmt:       q.getFailureGroupStmt,
 		getKeyRateStmt:            q.getKeyRateStmt,
 		getLaneStmt:               q.getLaneStmt,
+		getMoveStmt:               q.getMoveStmt,
 		getOperationStmt:          q.getOperationStmt,
 		getScheduleStmt:           q.getScheduleStmt,
 		getTaskStmt:               q.getTaskStmt,
@@ -1760,6 +1865,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		purgeKeyRatesStmt:         q.purgeKeyRatesStmt,
 		purgeLogsStmt:             q.purgeLogsStmt,
 		purgeRollupsStmt:          q.purgeRollupsStmt,
+		putMoveStmt:               q.putMoveStmt,
 		putRollupStmt:             q.putRollupStmt,
 		putTypeStmt:               q.putTypeStmt,
 		raiseRulesStmt:            q.raiseRulesStmt,
@@ -1770,9 +1876,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		requeueTaskStmt:           q.requeueTaskStmt,
 		requeueTasksStmt:          q.requeueTasksStmt,
 		reserveAnswerStmt:         q.reserveAnswerStmt,
+		restoreTriggersStmt:       q.restoreTriggersStmt,
 		retryTaskStmt:             q.retryTaskStmt,
+		setMoveTriggersStmt:       q.setMoveTriggersStmt,
 		setPrioritiesStmt:         q.setPrioritiesStmt,
 		setPriorityStmt:           q.setPriorityStmt,
+		silenceTriggersStmt:       q.silenceTriggersStmt,
 		startOperationStmt:        q.startOperationStmt,
 		startTaskStmt:             q.startTaskStmt,
 		stepOperationStmt:         q.stepOperationStmt,
@@ -1782,6 +1891,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		taskIDAboveStmt:           q.taskIDAboveStmt,
 		taskIDBelowStmt:           q.taskIDBelowStmt,
 		touchWorkerStmt:           q.touchWorkerStmt,
+		tryInUseStmt:              q.tryInUseStmt,
 		updateScheduleStmt:        q.updateScheduleStmt,
 		upsertWorkerStmt:          q.upsertWorkerStmt,
 	}

@@ -98,6 +98,12 @@ type Log struct {
 	Event   *task.EventName
 }
 
+type MoveChange struct {
+	Seq        int64
+	TaskID     *int64
+	RequestKey *string
+}
+
 type Operation struct {
 	ID             int64
 	Action         task.Action
@@ -152,6 +158,15 @@ type ScheduleTick struct {
 	TickUTC  time.Time
 	TaskID   int64
 	Live     bool
+}
+
+type StoreMove struct {
+	One      bool
+	MoveID   string
+	State    task.MoveState
+	Peer     string
+	Copied   string
+	SinceUTC time.Time
 }
 
 type Task struct {

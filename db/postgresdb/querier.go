@@ -14,13 +14,18 @@ type Querier interface {
 	AddFailureGroup(ctx context.Context, arg AddFailureGroupParams) error
 	// AdvanceSchedule returns no row when the schedule is not of this version any more.
 	AdvanceSchedule(ctx context.Context, arg AdvanceScheduleParams) (Schedule, error)
+	AnalyzeTables(ctx context.Context) error
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
+	// BeginMoveStep has the statements of this transaction give up on a lock after some seconds, more than the one after which autovacuum gives way, and its commit, with
+	// all that came before, wait for the disk.
+	BeginMoveStep(ctx context.Context) error
 	// BreakType stops claims of a type until a time, or lets them go on for null. Nothing happens where the type has no breaker.
 	BreakType(ctx context.Context, arg BreakTypeParams) (Type, error)
 	CancelOperation(ctx context.Context, arg CancelOperationParams) (Operation, error)
 	CancelTask(ctx context.Context, arg CancelTaskParams) (Task, error)
 	CancelTasks(ctx context.Context, arg CancelTasksParams) ([]int64, error)
+	ClearMoveChanges(ctx context.Context) error
 	CompleteTask(ctx context.Context, arg CompleteTaskParams) (Task, error)
 	// CorrectCounts adds to the counters of a lane.
 	CorrectCounts(ctx context.Context, arg CorrectCountsParams) error
@@ -63,6 +68,7 @@ type Querier interface {
 	DrainWorker(ctx context.Context, arg DrainWorkerParams) (Worker, error)
 	// DropKeyRates fills the buckets of all keys of a type.
 	DropKeyRates(ctx context.Context, type_ string) error
+	DropMove(ctx context.Context) error
 	// DropOddKeys takes the turn from keys that have no task to claim.
 	DropOddKeys(ctx context.Context) (int64, error)
 	// DropProposals removes dry runs that nobody can confirm any more.
@@ -102,12 +108,16 @@ type Querier interface {
 	// FindTasks returns ids, ascending.
 	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
+	// ForgetMoveChanges takes changes away that have been followed.
+	ForgetMoveChanges(ctx context.Context, seqs string) error
 	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetAudit(ctx context.Context, auditID int64) (Audit, error)
 	GetFailureGroup(ctx context.Context, fingerprint string) ([]FailureGroup, error)
 	// GetKeyRate returns from when on the rate of a key gives its next task. No row: its bucket is full.
 	GetKeyRate(ctx context.Context, arg GetKeyRateParams) (time.Time, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	// GetMove returns what is known of a move of this store; no row: it stays where it is.
+	GetMove(ctx context.Context) (StoreMove, error)
 	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetSchedule(ctx context.Context, name string) (Schedule, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
@@ -263,6 +273,7 @@ type Querier interface {
 	PurgeLogs(ctx context.Context, arg PurgeLogsParams) (int64, error)
 	// PurgeRollups deletes the hours that began before a time.
 	PurgeRollups(ctx context.Context, before time.Time) (int64, error)
+	PutMove(ctx context.Context, arg PutMoveParams) error
 	// PutRollup stores what a node has counted so far in a time.
 	PutRollup(ctx context.Context, arg PutRollupParams) error
 	// PutType sets the rules of a type, but for whether it is paused. A bucket of another rate begins full, and without a breaker nothing is stopped.
@@ -283,11 +294,16 @@ type Querier interface {
 	// ReserveAnswer takes a key that is free: unknown, past its lifetime, or held by a request that has not answered in its time and was the same. The
 	// owner may ask twice. No row: somebody else has it.
 	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
+	RestoreTriggers(ctx context.Context) error
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	// SetMoveTriggers has changes of tasks and answers noted in move_changes, or not, and all changes refused, or not.
+	SetMoveTriggers(ctx context.Context, arg SetMoveTriggersParams) error
 	// SetPriorities leaves tasks that have the priority.
 	SetPriorities(ctx context.Context, arg SetPrioritiesParams) ([]SetPrioritiesRow, error)
 	// SetPriority moves a queued task into another lane, which has the priority given.
 	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
+	// SilenceTriggers switches the triggers of all tables off, for whoever writes rows as they are; RestoreTriggers puts them back.
+	SilenceTriggers(ctx context.Context) error
 	// StartOperation begins what the token was given for, up to the last task there is.
 	StartOperation(ctx context.Context, arg StartOperationParams) (Operation, error)
 	// Every statement below changes a row only under its live lease: the task is processing and fence and secret are those given.
@@ -307,6 +323,8 @@ type Querier interface {
 	TaskIDBelow(ctx context.Context, before int64) (int64, error)
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
+	// TryInUse takes the lock that whoever uses the tables holds shared, if nobody does.
+	TryInUse(ctx context.Context, key int64) (bool, error)
 	// UpdateSchedule returns no row when the schedule is not of this version any more.
 	UpdateSchedule(ctx context.Context, arg UpdateScheduleParams) (Schedule, error)
 	UpsertWorker(ctx context.Context, arg UpsertWorkerParams) (Worker, error)

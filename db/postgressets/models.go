@@ -10,11 +10,152 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+type Answer struct {
+	RequestKey   string
+	Fingerprint  string
+	Owner        string
+	StatusCode   *int
+	MediaType    *string
+	Body         *string
+	CreatedAtUTC time.Time
+	HeldUntilUTC time.Time
+	ExpiresAtUTC time.Time
+}
+
+type Attempt struct {
+	TaskID        int64
+	Fence         int64
+	Attempt       int
+	WorkerID      string
+	StartedAtUTC  time.Time
+	FinishedAtUTC *time.Time
+	Outcome       *task.AttemptOutcome
+	ErrorMessage  *string
+}
+
+type Audit struct {
+	AuditID int64
+	AtUTC   time.Time
+	Actor   string
+	Action  string
+	Subject string
+	Message string
+}
+
+type FailureGroup struct {
+	Fingerprint   string
+	Type          string
+	Pattern       string
+	SampleMessage string
+	SampleTaskID  int64
+	FirstSeenUTC  time.Time
+	LastSeenUTC   time.Time
+	Count         int64
+}
+
+type KeyRate struct {
+	Type           string
+	ConcurrencyKey string
+	OpenUTC        time.Time
+	FullUTC        time.Time
+}
+
 type Lane struct {
 	ID            int64
 	Type          string
 	Compatibility string
 	Priority      int
+}
+
+type LaneKey struct {
+	LaneID         int64
+	ConcurrencyKey string
+	Turn           int64
+	SinceID        int64
+	Shut           bool
+	OpenUTC        *time.Time
+}
+
+type Log struct {
+	LogID   int64
+	TaskID  int64
+	AtUTC   time.Time
+	Level   task.Level
+	Message string
+	Details *task.JSON
+	Fence   int64
+	Event   *task.EventName
+}
+
+type MoveChange struct {
+	Seq        int64
+	TaskID     *int64
+	RequestKey *string
+}
+
+type Operation struct {
+	ID             int64
+	Action         task.Action
+	Filter         string
+	Priority       *int
+	Status         task.OperationStatus
+	Matched        int64
+	Changed        int64
+	Skipped        int64
+	Failed         int64
+	DoneID         int64
+	UpperID        int64
+	ConfirmHash    string
+	ExpiresAtUTC   time.Time
+	Runner         *string
+	RunnerUntilUTC *time.Time
+	ErrorMessage   *string
+	CreatedAtUTC   time.Time
+	UpdatedAtUTC   time.Time
+	FinishedAtUTC  *time.Time
+}
+
+type Rollup struct {
+	Seconds int
+	Type    string
+	AtUTC   time.Time
+	Node    string
+	Counts  task.Measures
+}
+
+type Schedule struct {
+	Name          string
+	Cron          string
+	Timezone      string
+	Task          task.JSON
+	Misfire       task.Misfire
+	MaxMisfires   int
+	Overlap       task.Overlap
+	JitterSeconds float64
+	Paused        bool
+	NextTickUTC   *time.Time
+	LastTickUTC   *time.Time
+	LastTaskID    *int64
+	LastSkipped   *string
+	Version       int64
+	CreatedAtUTC  time.Time
+	UpdatedAtUTC  time.Time
+}
+
+type ScheduleTick struct {
+	Schedule string
+	TickUTC  time.Time
+	TaskID   int64
+	Live     bool
+}
+
+type StoreMove struct {
+	One      bool
+	MoveID   string
+	State    task.MoveState
+	Peer     string
+	Copied   string
+	SinceUTC time.Time
 }
 
 type Task struct {
@@ -53,4 +194,43 @@ type Task struct {
 	ConcurrencyKey       *string
 	ErrorFingerprint     *string
 	Traceparent          *string
+}
+
+type TaskUniqueKey struct {
+	Type      string
+	UniqueKey string
+	TaskID    int64
+}
+
+type Type struct {
+	Type            string
+	Paused          bool
+	MaxConcurrency  *int
+	MaxAttempts     *int
+	RetryPolicy     *task.JSON
+	TimeoutSeconds  *float64
+	MaxPayloadBytes *int
+	PayloadSchema   *task.JSON
+	UpdatedAtUTC    *time.Time
+	RateLimit       *task.RateLimit
+	RateOpenUTC     *time.Time
+	Breaker         *task.Breaker
+	BreakerUntilUTC *time.Time
+	LeaseSeconds    *float64
+	Retention       *task.Retention
+	PerKey          *task.KeyRules
+}
+
+type TypeRule struct {
+	One     bool
+	Version int64
+}
+
+type Worker struct {
+	WorkerID        string
+	Capabilities    task.JSON
+	Types           *task.JSON
+	Drain           bool
+	RegisteredAtUTC time.Time
+	HeartbeatUTC    time.Time
 }

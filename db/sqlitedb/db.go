@@ -189,6 +189,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getLaneStmt, err = db.PrepareContext(ctx, getLane); err != nil {
 		return nil, fmt.Errorf("error preparing query GetLane: %w", err)
 	}
+	if q.getMoveStmt, err = db.PrepareContext(ctx, getMove); err != nil {
+		return nil, fmt.Errorf("error preparing query GetMove: %w", err)
+	}
 	if q.getOperationStmt, err = db.PrepareContext(ctx, getOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query GetOperation: %w", err)
 	}
@@ -377,6 +380,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listRecentLogsStmt, err = db.PrepareContext(ctx, listRecentLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRecentLogs: %w", err)
+	}
+	if q.listRecordersStmt, err = db.PrepareContext(ctx, listRecorders); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRecorders: %w", err)
 	}
 	if q.listRollupsStmt, err = db.PrepareContext(ctx, listRollups); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRollups: %w", err)
@@ -838,6 +844,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getLaneStmt: %w", cerr)
 		}
 	}
+	if q.getMoveStmt != nil {
+		if cerr := q.getMoveStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getMoveStmt: %w", cerr)
+		}
+	}
 	if q.getOperationStmt != nil {
 		if cerr := q.getOperationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getOperationStmt: %w", cerr)
@@ -1151,6 +1162,11 @@ func (q *Queries) Close() error {
 	if q.listRecentLogsStmt != nil {
 		if cerr := q.listRecentLogsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRecentLogsStmt: %w", cerr)
+		}
+	}
+	if q.listRecordersStmt != nil {
+		if cerr := q.listRecordersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRecordersStmt: %w", cerr)
 		}
 	}
 	if q.listRollupsStmt != nil {
@@ -1547,6 +1563,7 @@ type Queries struct {
 	getFailureGroupStmt       *sql.Stmt
 	getKeyRateStmt            *sql.Stmt
 	getLaneStmt               *sql.Stmt
+	getMoveStmt               *sql.Stmt
 	getOperationStmt          *sql.Stmt
 	getScheduleStmt           *sql.Stmt
 	getTaskStmt               *sql.Stmt
@@ -1610,6 +1627,7 @@ type Queries struct {
 	listQuarantinedStmt       *sql.Stmt
 	listRecentFailuresStmt    *sql.Stmt
 	listRecentLogsStmt        *sql.Stmt
+	listRecordersStmt         *sql.Stmt
 	listRollupsStmt           *sql.Stmt
 	listRollupsOfTypesStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
@@ -1731,6 +1749,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getFailureGroupStmt:       q.getFailureGroupStmt,
 		getKeyRateStmt:            q.getKeyRateStmt,
 		getLaneStmt:               q.getLaneStmt,
+		getMoveStmt:               q.getMoveStmt,
 		getOperationStmt:          q.getOperationStmt,
 		getScheduleStmt:           q.getScheduleStmt,
 		getTaskStmt:               q.getTaskStmt,
@@ -1794,6 +1813,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listQuarantinedStmt:       q.listQuarantinedStmt,
 		listRecentFailuresStmt:    q.listRecentFailuresStmt,
 		listRecentLogsStmt:        q.listRecentLogsStmt,
+		listRecordersStmt:         q.listRecordersStmt,
 		listRollupsStmt:           q.listRollupsStmt,
 		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,

@@ -107,6 +107,8 @@ type Querier interface {
 	// GetKeyRate returns from when on the rate of a key gives its next task. No row: its bucket is full.
 	GetKeyRate(ctx context.Context, arg GetKeyRateParams) (time.Time, error)
 	GetLane(ctx context.Context, arg GetLaneParams) (int64, error)
+	// GetMove returns what is known of a move of this store; no row: it stays where it is.
+	GetMove(ctx context.Context) (StoreMove, error)
 	GetOperation(ctx context.Context, id int64) (Operation, error)
 	GetSchedule(ctx context.Context, name string) (Schedule, error)
 	GetTask(ctx context.Context, id int64) (Task, error)
@@ -222,6 +224,9 @@ type Querier interface {
 	// ListRecentLogs returns lines of all tasks, newest first, from below a line on: of the next @most of the level (empty: of every one) those of the type and with the word
 	// in their message (empty: all).
 	ListRecentLogs(ctx context.Context, arg ListRecentLogsParams) ([]ListRecentLogsRow, error)
+	// ListRecorders returns the statements that put the triggers which note changes, while the store is being copied, on a connection of their own: those of the
+	// schema are switched off on that of the writer.
+	ListRecorders(ctx context.Context) ([]interface{}, error)
 	// ListRollups returns the rollups of one type, or of all under the type '', in their order.
 	ListRollups(ctx context.Context, arg ListRollupsParams) ([]Rollup, error)
 	// ListRollupsOfTypes returns the rollups of every type but not those of all, in their order.

@@ -48,6 +48,7 @@ var table = []row{
 	{is: context.DeadlineExceeded, status: http.StatusServiceUnavailable, code: "busy", title: "Busy", detail: "The store did not answer in time; try again", retry: true},
 	{is: errNotReady, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", detail: "The service is not ready; its log says why", retry: true},
 	{is: task.ErrGone, status: http.StatusServiceUnavailable, code: "not_ready", title: "Not ready", detail: "The file of the database is gone; nothing was kept, and the log has its name", retry: true},
+	{is: task.ErrMoved, status: http.StatusServiceUnavailable, code: "moved", title: "Moved", retry: true},
 	{is: task.ErrFull, status: http.StatusInsufficientStorage, code: "disk_full", title: "Disk full", detail: "The disk is full; nothing was changed"},
 	{is: task.ErrUnusable, status: http.StatusConflict, code: "backup_unusable", title: "The backup cannot be used"},
 	{is: errTooLarge, status: http.StatusRequestEntityTooLarge, code: "body_too_large", title: "Body too large"},
@@ -126,6 +127,9 @@ func classify(err error) (row, []task.FieldError) {
 func detail(r row, err error, c echo.Context) string {
 	if r.detail != "" {
 		return r.detail
+	}
+	if moved, ok := errors.AsType[*task.MovedError](err); ok {
+		err = moved
 	}
 	if r.is == task.ErrNotFound {
 		if id, bad := workerID(c); bad == nil {

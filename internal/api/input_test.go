@@ -276,6 +276,7 @@ func TestErrorTable(t *testing.T) {
 		{context.DeadlineExceeded, 503, "busy", "1"},
 		{context.Canceled, 503, "stopping", "1"},
 		{task.ErrGone, 503, "not_ready", "1"},
+		{&task.MovedError{State: task.MoveLeft, Peer: "postgres://db/queue"}, 503, "moved", "1"},
 		{task.ErrFull, 507, "disk_full", ""},
 		{errors.New("broken"), 500, "internal", ""},
 	} {

@@ -19,7 +19,7 @@ func OpenStore(ctx context.Context, database string, migrate bool, log *slog.Log
 
 func open(ctx context.Context, database string, migrate, serve bool, log *slog.Logger) (store.Store, error) {
 	if config.IsPostgres(database) {
-		return postgres.Open(ctx, database, postgres.Options{Migrate: migrate, Log: log})
+		return postgres.Open(ctx, database, postgres.Options{Migrate: migrate, Serve: serve, Log: log})
 	}
 	return sqlite.Open(ctx, database, sqlite.Options{Migrate: migrate, Serve: serve, Log: log})
 }

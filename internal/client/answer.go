@@ -38,7 +38,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error {
 	return map[string]error{
 		"not_found": task.ErrNotFound, "lease_lost": task.ErrLeaseLost, "conflict": task.ErrConflict, "busy": task.ErrBusy, "result_unknown": task.ErrUnknown,
-		"stopping": task.ErrStopped, "not_ready": task.ErrStopped, "disk_full": task.ErrFull, "backup_unusable": task.ErrUnusable,
+		"stopping": task.ErrStopped, "not_ready": task.ErrStopped, "disk_full": task.ErrFull, "backup_unusable": task.ErrUnusable, "moved": task.ErrMoved,
 	}[e.Code]
 }
 

@@ -180,8 +180,15 @@ func (m *meter) giveBack(minutes [][]task.Rollup) {
 	m.ended = m.ended[max(0, len(m.ended)-pendingMinutes):]
 }
 
-// StoreMeasures stores what was counted since the last time. Run does so every few seconds; who stops the queue does so last.
+// StoreMeasures stores what was counted since the last time. Run does so every few seconds; who stops the queue does so last. A store that has been moved keeps no more of it.
 func (q *Queue) StoreMeasures(ctx context.Context) error {
+	if err := q.storeMeasures(ctx); !errors.Is(err, task.ErrMoved) {
+		return err
+	}
+	return nil
+}
+
+func (q *Queue) storeMeasures(ctx context.Context) error {
 	q.meter.store.Lock()
 	defer q.meter.store.Unlock()
 	now := q.Now()

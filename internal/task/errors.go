@@ -23,6 +23,8 @@ var (
 	// ErrGone: the file of the database is no longer where it was opened: somebody has deleted, moved or replaced it. What is written now would
 	// be lost.
 	ErrGone = errors.New("the database file has been deleted, moved or replaced")
+	// ErrMoved: the store has been moved to another database, or is just being moved; nothing was changed. It comes as a *MovedError.
+	ErrMoved = errors.New("the store has been moved")
 	// ErrStopped: the store or the service has been closed.
 	ErrStopped = errors.New("stopped")
 )

@@ -31,6 +31,7 @@ const (
 	crashShutdown        = "57P02"
 	cannotConnectNow     = "57P03"
 	idleInTransaction    = "25P03"
+	storeMoved           = "TQ001" // ours: a trigger refuses changes of what has been moved
 	readOnlyTransaction  = "25006" // a standby, or a primary that has just become one
 )
 
@@ -62,6 +63,10 @@ func classify(ctx context.Context, what string, err error) error {
 	case errors.Is(err, sql.ErrNoRows):
 		return task.ErrNotFound
 	case isInvalid(err), errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrLeaseLost), errors.Is(err, task.ErrConflict), errors.Is(err, task.ErrStopped):
+		return err
+	case sqlState(err) == storeMoved:
+		return moved(err)
+	case errors.Is(err, task.ErrMoved):
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", what, ctx.Err())

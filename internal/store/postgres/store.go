@@ -25,6 +25,7 @@ import (
 // Options are settings of a store that have good defaults.
 type Options struct {
 	Migrate  bool         // bring the schema to the version of this binary; else another version is refused
+	Serve    bool         // the store is to be served: one that has been moved elsewhere is refused with task.ErrMoved
 	MaxConns int          // connections for everything but lists and sets, which have 4 and 2 of their own; 0: 16
 	Log      *slog.Logger // nil: discards
 }
@@ -93,6 +94,9 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	if err == nil {
 		err = migrate(ctx, cfg, o.Migrate)
+	}
+	if err == nil {
+		err = s.checkMove(ctx, o.Serve)
 	}
 	if err != nil {
 		return nil, errors.Join(classify(ctx, "open PostgreSQL", err), s.disconnect())

@@ -56,7 +56,7 @@ var pragmas = []pragma{
 }
 
 // Open opens or creates the file at path; its directory is created when it is missing. Errors name the path. ErrServed, schema.ErrNewer
-// and schema.ErrOlder as the options say, schema.ErrForeign for the database of another program, which stays as it is.
+// and schema.ErrOlder as the options say, task.ErrMoved for what has been moved elsewhere and is to be served, or has not been moved here whole, schema.ErrForeign for the database of another program, which stays as it is.
 func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 	registerGuard()
 	if path, err = filepath.Abs(path); err != nil {
@@ -78,6 +78,9 @@ func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.checkMove(ctx, o.Serve); err != nil {
 		return nil, err
 	}
 	if s.clock == nil {

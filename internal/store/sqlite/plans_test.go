@@ -50,6 +50,8 @@ var planAllowed = []struct {
 	{"CountRows", countedRows, "up to 100,000 rows of each table, when an operator looks after the database"},
 	{"ListGuards", []string{"SCAN s"}, "the schema itself, once for a connection that writes"},
 	{"ListSchema", []string{"SCAN s"}, "the schema itself, of a backup that is checked"},
+	{"ListRecorders", []string{"SCAN s"}, "the schema itself, when a move of the store begins"},
+	{"GetMove", []string{"SCAN store_move"}, "one row at most"},
 	{"ListLanes", []string{"SCAN l"}, "lanes, when another process has written"},
 	{"ListTasksByStatus", []string{"SCAN l", "USE TEMP B-TREE FOR DISTINCT"}, "the lanes, and the types that they have"},
 	{"ListTasksByStatus", []string{"SCAN a", "SCAN s", "SCAN e", "SCAN n", "SCAN newest"}, "no tables: what is asked for, the states, and the queue that merges them, one at a time"},

@@ -293,7 +293,7 @@ func (w *writer) commitGroup(operations int) error {
 	return err
 }
 
-// look loads the state again when another process has written since the last group, or when it is in doubt.
+// look loads the state again, and looks for a move of the store, when another process has written since the last group, or when it is in doubt.
 func (w *writer) look(ctx context.Context) error {
 	w.version.Step()
 	now := w.version.ColumnInt64(0)
@@ -302,6 +302,9 @@ func (w *writer) look(ctx context.Context) error {
 	}
 	if now == w.versions && !w.state.doubt {
 		return nil
+	}
+	if err := w.follow(ctx); err != nil {
+		return err
 	}
 	if err := w.state.load(ctx, w.q); err != nil {
 		return err
