@@ -48,6 +48,7 @@ type cli struct {
 	Fsck        fsckCmd        `cmd:"" help:"Look whether what is stored agrees, and repair counters."`
 	Backup      backupCmd      `cmd:"" help:"Make backups of a database, check them, bring them back."`
 	Maintenance maintenanceCmd `cmd:"" help:"Look after the database: sizes, vacuum, checks."`
+	Move        moveCmd        `cmd:"" help:"Move the store to another database, while it is in use."`
 	Conf        configCmd      `cmd:"" name:"config" help:"Check the settings, or describe them."`
 	Version     versionCmd     `cmd:"" help:"Show the version of this binary."`
 }
