@@ -42,7 +42,7 @@ func everything(t *testing.T) string {
 func emptyFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "queue.db")
-	s, done, err := sqlite.OpenSchema(t.Context(), path)
+	s, done, err := sqlite.OpenSchema(t.Context(), path, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -248,6 +248,11 @@ func (e *explainer) Query(ctx context.Context, query string, args ...any) (pgx.R
 	return nil, errExplained
 }
 
+// CopyFrom is for no statement that is explained.
+func (e *explainer) CopyFrom(context.Context, pgx.Identifier, []string, pgx.CopyFromSource) (int64, error) {
+	panic("not explained")
+}
+
 // QueryRow is for no statement that is explained.
 func (e *explainer) QueryRow(context.Context, string, ...any) pgx.Row { panic("not explained") }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 
 	"github.com/ncruces/go-sqlite3"
@@ -64,7 +65,7 @@ type Files struct {
 // fires. Errors as those of Open.
 func OpenFiles(ctx context.Context, path string, fill bool) (_ *Files, err error) {
 	registerGuard()
-	s := &Store{path: path}
+	s := &Store{path: path, log: slog.New(slog.DiscardHandler)}
 	f := &Files{store: s}
 	defer func() {
 		if err != nil {
@@ -74,7 +75,7 @@ func OpenFiles(ctx context.Context, path string, fill bool) (_ *Files, err error
 	if err := s.makeFile(ctx, fill); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, s.path, fill); err != nil {
+	if err := s.migrate(ctx, fill); err != nil {
 		return nil, err
 	}
 	params := url.Values{"_timefmt": {"unixepoch_micro"}, "_txlock": {"immediate"}}
