@@ -61,7 +61,8 @@ class Calls:
         return leases[0]
 
     def test_every_call(self) -> None:
-        for name in ("tasks", "leases", "logs", "workers", "types", "operations", "failures", "schedules", "service"):
+        for name in ("tasks", "leases", "logs", "workers", "types", "operations", "failures", "schedules", "database", "backups",
+                     "service"):
             with self.subTest(name):
                 getattr(self, "look_at_" + name)()
         methods = {n for n, m in inspect.getmembers(Client, inspect.isfunction) if not n.startswith("_")}
@@ -195,6 +196,32 @@ class Calls:
         self.assertEqual(c.schedule(name)["cron"], "30 2 1 1 *")
         self.assertIn(name, [s["name"] for s in c.schedules()])
         c.delete_schedule(name)
+
+    def look_at_database(self) -> None:
+        c = self.c
+        stats = c.database_stats()
+        self.assertGreater(stats["bytes"], 0)
+        self.assertIn("task_queue", [t["name"] for t in stats["tables"]])
+        self.assertEqual(c.checkpoint("truncate")["mode"], "truncate")
+        self.assertFalse(c.vacuum()["stopped"])
+        self.assertGreater(c.vacuum_cost()["needs_bytes"], 0)
+        self.assertEqual(c.analyze("task_queue")["tables"], ["task_queue"])
+        self.assertEqual(c.check_integrity()["problems"], [])
+        self.assertFalse(c.optimize()["full"])
+        self.assertGreaterEqual(c.retain()["tasks"], 0)
+        self.assertGreaterEqual(c.reclaim_leases()["requeued"], 0)
+        with self.assertRaises(thequeue.NotFound):
+            c.stop_maintenance()
+
+    def look_at_backups(self) -> None:
+        c, name = self.c, unlike("b")
+        self.assertEqual(c.create_backup(name)["name"], name)
+        until("the backup is made", lambda: c.backup(name)["state"] != "running")
+        self.assertIsNone(c.backup(name)["error_message"])
+        self.assertIn(name, [b["name"] for b in c.backups()])
+        self.assertIsNotNone(c.verify_backup(name)["verified_at_utc"])
+        with self.assertRaises(thequeue.NotFound):
+            c.verify_backup(unlike("none"))
 
     def look_at_service(self) -> None:
         c = self.c

@@ -4,7 +4,7 @@ from .aio import AsyncClient
 from .background import BackgroundTaskManager, Interrupted
 from .client import Client
 from .errors import (
-    AnswerError, Busy, Conflict, ConnectionFailed, Denied, DiskFull, FieldError, Invalid, KeyReused, LeaseLost, NotFound, QueueError,
+    AnswerError, BackupUnusable, Busy, Conflict, ConnectionFailed, Denied, DiskFull, FieldError, Invalid, KeyReused, LeaseLost, NotFound, QueueError,
     ResultUnknown,
     ServerFault,
 )
@@ -16,7 +16,7 @@ from .worker import Handler, Job, Reject, RetryAfter, Snooze, Stopped, Worker
 __version__ = "1.0.0"
 
 __all__ = [
-    "AnswerError", "AsyncClient", "BackgroundTaskManager", "Busy", "Client", "Conflict", "ConnectionFailed", "Denied", "DiskFull",
+    "AnswerError", "AsyncClient", "BackgroundTaskManager", "BackupUnusable", "Busy", "Client", "Conflict", "ConnectionFailed", "Denied", "DiskFull",
     "FieldError", "Handler",
     "Interrupted", "Invalid", "Job", "KeyReused", "LeaseLost", "NotFound", "QueueError", "QueuedTaskManager", "Registry", "Reject",
     "ResultUnknown",

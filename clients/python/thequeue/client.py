@@ -11,12 +11,16 @@ from ._http import HTTP
 from ._wire import API, Call, address, backoff, encode, keyed, segment, without_none
 from .errors import Busy, ConnectionFailed, FieldError, Invalid, LeaseLost, NotFound, ResultUnknown
 from .types import (
-    Action, Attempt, Cancelled, CleanedWorkers, DeletedLogs, Event, Explanation, Failure, Health, Json, Lease, Level, LogLine,
-    Metrics, Names, NewTask,
-    Occurrence, Operation, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, RetryPolicy, Schedule, ScheduleSpec, Stats,
-    Status, Stranded, Strategy,
-    Task, TaskType, Time, TypeRules, WorkerEntry, WorkerPulse, WorkerStatus, format_time,
+    Action, Analysis, Attempt, Backup, Cancelled, Checkpoint, CleanedWorkers, DatabaseStats, DeletedLogs, Event,
+    Explanation, Failure, Health, Integrity, Json, Lease, Level, LogLine, Metrics, Names, NewTask, Occurrence,
+    Operation, Optimization, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, Reclaimed, Retained, RetryPolicy,
+    Schedule, ScheduleSpec, Stats, Status, Stranded, Strategy, Task, TaskType, Time, TypeRules, Vacuum, VacuumCost,
+    WorkerEntry, WorkerPulse, WorkerStatus, format_time,
 )
+
+
+LONG = 3600.0
+"""Seconds for which a call waits that may take long."""
 
 
 class Client:
@@ -393,6 +397,67 @@ class Client:
         """Return the next times of a schedule."""
         return cast("list[Occurrence]", (self._http.send(Call("GET", schedule_path(name, "preview"), {"n": n}, twice=True))).json())
 
+    # The database
+
+    def database_stats(self) -> DatabaseStats:
+        """Return the sizes of the database."""
+        return cast(DatabaseStats, (self._http.send(Call("GET", maintenance_path("stats"), twice=True))).json())
+
+    def checkpoint(self, mode: Literal["passive", "full", "restart", "truncate"] = "passive") -> Checkpoint:
+        """Copy the write-ahead log into the database."""
+        return cast(Checkpoint, (self._http.send(Call("POST", maintenance_path("checkpoint"), body={"mode": mode}, twice=True))).json())
+
+    def vacuum(self, *, limit: float = LONG) -> Vacuum:
+        """Give pages that hold nothing back to the disk. It ends early after ``limit`` seconds: then ConnectionFailed or ResultUnknown is
+        raised, and what was done stays. So do the other long calls for the database."""
+        return cast(Vacuum, (self._http.send(Call("POST", maintenance_path("vacuum"), body={}, wait=limit))).json())
+
+    def vacuum_cost(self) -> VacuumCost:
+        """Return what a full vacuum, which the command line does, would take."""
+        return cast(VacuumCost, (self._http.send(Call("POST", maintenance_path("vacuum"), body={"full": True, "dry_run": True},
+            twice=True))).json())
+
+    def analyze(self, table: str | None = None, *, limit: float = LONG) -> Analysis:
+        """Renew what the planner of the database knows of all tables, or of one."""
+        return cast(Analysis, (self._http.send(Call("POST", maintenance_path("analyze"), body=without_none(table=table),
+            wait=limit))).json())
+
+    def check_integrity(self, *, limit: float = LONG) -> Integrity:
+        """Look for what is broken in the database."""
+        return cast(Integrity, (self._http.send(Call("POST", maintenance_path("integrity-check"), body={}, wait=limit))).json())
+
+    def optimize(self, *, full: bool = False, limit: float = LONG) -> Optimization:
+        """Analyze the tables that have changed much; ``full``: vacuum, analyze every table and empty the write-ahead log."""
+        return cast(Optimization, (self._http.send(Call("POST", maintenance_path("optimize"), body={"full": full}, wait=limit))).json())
+
+    def retain(self, *, limit: float = LONG) -> Retained:
+        """Delete ended tasks and lines of logs whose retention is over."""
+        return cast(Retained, (self._http.send(Call("POST", maintenance_path("retention"), body={}, wait=limit))).json())
+
+    def reclaim_leases(self) -> Reclaimed:
+        """Take back leases that have run out; the server does so within a second."""
+        return cast(Reclaimed, (self._http.send(Call("POST", maintenance_path("reclaim"), body={}, twice=True))).json())
+
+    def stop_maintenance(self) -> str:
+        """End what the server does of all this early, and return what it was; raises NotFound when there is nothing."""
+        return cast(str, (self._http.send(Call("DELETE", maintenance_path("running"), twice=True))).json()["verb"])
+
+    def backups(self) -> list[Backup]:
+        """Return the backups that are whole, newest first."""
+        return cast("list[Backup]", (self._http.send(Call("GET", f"{API}/backups", twice=True))).json())
+
+    def backup(self, name: str) -> Backup:
+        """Return a backup, also one that is being made."""
+        return cast(Backup, (self._http.send(Call("GET", backup_path(name), twice=True))).json())
+
+    def create_backup(self, name: str | None = None) -> Backup:
+        """Begin a backup, named by the time unless a name is given, and do not wait for its end."""
+        return cast(Backup, (self._http.send(keyed(Call("POST", f"{API}/backups", body=without_none(name=name))))).json())
+
+    def verify_backup(self, name: str, *, limit: float = LONG) -> Backup:
+        """Read a backup to its end; raises :class:`~thequeue.errors.BackupUnusable` when something is wrong with it."""
+        return cast(Backup, (self._http.send(Call("POST", backup_path(name, "verify"), wait=limit, twice=True))).json())
+
     # The service
 
     def live(self) -> Health:
@@ -451,6 +516,16 @@ def type_path(name: str, verb: str = "") -> str:
 def schedule_path(name: str, verb: str = "") -> str:
     """Return the path of a schedule, or of a call about it."""
     return _path("schedules", name, verb)
+
+
+def backup_path(name: str, verb: str = "") -> str:
+    """Return the path of a backup, or of a call about it."""
+    return _path("backups", name, verb)
+
+
+def maintenance_path(verb: str) -> str:
+    """Return the path of a call about the database."""
+    return f"{API}/maintenance/{verb}"
 
 
 def _path(kind: str, name: object, verb: str) -> str:

@@ -78,6 +78,10 @@ class Conflict(AnswerError):
     """Not in a state that allows this; nothing was changed (409)."""
 
 
+class BackupUnusable(AnswerError):
+    """A backup is not what was made, or no database that the server knows (409)."""
+
+
 class LeaseLost(AnswerError):
     """The token is not the one of a live lease; nothing was changed (409). Stop the work: somebody else may have it."""
 
@@ -103,7 +107,7 @@ class ServerFault(AnswerError):
 
 
 _BY_CODE: dict[str, type[AnswerError]] = {
-    "invalid": Invalid, "body_too_large": Invalid, "unsupported_media_type": Invalid, "not_found": NotFound, "conflict": Conflict,
+    "invalid": Invalid, "body_too_large": Invalid, "unsupported_media_type": Invalid, "not_found": NotFound, "conflict": Conflict, "backup_unusable": BackupUnusable,
     "lease_lost": LeaseLost,
     "idempotency_key_reused": KeyReused, "idempotency_in_flight": Busy, "busy": Busy, "stopping": Busy, "not_ready": Busy,
     "result_unknown": Busy,

@@ -542,6 +542,130 @@ class Occurrence(TypedDict):
     run_after_utc: str
 
 
+class Backup(TypedDict):
+    """A backup of the database; ``state`` is running, complete or failed."""
+
+    name: str
+    file: str
+    state: Literal["running", "complete", "failed"]
+    size_bytes: int
+    created_at_utc: str
+    schema_version: int | None
+    compressed: bool
+    sha256: str | None
+    verified_at_utc: str | None
+    progress: int
+    error_message: str | None
+
+
+class TableStats(TypedDict):
+    """The sizes of a table."""
+
+    name: str
+    rows: int | None
+    estimated: bool
+    bytes: int | None
+    dead_rows: int | None
+
+
+class Running(TypedDict):
+    """A long piece of maintenance that the server does."""
+
+    verb: str
+
+
+class DatabaseStats(TypedDict):
+    """The sizes of the database; what an engine does not tell is None."""
+
+    engine: Literal["sqlite", "postgres"]
+    version: str
+    bytes: int
+    wal_bytes: int | None
+    page_bytes: int
+    pages: int | None
+    free_pages: int | None
+    auto_vacuum: str | None
+    disk_free: int | None
+    tables: list[TableStats]
+    running: Running | None
+
+
+class Checkpoint(TypedDict):
+    """What a checkpoint came to."""
+
+    mode: str
+    busy: bool
+    log_pages: int | None
+    checkpointed_pages: int | None
+    note: str
+
+
+class Vacuum(TypedDict):
+    """What a vacuum has done."""
+
+    full: bool
+    bytes_before: int
+    bytes_after: int
+    freed_pages: int | None
+    free_pages: int | None
+    stopped: bool
+    note: str
+
+
+class VacuumCost(TypedDict):
+    """What a full vacuum would take."""
+
+    bytes: int
+    needs_bytes: int
+    free_bytes: int | None
+    estimated_seconds: float
+    message: str
+
+
+class Analysis(TypedDict):
+    """The tables of which the planner has learned, and those that were too large for that."""
+
+    tables: list[str]
+    skipped: list[str]
+    stopped: bool
+
+
+class Integrity(TypedDict):
+    """What a check of the database has found; ``ok`` is None where it was not checked to its end."""
+
+    ok: bool | None
+    problems: list[str]
+    checked: list[str]
+    stopped: bool
+    note: str
+
+
+class Optimization(TypedDict):
+    """What an optimization has done."""
+
+    full: bool
+    analyzed: list[str]
+    vacuum: Vacuum | None
+    checkpoint: Checkpoint | None
+    stopped: bool
+
+
+class Retained(TypedDict):
+    """What was deleted since its retention was over."""
+
+    tasks: int
+    types: dict[str, int]
+    lines: int
+    stopped: bool
+
+
+class Reclaimed(TypedDict):
+    """What has become of the tasks whose leases had run out."""
+
+    requeued: int
+    failed: int
+
+
 class Health(TypedDict):
     """Whether the server lives or is ready."""
 

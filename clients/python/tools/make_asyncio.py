@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "thequeue"
-SHARED = ["fence_of", "new_tasks", "schedule_path", "task_path", "type_path", "worker_path"]
+SHARED = ["LONG", "backup_path", "fence_of", "maintenance_path", "new_tasks", "schedule_path", "task_path", "type_path", "worker_path"]
 
 
 def transform(source: str) -> str:
@@ -20,6 +20,7 @@ def transform(source: str) -> str:
     body = body.replace("Safe for use by several threads.", "For use in one event loop at a time, by any number of its tasks.")
     body = body.replace("from ._http import HTTP", "from ._asyncio_http import AsyncHTTP").replace("= HTTP(", "= AsyncHTTP(")
     body = body.replace("Iterator", "AsyncIterator")
+    body = re.sub(r'LONG = .*\n""".*"""\n\n\n', "", body)
     body = re.sub(r"    def (?!__init__)", "    async def ", body)
     body = body.replace("__enter__", "__aenter__").replace("__exit__", "__aexit__")
     body = re.sub(r"(?<!await )self\._http\.(send|sleep|close)\(", r"await self._http.\1(", body)
