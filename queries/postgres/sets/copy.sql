@@ -139,7 +139,9 @@ SELECT * FROM audit_log ORDER BY audit_id LIMIT 5000 OFFSET CAST(@skip AS bigint
 -- name: CutAudit :exec
 DELETE FROM audit_log WHERE audit_id = @audit_id;
 
+-- PasteAudit gives rows their numbers, which COPY may and the INSERT that stands for it here may not.
 -- name: PasteAudit :copyfrom
+-- @sqlc-vet-disable sqlc/db-prepare
 INSERT INTO audit_log (audit_id, at_utc, actor, action, subject, message)
 VALUES (@audit_id, @at_utc, @actor, @action, @subject, @message);
 
