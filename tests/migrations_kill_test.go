@@ -99,7 +99,7 @@ func killAt(t *testing.T, database string, statement int) string {
 }
 
 // killsOf is how many statements a process is killed before, spread over all of them, on each engine.
-var killsOf = map[schema.Engine]int{schema.SQLite: 24, schema.Postgres: 8}
+var killsOf = map[schema.Engine]int{schema.SQLite: 24, schema.Postgres: 20}
 
 // TestAMigrationThatIsKilledLeavesAWholeVersion kills processes that bring rows up, before one statement after another, and looks at what is left.
 func TestAMigrationThatIsKilledLeavesAWholeVersion(t *testing.T) {

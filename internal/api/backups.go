@@ -1,20 +1,15 @@
 package api
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/prismq/thequeue/internal/backup"
-	"github.com/prismq/thequeue/internal/clock"
 	"github.com/prismq/thequeue/internal/task"
 )
-
-// verifyTime is how long a verification may take, however large the backup.
-const verifyTime = 6 * time.Hour
 
 // backups returns what makes them.
 func (s *server) backups() (*backup.Keeper, error) {
@@ -77,15 +72,7 @@ func (s *server) verifyBackup(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	control := http.NewResponseController(c.Response().Writer)
-	if err := control.SetWriteDeadline(clock.Wall().Add(verifyTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	b, err := keeper.Verify(c.Request().Context(), name)
-	if err != nil {
-		return err
-	}
-	return s.write(c, http.StatusOK, b)
+	return long(s, c, func(ctx context.Context, _ func(task.Progress)) (task.Backup, error) { return keeper.Verify(ctx, name) })
 }
 
 // backupName reads the name in the path.

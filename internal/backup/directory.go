@@ -96,16 +96,18 @@ func (d *Directory) Get(name string) (task.Backup, error) {
 	return list[i], nil
 }
 
-// Latest returns the newest backup. ErrNotFound when there is none.
+// Latest returns the newest backup, where what a restore has replaced is none. ErrNotFound when there is none.
 func (d *Directory) Latest() (task.Backup, error) {
 	list, err := d.List()
-	if err == nil && len(list) == 0 {
-		err = task.ErrNotFound
-	}
 	if err != nil {
 		return task.Backup{}, err
 	}
-	return list[0], nil
+	for _, b := range list {
+		if !strings.HasPrefix(b.Name, task.ReplacedBackup) {
+			return b, nil
+		}
+	}
+	return task.Backup{}, task.ErrNotFound
 }
 
 // Prune deletes all but the newest keep backups and returns them, the newest first. With own it looks only at those that have no name given by a person.

@@ -133,7 +133,9 @@ func (k *Keeper) scheduled(ctx context.Context) {
 		err = k.make(ctx, b)
 	}
 	if err == nil {
-		_, err = k.dir.Prune(k.plan.Keep, true, false)
+		if _, left := k.dir.Prune(k.plan.Keep, true, false); left != nil { // no reason for another backup
+			k.log.Error("delete old backups", "error", left)
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

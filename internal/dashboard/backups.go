@@ -76,7 +76,8 @@ func (d *Dashboard) verifyBackup(c echo.Context) (did, error) {
 	}
 	name := b.Name
 	control := http.NewResponseController(c.Response().Writer)
-	if err = control.SetWriteDeadline(clock.Wall().Add(verifyTime)); err == nil || errors.Is(err, http.ErrNotSupported) {
+	err = errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(clock.Wall().Add(verifyTime))) // the form has come: the time for it must not end the request
+	if err == nil || errors.Is(err, http.ErrNotSupported) {
 		_, err = d.Backups.Verify(c.Request().Context(), b.Name)
 	}
 	return did{"verify backup", name, "Backup " + name + " was verified: it can be restored", "/maintenance"}, err

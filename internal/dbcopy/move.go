@@ -117,6 +117,8 @@ func (m *mover) begin(ctx context.Context) (done bool, err error) {
 	switch {
 	case from.State == task.MoveArriving:
 		return false, fmt.Errorf("from: %w", &task.MovedError{State: from.State, Peer: from.Peer})
+	case mine && to.State == task.MoveArrived && from.State == task.MoveLeaving:
+		return false, fmt.Errorf("from: %w: it takes changes, although it has been moved to %s: name a new database, or take the move back with --undo", task.ErrConflict, from.Peer)
 	case mine && to.State == task.MoveArrived:
 		if from.State != task.MoveLeft {
 			from.State, from.Since = task.MoveLeft, m.clock.Now()
@@ -195,14 +197,14 @@ func (m *mover) copy(ctx context.Context) error {
 func (m *mover) catchUp(ctx context.Context) error {
 	for before := math.MaxInt; ; {
 		n, err := m.follow(ctx)
-		if err != nil || n < few || n > before/2 {
+		if err != nil || n < few || (n < maxChanges && n > before/2) {
 			return err
 		}
 		before = n
 	}
 }
 
-// finish has the store refuse changes and copies the rest. An error lifts the fence.
+// finish has the store refuse changes and copies the rest. An error lifts the fence, unless the target may be ready already.
 func (m *mover) finish(ctx context.Context) (fence time.Duration, err error) {
 	began := m.clock.Now()
 	fenced := Status{ID: m.status.ID, State: task.MoveFenced, Peer: m.to.place(), Since: began}
@@ -230,13 +232,14 @@ func (m *mover) finish(ctx context.Context) (fence time.Duration, err error) {
 		return 0, err
 	}
 	m.status.State, m.status.Since, m.status.fresh = task.MoveArrived, m.clock.Now(), false
+	// From here on the fence stays, even where an error leaves it open whether the target has been made ready: the same command finds that out.
+	ctx, arrived = context.WithoutCancel(ctx), true
 	if err := m.to.enter(ctx, m.status); err != nil {
-		return 0, fmt.Errorf("to: %w", err)
+		return 0, fmt.Errorf("to: %w; the store refuses changes until the same command is run again", err)
 	}
-	arrived = true
 	fence = m.clock.Now().Sub(began)
 	fenced.State = task.MoveLeft
-	return fence, m.from.enter(context.WithoutCancel(ctx), fenced)
+	return fence, m.from.enter(ctx, fenced)
 }
 
 // raiseSequences makes the next id that the target gives greater than any that the store has given.

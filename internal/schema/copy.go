@@ -48,6 +48,9 @@ func (s *Schema) keepCopy(ctx context.Context) error {
 
 // copyTo has a whole copy at path, on the disk, or none.
 func (s *Schema) copyTo(ctx context.Context, path string) (err error) {
+	if err := s.dropParts(); err != nil {
+		return err
+	}
 	part := path + ".part"
 	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite writes into an empty file
 	if err != nil {
@@ -68,6 +71,20 @@ func (s *Schema) copyTo(ctx context.Context, path string) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// dropParts removes what copies have left that were killed. The lock of the migration is held, so nobody else makes one.
+func (s *Schema) dropParts() error {
+	entries, err := os.ReadDir(filepath.Dir(s.path))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(s.path)+copyMark) && strings.HasSuffix(e.Name(), ".part") {
+			err = errors.Join(err, ignoreMissing(os.Remove(filepath.Join(filepath.Dir(s.path), e.Name()))))
+		}
+	}
+	return err
 }
 
 func ignoreMissing(err error) error {

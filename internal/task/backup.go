@@ -8,6 +8,9 @@ import (
 // ErrUnusable: a backup is not what was made, or no database that this program knows.
 var ErrUnusable = errors.New("the backup cannot be used")
 
+// ReplacedBackup begins the names under which a restore on PostgreSQL keeps what it has replaced.
+const ReplacedBackup = "replaced-"
+
 // Backup is one backup of a database.
 type Backup struct {
 	Name          string      `json:"name"`

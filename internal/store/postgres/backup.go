@@ -241,7 +241,7 @@ func (b Backups) Restore(ctx context.Context, target, dir string, now time.Time,
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	err = s.Alone(ctx, func() error {
-		replaced, err = to.replace(ctx, s, f.Name(), version, filepath.Join(dir, "replaced-"+now.UTC().Format("20060102T150405.000Z")+b.Suffix()))
+		replaced, err = to.replace(ctx, s, f.Name(), version, filepath.Join(dir, task.ReplacedBackup+now.UTC().Format("20060102T150405.000Z")+b.Suffix()))
 		return err
 	})
 	if errors.Is(err, schema.ErrInUse) {

@@ -93,7 +93,11 @@ func (r *restore) open() (err error) {
 }
 
 func (r *restore) close() error {
-	return errors.Join(r.remove(r.temp()), r.lock.Unlock(), r.root.Close())
+	var err error
+	if r.lock.Locked() { // else the file is that of another restore
+		err = r.remove(r.temp())
+	}
+	return errors.Join(err, r.lock.Unlock(), r.root.Close())
 }
 
 // remove removes a file, if it is there.
