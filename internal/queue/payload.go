@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -39,6 +41,10 @@ func compileSchema(text task.JSON) payloadSchema {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
 	if err != nil {
 		s.err = err
+		return s
+	}
+	if where, ok := unbearable(doc, nil); ok {
+		s.err = fmt.Errorf("is not a JSON Schema: the exponent of %s must lie between -%d and %[2]d", fieldAt("payload_schema", where), maxExponent)
 		return s
 	}
 	const at = "urn:thequeue:payload"
@@ -82,10 +88,42 @@ func (s payloadSchema) check(payload task.JSON) error {
 	if err != nil {
 		return task.Invalid("payload", "%s", err)
 	}
+	if at, ok := unbearable(doc, nil); ok {
+		return task.Invalid(fieldAt("payload", at), "is a number that no schema is checked against: its exponent must lie between -%d and %[1]d", maxExponent)
+	}
 	if bad, ok := errors.AsType[*jsonschema.ValidationError](s.schema.Validate(doc)); ok {
 		return &task.InvalidError{Fields: complaints(bad, "payload", nil)}
 	}
 	return nil
+}
+
+// maxExponent bounds the exponent of a number that is compared: the library works with all digits of it, 10^n of which for an exponent of n digits.
+const maxExponent = 400
+
+// unbearable finds a number with a greater exponent, and the place of it.
+func unbearable(v any, at []string) (place []string, found bool) {
+	switch v := v.(type) {
+	case json.Number:
+		_, exponent, has := strings.Cut(strings.ToLower(v.String()), "e")
+		if !has {
+			return nil, false
+		}
+		n, err := strconv.Atoi(exponent)
+		return at, err != nil || n > maxExponent || n < -maxExponent
+	case []any:
+		for i, e := range v {
+			if place, found := unbearable(e, append(at, strconv.Itoa(i))); found {
+				return place, true
+			}
+		}
+	case map[string]any:
+		for name, e := range v {
+			if place, found := unbearable(e, append(at, name)); found {
+				return place, true
+			}
+		}
+	}
+	return nil, false
 }
 
 // complaints appends what is at the bottom of a complaint: the fields that are wrong, and how.

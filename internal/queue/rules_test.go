@@ -95,10 +95,13 @@ func TestAPayloadMustFitTheSchemaOfItsType(t *testing.T) {
 		r.enqueue(task.Spec{Payload: `{"to":"x","n":9007199254740993,"items":[{"a":true}],"more":null}`})
 		r.enqueue(task.Spec{Type: "other"})
 		for payload, want := range map[string][]string{
-			``:                                       {"payload: missing property 'to'"},
-			`{"to":1}`:                               {"payload.to: got number, want string"},
-			`{"to":"","n":9007199254740994}`:         {"payload.n: maximum: got"},
-			`{"to":"","items":[{"a":true},{"b":1}]}`: {"payload.items[1]: missing property 'a'", "payload.items[1].b: got number, want boolean"},
+			``:                               {"payload: missing property 'to'"},
+			`{"to":1}`:                       {"payload.to: got number, want string"},
+			`{"to":"","n":9007199254740994}`: {"payload.n: maximum: got"},
+			`{"to":"","n":1e1500000}`:        {"payload.n: is a number that no schema is checked against: its exponent must lie between -400 and 400"},
+			`{"to":"","n":-1E-999999999999999999999}`: {"payload.n: is a number"},
+			`{"to":"","items":[{"a":[{"b":2e401}]}]}`: {"payload.items[0].a[0].b: is a number"},
+			`{"to":"","items":[{"a":true},{"b":1}]}`:  {"payload.items[1]: missing property 'a'", "payload.items[1].b: got number, want boolean"},
 		} {
 			_, _, err := r.Enqueue(r.Context(), task.Spec{Type: " test ", Payload: task.JSON(payload)}, 5)
 			bad, ok := errors.AsType[*task.InvalidError](err)
@@ -126,6 +129,7 @@ func TestASchemaThatIsNoneIsRefused(t *testing.T) {
 			`{`:                                    "must be valid JSON",
 			`{"type":"text"}`:                      "is not a JSON Schema: type",
 			`{"properties":{"a":{"pattern":"("}}}`: "is not a JSON Schema",
+			`{"minimum":1e1500000}`:                "the exponent of payload_schema.minimum must lie between",
 			`{"$ref":"http://127.0.0.1:1/s.json"}`: "http://127.0.0.1:1/s.json is not loaded",
 			`{"$ref":"file:///etc/passwd"}`:        "file:///etc/passwd is not loaded",
 			`{"$schema":"https://example.org/other"}`:         "https://example.org/other is not loaded",

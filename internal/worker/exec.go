@@ -32,6 +32,9 @@ const shutdownKillAfter = 500 * time.Millisecond
 // SnoozeStatus is the exit status with which a command hands its task back to come again later: EX_TEMPFAIL of sysexits.h.
 const SnoozeStatus = 75
 
+// minSnooze is the shortest time: a task that is handed back does not use up its attempts.
+const minSnooze = 100 * time.Millisecond
+
 // DefaultSnooze is how long that is when the command does not say.
 const DefaultSnooze = time.Minute
 
@@ -147,7 +150,7 @@ func snoozeOf(output []byte) time.Duration {
 	if err != nil || !(seconds >= 0) {
 		return DefaultSnooze
 	}
-	return time.Duration(min(seconds, task.MaxTimeout.Seconds()) * float64(time.Second))
+	return max(time.Duration(min(seconds, task.MaxTimeout.Seconds())*float64(time.Second)), minSnooze)
 }
 
 // run starts cmd in a group of its own, waits for it, and leaves nothing of the group behind.

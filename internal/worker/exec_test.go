@@ -106,6 +106,7 @@ func TestExecSnoozes(t *testing.T) {
 	for name, test := range map[string]struct{ script, want string }{
 		"Seconds":        {"echo ' 90 '; exit 75", "snoozed for 1m30s"},
 		"Fraction":       {"echo 0.25; echo closed >&2; exit 75", "snoozed for 250ms: closed"},
+		"Now":            {"echo 0; exit 75", "snoozed for 100ms"},
 		"Silent":         {"exit 75", "snoozed for 1m0s"},
 		"NoNumber":       {"echo later; exit 75", "snoozed for 1m0s"},
 		"Negative":       {"echo -5; exit 75", "snoozed for 1m0s"},

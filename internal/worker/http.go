@@ -20,8 +20,12 @@ import (
 // DefaultHTTPTimeout bounds one call, from the dial to the last byte of the answer.
 const DefaultHTTPTimeout = 30 * time.Second
 
-// maxRetryAfter is the longest wait that a server can ask for.
-const maxRetryAfter = 24 * time.Hour
+// minRetryAfter and maxRetryAfter are the shortest and the longest wait that a server can ask for: a task that is handed back does not use up its attempts, so
+// none would be a loop without end.
+const (
+	minRetryAfter = time.Second
+	maxRetryAfter = 24 * time.Hour
+)
 
 // HTTPCall is a URL that runs the tasks of one type.
 type HTTPCall struct {
@@ -120,13 +124,13 @@ func retryAfter(resp *http.Response) (time.Duration, bool) {
 		return 0, false
 	}
 	value := resp.Header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter), true
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return max(time.Duration(min(seconds, uint64(maxRetryAfter/time.Second)))*time.Second, minRetryAfter), true
 	}
 	then, err := http.ParseTime(value)
 	now, errNow := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil || errNow != nil {
 		return 0, false
 	}
-	return min(max(then.Sub(now), 0), maxRetryAfter), true
+	return min(max(then.Sub(now), minRetryAfter), maxRetryAfter), true
 }

@@ -79,6 +79,9 @@ func TestHTTPAnswers(t *testing.T) {
 		"Seconds":        {status: 429, headers: map[string]string{"Retry-After": "90"}, err: "snoozed for 1m30s", retry: "1m30s"},
 		"Date":           {status: 503, headers: map[string]string{"Date": "Fri, 31 Dec 1999 23:59:00 GMT", "Retry-After": "Sat, 01 Jan 2000 00:00:00 GMT"}, err: "snoozed for 1m0s", retry: "1m0s"},
 		"Century":        {status: 503, headers: map[string]string{"Retry-After": "2000000000"}, err: "snoozed for 24h0m0s", retry: "24h0m0s"},
+		"Ages":           {status: 503, headers: map[string]string{"Retry-After": "99999999999999999999999"}, err: "snoozed for 24h0m0s", retry: "24h0m0s"},
+		"Now":            {status: 503, headers: map[string]string{"Retry-After": "0"}, err: "snoozed for 1s", retry: "1s"},
+		"Past":           {status: 503, headers: map[string]string{"Date": "Sat, 01 Jan 2000 00:00:00 GMT", "Retry-After": "Fri, 31 Dec 1999 23:59:00 GMT"}, err: "snoozed for 1s", retry: "1s"},
 		"Nonsense":       {status: 503, headers: map[string]string{"Retry-After": "soon"}, err: "HTTP status 503 Service Unavailable"},
 		"OtherRetryText": {status: 500, headers: map[string]string{"Retry-After": "90"}, err: "HTTP status 500 Internal Server Error"},
 	} {
