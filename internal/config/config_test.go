@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"os"
@@ -539,6 +540,31 @@ func TestWhatIsNoPathIsNotTakenForOne(t *testing.T) {
 		c.Database = path
 		if err := c.Validate(); err != nil {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// Numbers of JSON stay as they are written, and the mark that editors of Windows put in front of a file is no part of it.
+func TestNumbersOfJSONAndTheMarkInFront(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, "c.json", "\ufeff"+`{"worker_id": "w", "poll_interval_seconds": 1e1, "capabilities": {"mem": 1e3, "big": 12345678901234567890123}, "schedules":
+		{"x": {"cron": "@daily", "task": {"type": "a", "payload": {"n": 1e3, "k": -2E-1, "d": 0.1234567890123456789, "m": -9223372036854775809}}}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Schedules["x"].Task.Payload, task.JSON(`{"d":0.1234567890123456789,"k":-2E-1,"m":-9223372036854775809,"n":1e3}`); got != want {
+		t.Errorf("payload %s, want %s", got, want)
+	}
+	if text, err := json.Marshal(c.Capabilities); err != nil || string(text) != `{"big":12345678901234567890123,"mem":1e3}` {
+		t.Errorf("capabilities %s, %v", text, err)
+	}
+	if c.WorkerID != "w" || c.PollIntervalSeconds != 10 {
+		t.Errorf("%q polls every %v", c.WorkerID, c.PollIntervalSeconds)
+	}
+	for _, name := range []string{"c.yaml", "c.toml"} {
+		text := map[string]string{"c.yaml": "worker_id: w\n", "c.toml": "worker_id = 'w'\n"}[name]
+		if c, err := load(t, name, "\ufeff"+text); err != nil || c.WorkerID != "w" {
+			t.Errorf("%s: %q, %v", name, c.WorkerID, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -47,7 +48,7 @@ func (c *Config) readFile(path string, bad *task.InvalidError) error {
 	if err != nil {
 		return err
 	}
-	doc, err := parse(text)
+	doc, err := parse(bytes.TrimPrefix(text, []byte("\ufeff"))) // which editors of Windows put in front
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

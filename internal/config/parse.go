@@ -39,7 +39,17 @@ func parseJSON(text []byte) (document, error) {
 	if err := checkJSON(text); err != nil {
 		return document{}, err
 	}
-	return parseYAML(text)
+	doc, err := parseYAML(text) // which knows the lines, but not every number of JSON
+	if err != nil || doc.tree == nil {
+		return doc, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber() // as they are written
+	doc.tree = nil
+	if err := dec.Decode(&doc.tree); err != nil {
+		return document{}, err
+	}
+	return doc, nil
 }
 
 // checkJSON refuses what is YAML but not JSON. An empty file holds no settings.
