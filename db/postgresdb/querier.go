@@ -214,7 +214,7 @@ type Querier interface {
 	ListRollupsOfTypes(ctx context.Context, arg ListRollupsOfTypesParams) ([]Rollup, error)
 	ListRunningOperations(ctx context.Context) ([]Operation, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)
-	// ListSettings returns the settings that the service depends on, as they are for this session.
+	// ListSettings returns the settings that the service depends on, as they hold on this connection.
 	ListSettings(ctx context.Context) ([]ListSettingsRow, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)
 	// ListTables returns the tables of this name with their sizes and what the planner and autovacuum know of them, ordered. A table that was never analyzed has -1 rows.

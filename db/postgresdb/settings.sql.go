@@ -76,7 +76,7 @@ type ListSettingsRow struct {
 	Setting string
 }
 
-// ListSettings returns the settings that the service depends on, as they are for this session.
+// ListSettings returns the settings that the service depends on, as they hold on this connection.
 func (q *Queries) ListSettings(ctx context.Context) ([]ListSettingsRow, error) {
 	rows, err := q.query(ctx, q.listSettingsStmt, listSettings)
 	if err != nil {

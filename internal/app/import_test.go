@@ -227,7 +227,7 @@ const stuckImport = "THEQUEUE_TEST_STUCK_IMPORT"
 func TestStuckImport(t *testing.T) {
 	database := os.Getenv(stuckImport)
 	if database == "" {
-		t.Skip("only run by another test")
+		return // the test below has not started this process
 	}
 	look(t, database, func(st store.Store) {
 		_, err := st.Import(t.Context(), store.Import{Batches: stuck(t.Context(), st.Clock().Now()), FirstID: 1, LastID: 1000})

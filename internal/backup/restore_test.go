@@ -157,8 +157,10 @@ func TestRestoreLeavesAloneWhatIsNotOurs(t *testing.T) {
 	if after, err := os.ReadFile(other); err != nil || string(after) != string(before) {
 		t.Errorf("it was changed: %v", err)
 	}
-	if err := os.Symlink(filepath.Join(r.Path, b.File), filepath.Join(r.Path, "link.db")); err != nil {
-		t.Skip(err)
+	if err := os.Symlink(filepath.Join(r.Path, b.File), filepath.Join(r.Path, "link.db")); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err) // Windows allows it to some users alone
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	if _, err := r.Restore(t.Context(), "link", filepath.Join(t.TempDir(), "x.db"), nil); !errors.Is(err, task.ErrNotFound) {
 		t.Errorf("a symlink: %v", err)

@@ -11,7 +11,7 @@ UNION ALL
 SELECT DISTINCT CAST('function ' || p.proname AS text)
 FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = CAST(current_schema() AS regnamespace);
 
--- ListSettings returns the settings that the service depends on, as they are for this session.
+-- ListSettings returns the settings that the service depends on, as they hold on this connection.
 -- name: ListSettings :many
 SELECT CAST(s.name AS text) AS name, CAST(s.setting AS text) AS setting
 FROM pg_catalog.pg_settings AS s

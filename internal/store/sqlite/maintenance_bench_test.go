@@ -48,7 +48,7 @@ func BenchmarkMaintenance(b *testing.B) {
 		name string
 		do   func(ctx context.Context) (any, error)
 	}{
-		{"nothing", func(context.Context) (any, error) { time.Sleep(10 * time.Second); return "", nil }},
+		{"nothing", func(context.Context) (any, error) { <-time.After(10 * time.Second); return "", nil }},
 		{"stats", func(ctx context.Context) (any, error) { return st.DatabaseStats(ctx) }},
 		{"checkpoint_passive", func(ctx context.Context) (any, error) { return st.Checkpoint(ctx, task.CheckpointPassive) }},
 		{"checkpoint_full", func(ctx context.Context) (any, error) { return st.Checkpoint(ctx, task.CheckpointFull) }},
@@ -57,7 +57,7 @@ func BenchmarkMaintenance(b *testing.B) {
 		{"analyze", func(ctx context.Context) (any, error) { return st.Analyze(ctx, "", quiet) }},
 		{"analyze_outdated", func(ctx context.Context) (any, error) { return st.Analyze(ctx, store.OutdatedTables, quiet) }},
 		{"integrity", func(ctx context.Context) (any, error) { return st.CheckIntegrity(ctx, quiet) }},
-		{"nothing_again", func(context.Context) (any, error) { time.Sleep(10 * time.Second); return "", nil }},
+		{"nothing_again", func(context.Context) (any, error) { <-time.After(10 * time.Second); return "", nil }},
 		{"vacuum", func(ctx context.Context) (any, error) { return st.Vacuum(ctx, quiet) }},
 	}
 	for _, v := range verbs {
@@ -108,7 +108,7 @@ func claimOn(b *testing.B, st *Store, ending *atomic.Bool) (waits []time.Duratio
 			b.Error(err)
 			return waits
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	return waits
 }
