@@ -90,6 +90,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
 	}
+	if q.deleteAPIKeyStmt, err = db.PrepareContext(ctx, deleteAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteAPIKey: %w", err)
+	}
 	if q.deleteEndedStmt, err = db.PrepareContext(ctx, deleteEnded); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteEnded: %w", err)
 	}
@@ -137,6 +140,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
+	}
+	if q.endAPIKeyStmt, err = db.PrepareContext(ctx, endAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query EndAPIKey: %w", err)
 	}
 	if q.endLeasesStmt, err = db.PrepareContext(ctx, endLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query EndLeases: %w", err)
@@ -192,6 +198,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.forgetMoveChangesStmt, err = db.PrepareContext(ctx, forgetMoveChanges); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetMoveChanges: %w", err)
 	}
+	if q.getAPIKeyStmt, err = db.PrepareContext(ctx, getAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAPIKey: %w", err)
+	}
 	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
 	}
@@ -228,6 +237,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getWorkerStmt, err = db.PrepareContext(ctx, getWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query GetWorker: %w", err)
 	}
+	if q.hasAPIKeysStmt, err = db.PrepareContext(ctx, hasAPIKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query HasAPIKeys: %w", err)
+	}
 	if q.holdsLeaseStmt, err = db.PrepareContext(ctx, holdsLease); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldsLease: %w", err)
 	}
@@ -242,6 +254,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.importWorkerStmt, err = db.PrepareContext(ctx, importWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query ImportWorker: %w", err)
+	}
+	if q.insertAPIKeyStmt, err = db.PrepareContext(ctx, insertAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAPIKey: %w", err)
 	}
 	if q.insertAuditStmt, err = db.PrepareContext(ctx, insertAudit); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAudit: %w", err)
@@ -284,6 +299,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.lastRepairStmt, err = db.PrepareContext(ctx, lastRepair); err != nil {
 		return nil, fmt.Errorf("error preparing query LastRepair: %w", err)
+	}
+	if q.listAPIKeysStmt, err = db.PrepareContext(ctx, listAPIKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query ListAPIKeys: %w", err)
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
@@ -522,6 +540,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
 	}
+	if q.revokeAPIKeyStmt, err = db.PrepareContext(ctx, revokeAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query RevokeAPIKey: %w", err)
+	}
 	if q.setMoveTriggersStmt, err = db.PrepareContext(ctx, setMoveTriggers); err != nil {
 		return nil, fmt.Errorf("error preparing query SetMoveTriggers: %w", err)
 	}
@@ -557,6 +578,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.taskIDBelowStmt, err = db.PrepareContext(ctx, taskIDBelow); err != nil {
 		return nil, fmt.Errorf("error preparing query TaskIDBelow: %w", err)
+	}
+	if q.touchAPIKeyStmt, err = db.PrepareContext(ctx, touchAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query TouchAPIKey: %w", err)
 	}
 	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
@@ -685,6 +709,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
 		}
 	}
+	if q.deleteAPIKeyStmt != nil {
+		if cerr := q.deleteAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteAPIKeyStmt: %w", cerr)
+		}
+	}
 	if q.deleteEndedStmt != nil {
 		if cerr := q.deleteEndedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteEndedStmt: %w", cerr)
@@ -763,6 +792,11 @@ func (q *Queries) Close() error {
 	if q.dropProposalsStmt != nil {
 		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
+		}
+	}
+	if q.endAPIKeyStmt != nil {
+		if cerr := q.endAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endAPIKeyStmt: %w", cerr)
 		}
 	}
 	if q.endLeasesStmt != nil {
@@ -855,6 +889,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing forgetMoveChangesStmt: %w", cerr)
 		}
 	}
+	if q.getAPIKeyStmt != nil {
+		if cerr := q.getAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAPIKeyStmt: %w", cerr)
+		}
+	}
 	if q.getAnswerStmt != nil {
 		if cerr := q.getAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
@@ -915,6 +954,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getWorkerStmt: %w", cerr)
 		}
 	}
+	if q.hasAPIKeysStmt != nil {
+		if cerr := q.hasAPIKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing hasAPIKeysStmt: %w", cerr)
+		}
+	}
 	if q.holdsLeaseStmt != nil {
 		if cerr := q.holdsLeaseStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing holdsLeaseStmt: %w", cerr)
@@ -938,6 +982,11 @@ func (q *Queries) Close() error {
 	if q.importWorkerStmt != nil {
 		if cerr := q.importWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing importWorkerStmt: %w", cerr)
+		}
+	}
+	if q.insertAPIKeyStmt != nil {
+		if cerr := q.insertAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAPIKeyStmt: %w", cerr)
 		}
 	}
 	if q.insertAuditStmt != nil {
@@ -1008,6 +1057,11 @@ func (q *Queries) Close() error {
 	if q.lastRepairStmt != nil {
 		if cerr := q.lastRepairStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lastRepairStmt: %w", cerr)
+		}
+	}
+	if q.listAPIKeysStmt != nil {
+		if cerr := q.listAPIKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listAPIKeysStmt: %w", cerr)
 		}
 	}
 	if q.listAttemptsStmt != nil {
@@ -1405,6 +1459,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing retryTaskStmt: %w", cerr)
 		}
 	}
+	if q.revokeAPIKeyStmt != nil {
+		if cerr := q.revokeAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing revokeAPIKeyStmt: %w", cerr)
+		}
+	}
 	if q.setMoveTriggersStmt != nil {
 		if cerr := q.setMoveTriggersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setMoveTriggersStmt: %w", cerr)
@@ -1463,6 +1522,11 @@ func (q *Queries) Close() error {
 	if q.taskIDBelowStmt != nil {
 		if cerr := q.taskIDBelowStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing taskIDBelowStmt: %w", cerr)
+		}
+	}
+	if q.touchAPIKeyStmt != nil {
+		if cerr := q.touchAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing touchAPIKeyStmt: %w", cerr)
 		}
 	}
 	if q.touchWorkerStmt != nil {
@@ -1546,6 +1610,7 @@ type Queries struct {
 	countLogsStmt             *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
+	deleteAPIKeyStmt          *sql.Stmt
 	deleteEndedStmt           *sql.Stmt
 	deleteFailureGroupStmt    *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
@@ -1562,6 +1627,7 @@ type Queries struct {
 	dropMoveStmt              *sql.Stmt
 	dropOddKeysStmt           *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
+	endAPIKeyStmt             *sql.Stmt
 	endLeasesStmt             *sql.Stmt
 	endTicksStmt              *sql.Stmt
 	enterOddKeysStmt          *sql.Stmt
@@ -1580,6 +1646,7 @@ type Queries struct {
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	forgetMoveChangesStmt     *sql.Stmt
+	getAPIKeyStmt             *sql.Stmt
 	getAnswerStmt             *sql.Stmt
 	getAuditStmt              *sql.Stmt
 	getFailureGroupStmt       *sql.Stmt
@@ -1592,11 +1659,13 @@ type Queries struct {
 	getTaskByKeyStmt          *sql.Stmt
 	getTickStmt               *sql.Stmt
 	getWorkerStmt             *sql.Stmt
+	hasAPIKeysStmt            *sql.Stmt
 	holdsLeaseStmt            *sql.Stmt
 	importAttemptsStmt        *sql.Stmt
 	importLogsStmt            *sql.Stmt
 	importTasksStmt           *sql.Stmt
 	importWorkerStmt          *sql.Stmt
+	insertAPIKeyStmt          *sql.Stmt
 	insertAuditStmt           *sql.Stmt
 	insertClaimStmt           *sql.Stmt
 	insertLaneStmt            *sql.Stmt
@@ -1611,6 +1680,7 @@ type Queries struct {
 	lastOldLogStmt            *sql.Stmt
 	lastRecentLogStmt         *sql.Stmt
 	lastRepairStmt            *sql.Stmt
+	listAPIKeysStmt           *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listAttemptsBetweenStmt   *sql.Stmt
 	listAuditsStmt            *sql.Stmt
@@ -1690,6 +1760,7 @@ type Queries struct {
 	reserveAnswerStmt         *sql.Stmt
 	restoreTriggersStmt       *sql.Stmt
 	retryTaskStmt             *sql.Stmt
+	revokeAPIKeyStmt          *sql.Stmt
 	setMoveTriggersStmt       *sql.Stmt
 	setPrioritiesStmt         *sql.Stmt
 	setPriorityStmt           *sql.Stmt
@@ -1702,6 +1773,7 @@ type Queries struct {
 	takeRollupsStmt           *sql.Stmt
 	taskIDAboveStmt           *sql.Stmt
 	taskIDBelowStmt           *sql.Stmt
+	touchAPIKeyStmt           *sql.Stmt
 	touchWorkerStmt           *sql.Stmt
 	tryInUseStmt              *sql.Stmt
 	updateScheduleStmt        *sql.Stmt
@@ -1734,6 +1806,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countLogsStmt:             q.countLogsStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
+		deleteAPIKeyStmt:          q.deleteAPIKeyStmt,
 		deleteEndedStmt:           q.deleteEndedStmt,
 		deleteFailureGroupStmt:    q.deleteFailureGroupStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
@@ -1750,6 +1823,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropMoveStmt:              q.dropMoveStmt,
 		dropOddKeysStmt:           q.dropOddKeysStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
+		endAPIKeyStmt:             q.endAPIKeyStmt,
 		endLeasesStmt:             q.endLeasesStmt,
 		endTicksStmt:              q.endTicksStmt,
 		enterOddKeysStmt:          q.enterOddKeysStmt,
@@ -1768,6 +1842,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		forgetMoveChangesStmt:     q.forgetMoveChangesStmt,
+		getAPIKeyStmt:             q.getAPIKeyStmt,
 		getAnswerStmt:             q.getAnswerStmt,
 		getAuditStmt:              q.getAuditStmt,
 		getFailureGroupStmt:       q.getFailureGroupStmt,
@@ -1780,11 +1855,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getTaskByKeyStmt:          q.getTaskByKeyStmt,
 		getTickStmt:               q.getTickStmt,
 		getWorkerStmt:             q.getWorkerStmt,
+		hasAPIKeysStmt:            q.hasAPIKeysStmt,
 		holdsLeaseStmt:            q.holdsLeaseStmt,
 		importAttemptsStmt:        q.importAttemptsStmt,
 		importLogsStmt:            q.importLogsStmt,
 		importTasksStmt:           q.importTasksStmt,
 		importWorkerStmt:          q.importWorkerStmt,
+		insertAPIKeyStmt:          q.insertAPIKeyStmt,
 		insertAuditStmt:           q.insertAuditStmt,
 		insertClaimStmt:           q.insertClaimStmt,
 		insertLaneStmt:            q.insertLaneStmt,
@@ -1799,6 +1876,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lastOldLogStmt:            q.lastOldLogStmt,
 		lastRecentLogStmt:         q.lastRecentLogStmt,
 		lastRepairStmt:            q.lastRepairStmt,
+		listAPIKeysStmt:           q.listAPIKeysStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listAttemptsBetweenStmt:   q.listAttemptsBetweenStmt,
 		listAuditsStmt:            q.listAuditsStmt,
@@ -1878,6 +1956,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		reserveAnswerStmt:         q.reserveAnswerStmt,
 		restoreTriggersStmt:       q.restoreTriggersStmt,
 		retryTaskStmt:             q.retryTaskStmt,
+		revokeAPIKeyStmt:          q.revokeAPIKeyStmt,
 		setMoveTriggersStmt:       q.setMoveTriggersStmt,
 		setPrioritiesStmt:         q.setPrioritiesStmt,
 		setPriorityStmt:           q.setPriorityStmt,
@@ -1890,6 +1969,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		takeRollupsStmt:           q.takeRollupsStmt,
 		taskIDAboveStmt:           q.taskIDAboveStmt,
 		taskIDBelowStmt:           q.taskIDBelowStmt,
+		touchAPIKeyStmt:           q.touchAPIKeyStmt,
 		touchWorkerStmt:           q.touchWorkerStmt,
 		tryInUseStmt:              q.tryInUseStmt,
 		updateScheduleStmt:        q.updateScheduleStmt,

@@ -48,6 +48,8 @@ type Querier interface {
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
+	// DeleteAPIKey deletes a key that opens nothing any more.
+	DeleteAPIKey(ctx context.Context, arg DeleteAPIKeyParams) (int64, error)
 	// DeleteEnded deletes those of the tasks that still have the status and ended not later than @before.
 	DeleteEnded(ctx context.Context, arg DeleteEndedParams) (int64, error)
 	DeleteFailureGroup(ctx context.Context, fingerprint string) (int64, error)
@@ -73,6 +75,8 @@ type Querier interface {
 	DropOddKeys(ctx context.Context) (int64, error)
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
+	// EndAPIKey has a key that is in force expire not later than at a time.
+	EndAPIKey(ctx context.Context, arg EndAPIKeyParams) (int64, error)
 	// EndLeases has the leases of a worker end now, and returns their tasks.
 	EndLeases(ctx context.Context, arg EndLeasesParams) ([]int64, error)
 	// EndTicks notes which tasks of a schedule have ended.
@@ -110,6 +114,7 @@ type Querier interface {
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
 	// ForgetMoveChanges takes changes away that have been followed.
 	ForgetMoveChanges(ctx context.Context, seqs string) error
+	GetAPIKey(ctx context.Context, keyID string) (APIKey, error)
 	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetAudit(ctx context.Context, auditID int64) (Audit, error)
 	GetFailureGroup(ctx context.Context, fingerprint string) ([]FailureGroup, error)
@@ -125,6 +130,8 @@ type Querier interface {
 	// GetTick returns the task that was made for a tick.
 	GetTick(ctx context.Context, arg GetTickParams) (int64, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
+	// HasAPIKeys returns 1 when there is a row, else 0.
+	HasAPIKeys(ctx context.Context) (int64, error)
 	// HoldsLease keeps the lease as it is, and others who write to the log of the task away, until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	ImportAttempts(ctx context.Context, attempts string) error
@@ -134,6 +141,7 @@ type Querier interface {
 	ImportTasks(ctx context.Context, tasks string) ([]ImportTasksRow, error)
 	// ImportWorker registers a worker unless there is one of its name.
 	ImportWorker(ctx context.Context, arg ImportWorkerParams) (int64, error)
+	InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) error
 	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
 	// InsertClaim writes the line of a claim that is told of by the start of its attempt no more. It changes nothing when there is such a line.
 	InsertClaim(ctx context.Context, arg InsertClaimParams) error
@@ -156,6 +164,7 @@ type Querier interface {
 	LastRecentLog(ctx context.Context, arg LastRecentLogParams) (LastRecentLogRow, error)
 	// LastRepair returns the row of the audit in which the last repair is noted; 0: there was none.
 	LastRepair(ctx context.Context) (int64, error)
+	ListAPIKeys(ctx context.Context) ([]APIKey, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListAttemptsBetween is ListAttempts for those of some claims.
@@ -296,6 +305,8 @@ type Querier interface {
 	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
 	RestoreTriggers(ctx context.Context) error
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	// RevokeAPIKey lets a key open nothing any more. One that is revoked stays so since when it was.
+	RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) (APIKey, error)
 	// SetMoveTriggers has changes of tasks and answers noted in move_changes, or not, and all changes refused, or not.
 	SetMoveTriggers(ctx context.Context, arg SetMoveTriggersParams) error
 	// SetPriorities leaves tasks that have the priority.
@@ -321,6 +332,8 @@ type Querier interface {
 	TaskIDAbove(ctx context.Context, after int64) (int64, error)
 	// TaskIDBelow returns the next id there is downwards; 0: none.
 	TaskIDBelow(ctx context.Context, before int64) (int64, error)
+	// TouchAPIKey notes that a key was used.
+	TouchAPIKey(ctx context.Context, arg TouchAPIKeyParams) error
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
 	// TryInUse takes the lock that whoever uses the tables holds shared, if nobody does.

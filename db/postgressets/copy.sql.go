@@ -12,6 +12,40 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+const copyAPIKeys = `-- name: CopyAPIKeys :many
+SELECT key_id, name, role, types, secret_hash, created_at_utc, expires_at_utc, revoked_at_utc, last_used_at_utc FROM api_keys ORDER BY key_id LIMIT 5000 OFFSET CAST($1 AS bigint)
+`
+
+func (q *Queries) CopyAPIKeys(ctx context.Context, skip int64) ([]APIKey, error) {
+	rows, err := q.db.Query(ctx, copyAPIKeys, skip)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []APIKey{}
+	for rows.Next() {
+		var i APIKey
+		if err := rows.Scan(
+			&i.KeyID,
+			&i.Name,
+			&i.Role,
+			&i.Types,
+			&i.SecretHash,
+			&i.CreatedAtUTC,
+			&i.ExpiresAtUTC,
+			&i.RevokedAtUTC,
+			&i.LastUsedAtUTC,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const copyAnswerKeys = `-- name: CopyAnswerKeys :many
 SELECT a.request_key, CAST(coalesce(octet_length(CAST(a.body AS text)), 0) + 100 AS bigint) AS bytes FROM http_answers AS a WHERE a.request_key > $1 ORDER BY a.request_key LIMIT 1000
 `
@@ -769,6 +803,15 @@ func (q *Queries) CountLongTables(ctx context.Context) (CountLongTablesRow, erro
 	return i, err
 }
 
+const cutAPIKey = `-- name: CutAPIKey :exec
+DELETE FROM api_keys WHERE key_id = $1
+`
+
+func (q *Queries) CutAPIKey(ctx context.Context, keyID string) error {
+	_, err := q.db.Exec(ctx, cutAPIKey, keyID)
+	return err
+}
+
 const cutAnswers = `-- name: CutAnswers :exec
 DELETE FROM http_answers WHERE request_key = ANY(CAST($1 AS text[]))
 `
@@ -943,6 +986,18 @@ UPDATE store_move SET copied = $1
 func (q *Queries) NoteCopied(ctx context.Context, copied string) error {
 	_, err := q.db.Exec(ctx, noteCopied, copied)
 	return err
+}
+
+type PasteAPIKeysParams struct {
+	KeyID         string
+	Name          string
+	Role          task.Role
+	Types         *task.JSON
+	SecretHash    string
+	CreatedAtUTC  time.Time
+	ExpiresAtUTC  *time.Time
+	RevokedAtUTC  *time.Time
+	LastUsedAtUTC *time.Time
 }
 
 type PasteAnswersParams struct {

@@ -9,6 +9,46 @@ import (
 	"context"
 )
 
+// iteratorForPasteAPIKeys implements pgx.CopyFromSource.
+type iteratorForPasteAPIKeys struct {
+	rows                 []PasteAPIKeysParams
+	skippedFirstNextCall bool
+}
+
+func (r *iteratorForPasteAPIKeys) Next() bool {
+	if len(r.rows) == 0 {
+		return false
+	}
+	if !r.skippedFirstNextCall {
+		r.skippedFirstNextCall = true
+		return true
+	}
+	r.rows = r.rows[1:]
+	return len(r.rows) > 0
+}
+
+func (r iteratorForPasteAPIKeys) Values() ([]interface{}, error) {
+	return []interface{}{
+		r.rows[0].KeyID,
+		r.rows[0].Name,
+		r.rows[0].Role,
+		r.rows[0].Types,
+		r.rows[0].SecretHash,
+		r.rows[0].CreatedAtUTC,
+		r.rows[0].ExpiresAtUTC,
+		r.rows[0].RevokedAtUTC,
+		r.rows[0].LastUsedAtUTC,
+	}, nil
+}
+
+func (r iteratorForPasteAPIKeys) Err() error {
+	return nil
+}
+
+func (q *Queries) PasteAPIKeys(ctx context.Context, arg []PasteAPIKeysParams) (int64, error) {
+	return q.db.CopyFrom(ctx, []string{"api_keys"}, []string{"key_id", "name", "role", "types", "secret_hash", "created_at_utc", "expires_at_utc", "revoked_at_utc", "last_used_at_utc"}, &iteratorForPasteAPIKeys{rows: arg})
+}
+
 // iteratorForPasteAnswers implements pgx.CopyFromSource.
 type iteratorForPasteAnswers struct {
 	rows                 []PasteAnswersParams

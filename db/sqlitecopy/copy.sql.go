@@ -21,6 +21,43 @@ func (q *Queries) ClearMoveChanges(ctx context.Context) error {
 	return err
 }
 
+const copyAPIKeys = `-- name: CopyAPIKeys :many
+SELECT key_id, name, role, types, secret_hash, created_at_utc, expires_at_utc, revoked_at_utc, last_used_at_utc FROM api_keys ORDER BY key_id LIMIT 5000 OFFSET CAST(?1 AS INTEGER)
+`
+
+func (q *Queries) CopyAPIKeys(ctx context.Context, skip int64) ([]APIKey, error) {
+	rows, err := q.query(ctx, q.copyAPIKeysStmt, copyAPIKeys, skip)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []APIKey{}
+	for rows.Next() {
+		var i APIKey
+		if err := rows.Scan(
+			&i.KeyID,
+			&i.Name,
+			&i.Role,
+			&i.Types,
+			&i.SecretHash,
+			&i.CreatedAtUTC,
+			&i.ExpiresAtUTC,
+			&i.RevokedAtUTC,
+			&i.LastUsedAtUTC,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const copyAnswerKeys = `-- name: CopyAnswerKeys :many
 SELECT a.request_key, CAST(coalesce(octet_length(a.body), 0) + 100 AS INTEGER) AS bytes FROM http_answers AS a WHERE a.request_key > ?1 ORDER BY a.request_key LIMIT 1000
 `
@@ -827,6 +864,15 @@ func (q *Queries) CountLongTables(ctx context.Context) (CountLongTablesRow, erro
 	return i, err
 }
 
+const cutAPIKey = `-- name: CutAPIKey :exec
+DELETE FROM api_keys WHERE key_id = ?1
+`
+
+func (q *Queries) CutAPIKey(ctx context.Context, keyID string) error {
+	_, err := q.exec(ctx, q.cutAPIKeyStmt, cutAPIKey, keyID)
+	return err
+}
+
 const cutAnswers = `-- name: CutAnswers :exec
 DELETE FROM http_answers WHERE request_key IN (SELECT CAST(e.value AS TEXT) FROM json_each(CAST(?1 AS TEXT)) AS e)
 `
@@ -1018,6 +1064,38 @@ UPDATE store_move SET copied = ?1
 // NoteCopied notes how far the copy has come.
 func (q *Queries) NoteCopied(ctx context.Context, copied string) error {
 	_, err := q.exec(ctx, q.noteCopiedStmt, noteCopied, copied)
+	return err
+}
+
+const pasteAPIKey = `-- name: PasteAPIKey :exec
+INSERT INTO api_keys (key_id, name, role, types, secret_hash, created_at_utc, expires_at_utc, revoked_at_utc, last_used_at_utc)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+`
+
+type PasteAPIKeyParams struct {
+	KeyID         string
+	Name          string
+	Role          task.Role
+	Types         *task.JSON
+	SecretHash    string
+	CreatedAtUTC  time.Time
+	ExpiresAtUTC  *time.Time
+	RevokedAtUTC  *time.Time
+	LastUsedAtUTC *time.Time
+}
+
+func (q *Queries) PasteAPIKey(ctx context.Context, arg PasteAPIKeyParams) error {
+	_, err := q.exec(ctx, q.pasteAPIKeyStmt, pasteAPIKey,
+		arg.KeyID,
+		arg.Name,
+		arg.Role,
+		arg.Types,
+		arg.SecretHash,
+		arg.CreatedAtUTC,
+		arg.ExpiresAtUTC,
+		arg.RevokedAtUTC,
+		arg.LastUsedAtUTC,
+	)
 	return err
 }
 

@@ -27,6 +27,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.clearMoveChangesStmt, err = db.PrepareContext(ctx, clearMoveChanges); err != nil {
 		return nil, fmt.Errorf("error preparing query ClearMoveChanges: %w", err)
 	}
+	if q.copyAPIKeysStmt, err = db.PrepareContext(ctx, copyAPIKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query CopyAPIKeys: %w", err)
+	}
 	if q.copyAnswerKeysStmt, err = db.PrepareContext(ctx, copyAnswerKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query CopyAnswerKeys: %w", err)
 	}
@@ -93,6 +96,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countLongTablesStmt, err = db.PrepareContext(ctx, countLongTables); err != nil {
 		return nil, fmt.Errorf("error preparing query CountLongTables: %w", err)
 	}
+	if q.cutAPIKeyStmt, err = db.PrepareContext(ctx, cutAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query CutAPIKey: %w", err)
+	}
 	if q.cutAnswersStmt, err = db.PrepareContext(ctx, cutAnswers); err != nil {
 		return nil, fmt.Errorf("error preparing query CutAnswers: %w", err)
 	}
@@ -146,6 +152,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.noteCopiedStmt, err = db.PrepareContext(ctx, noteCopied); err != nil {
 		return nil, fmt.Errorf("error preparing query NoteCopied: %w", err)
+	}
+	if q.pasteAPIKeyStmt, err = db.PrepareContext(ctx, pasteAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query PasteAPIKey: %w", err)
 	}
 	if q.pasteAnswerStmt, err = db.PrepareContext(ctx, pasteAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query PasteAnswer: %w", err)
@@ -227,6 +236,11 @@ func (q *Queries) Close() error {
 	if q.clearMoveChangesStmt != nil {
 		if cerr := q.clearMoveChangesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing clearMoveChangesStmt: %w", cerr)
+		}
+	}
+	if q.copyAPIKeysStmt != nil {
+		if cerr := q.copyAPIKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing copyAPIKeysStmt: %w", cerr)
 		}
 	}
 	if q.copyAnswerKeysStmt != nil {
@@ -339,6 +353,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countLongTablesStmt: %w", cerr)
 		}
 	}
+	if q.cutAPIKeyStmt != nil {
+		if cerr := q.cutAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cutAPIKeyStmt: %w", cerr)
+		}
+	}
 	if q.cutAnswersStmt != nil {
 		if cerr := q.cutAnswersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing cutAnswersStmt: %w", cerr)
@@ -427,6 +446,11 @@ func (q *Queries) Close() error {
 	if q.noteCopiedStmt != nil {
 		if cerr := q.noteCopiedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing noteCopiedStmt: %w", cerr)
+		}
+	}
+	if q.pasteAPIKeyStmt != nil {
+		if cerr := q.pasteAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing pasteAPIKeyStmt: %w", cerr)
 		}
 	}
 	if q.pasteAnswerStmt != nil {
@@ -589,6 +613,7 @@ type Queries struct {
 	db                    DBTX
 	tx                    *sql.Tx
 	clearMoveChangesStmt  *sql.Stmt
+	copyAPIKeysStmt       *sql.Stmt
 	copyAnswerKeysStmt    *sql.Stmt
 	copyAnswersStmt       *sql.Stmt
 	copyAttemptsStmt      *sql.Stmt
@@ -611,6 +636,7 @@ type Queries struct {
 	copyUniqueKeysStmt    *sql.Stmt
 	copyWorkersStmt       *sql.Stmt
 	countLongTablesStmt   *sql.Stmt
+	cutAPIKeyStmt         *sql.Stmt
 	cutAnswersStmt        *sql.Stmt
 	cutAuditStmt          *sql.Stmt
 	cutFailureGroupStmt   *sql.Stmt
@@ -629,6 +655,7 @@ type Queries struct {
 	dropMoveStmt          *sql.Stmt
 	lastTaskIDStmt        *sql.Stmt
 	noteCopiedStmt        *sql.Stmt
+	pasteAPIKeyStmt       *sql.Stmt
 	pasteAnswerStmt       *sql.Stmt
 	pasteAttemptStmt      *sql.Stmt
 	pasteAuditStmt        *sql.Stmt
@@ -660,6 +687,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		db:                    tx,
 		tx:                    tx,
 		clearMoveChangesStmt:  q.clearMoveChangesStmt,
+		copyAPIKeysStmt:       q.copyAPIKeysStmt,
 		copyAnswerKeysStmt:    q.copyAnswerKeysStmt,
 		copyAnswersStmt:       q.copyAnswersStmt,
 		copyAttemptsStmt:      q.copyAttemptsStmt,
@@ -682,6 +710,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		copyUniqueKeysStmt:    q.copyUniqueKeysStmt,
 		copyWorkersStmt:       q.copyWorkersStmt,
 		countLongTablesStmt:   q.countLongTablesStmt,
+		cutAPIKeyStmt:         q.cutAPIKeyStmt,
 		cutAnswersStmt:        q.cutAnswersStmt,
 		cutAuditStmt:          q.cutAuditStmt,
 		cutFailureGroupStmt:   q.cutFailureGroupStmt,
@@ -700,6 +729,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropMoveStmt:          q.dropMoveStmt,
 		lastTaskIDStmt:        q.lastTaskIDStmt,
 		noteCopiedStmt:        q.noteCopiedStmt,
+		pasteAPIKeyStmt:       q.pasteAPIKeyStmt,
 		pasteAnswerStmt:       q.pasteAnswerStmt,
 		pasteAttemptStmt:      q.pasteAttemptStmt,
 		pasteAuditStmt:        q.pasteAuditStmt,

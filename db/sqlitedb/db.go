@@ -87,6 +87,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
 	}
+	if q.deleteAPIKeyStmt, err = db.PrepareContext(ctx, deleteAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteAPIKey: %w", err)
+	}
 	if q.deleteFailureGroupStmt, err = db.PrepareContext(ctx, deleteFailureGroup); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteFailureGroup: %w", err)
 	}
@@ -116,6 +119,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropProposalsStmt, err = db.PrepareContext(ctx, dropProposals); err != nil {
 		return nil, fmt.Errorf("error preparing query DropProposals: %w", err)
+	}
+	if q.endAPIKeyStmt, err = db.PrepareContext(ctx, endAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query EndAPIKey: %w", err)
 	}
 	if q.endLeasesStmt, err = db.PrepareContext(ctx, endLeases); err != nil {
 		return nil, fmt.Errorf("error preparing query EndLeases: %w", err)
@@ -174,6 +180,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.freeKeyStmt, err = db.PrepareContext(ctx, freeKey); err != nil {
 		return nil, fmt.Errorf("error preparing query FreeKey: %w", err)
 	}
+	if q.getAPIKeyStmt, err = db.PrepareContext(ctx, getAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAPIKey: %w", err)
+	}
 	if q.getAnswerStmt, err = db.PrepareContext(ctx, getAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAnswer: %w", err)
 	}
@@ -210,6 +219,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getWorkerStmt, err = db.PrepareContext(ctx, getWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query GetWorker: %w", err)
 	}
+	if q.hasAPIKeysStmt, err = db.PrepareContext(ctx, hasAPIKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query HasAPIKeys: %w", err)
+	}
 	if q.holdsLeaseStmt, err = db.PrepareContext(ctx, holdsLease); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldsLease: %w", err)
 	}
@@ -227,6 +239,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.importWorkerStmt, err = db.PrepareContext(ctx, importWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query ImportWorker: %w", err)
+	}
+	if q.insertAPIKeyStmt, err = db.PrepareContext(ctx, insertAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAPIKey: %w", err)
 	}
 	if q.insertAttemptStmt, err = db.PrepareContext(ctx, insertAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAttempt: %w", err)
@@ -278,6 +293,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.leaveKeyStmt, err = db.PrepareContext(ctx, leaveKey); err != nil {
 		return nil, fmt.Errorf("error preparing query LeaveKey: %w", err)
+	}
+	if q.listAPIKeysStmt, err = db.PrepareContext(ctx, listAPIKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query ListAPIKeys: %w", err)
 	}
 	if q.listAttemptsStmt, err = db.PrepareContext(ctx, listAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListAttempts: %w", err)
@@ -516,6 +534,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.retryTaskStmt, err = db.PrepareContext(ctx, retryTask); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryTask: %w", err)
 	}
+	if q.revokeAPIKeyStmt, err = db.PrepareContext(ctx, revokeAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query RevokeAPIKey: %w", err)
+	}
 	if q.sQLiteVersionStmt, err = db.PrepareContext(ctx, sQLiteVersion); err != nil {
 		return nil, fmt.Errorf("error preparing query SQLiteVersion: %w", err)
 	}
@@ -551,6 +572,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.taskIDBelowStmt, err = db.PrepareContext(ctx, taskIDBelow); err != nil {
 		return nil, fmt.Errorf("error preparing query TaskIDBelow: %w", err)
+	}
+	if q.touchAPIKeyStmt, err = db.PrepareContext(ctx, touchAPIKey); err != nil {
+		return nil, fmt.Errorf("error preparing query TouchAPIKey: %w", err)
 	}
 	if q.touchWorkerStmt, err = db.PrepareContext(ctx, touchWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchWorker: %w", err)
@@ -674,6 +698,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
 		}
 	}
+	if q.deleteAPIKeyStmt != nil {
+		if cerr := q.deleteAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteAPIKeyStmt: %w", cerr)
+		}
+	}
 	if q.deleteFailureGroupStmt != nil {
 		if cerr := q.deleteFailureGroupStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteFailureGroupStmt: %w", cerr)
@@ -722,6 +751,11 @@ func (q *Queries) Close() error {
 	if q.dropProposalsStmt != nil {
 		if cerr := q.dropProposalsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropProposalsStmt: %w", cerr)
+		}
+	}
+	if q.endAPIKeyStmt != nil {
+		if cerr := q.endAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endAPIKeyStmt: %w", cerr)
 		}
 	}
 	if q.endLeasesStmt != nil {
@@ -819,6 +853,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing freeKeyStmt: %w", cerr)
 		}
 	}
+	if q.getAPIKeyStmt != nil {
+		if cerr := q.getAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAPIKeyStmt: %w", cerr)
+		}
+	}
 	if q.getAnswerStmt != nil {
 		if cerr := q.getAnswerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAnswerStmt: %w", cerr)
@@ -879,6 +918,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getWorkerStmt: %w", cerr)
 		}
 	}
+	if q.hasAPIKeysStmt != nil {
+		if cerr := q.hasAPIKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing hasAPIKeysStmt: %w", cerr)
+		}
+	}
 	if q.holdsLeaseStmt != nil {
 		if cerr := q.holdsLeaseStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing holdsLeaseStmt: %w", cerr)
@@ -907,6 +951,11 @@ func (q *Queries) Close() error {
 	if q.importWorkerStmt != nil {
 		if cerr := q.importWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing importWorkerStmt: %w", cerr)
+		}
+	}
+	if q.insertAPIKeyStmt != nil {
+		if cerr := q.insertAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAPIKeyStmt: %w", cerr)
 		}
 	}
 	if q.insertAttemptStmt != nil {
@@ -992,6 +1041,11 @@ func (q *Queries) Close() error {
 	if q.leaveKeyStmt != nil {
 		if cerr := q.leaveKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing leaveKeyStmt: %w", cerr)
+		}
+	}
+	if q.listAPIKeysStmt != nil {
+		if cerr := q.listAPIKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listAPIKeysStmt: %w", cerr)
 		}
 	}
 	if q.listAttemptsStmt != nil {
@@ -1389,6 +1443,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing retryTaskStmt: %w", cerr)
 		}
 	}
+	if q.revokeAPIKeyStmt != nil {
+		if cerr := q.revokeAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing revokeAPIKeyStmt: %w", cerr)
+		}
+	}
 	if q.sQLiteVersionStmt != nil {
 		if cerr := q.sQLiteVersionStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing sQLiteVersionStmt: %w", cerr)
@@ -1447,6 +1506,11 @@ func (q *Queries) Close() error {
 	if q.taskIDBelowStmt != nil {
 		if cerr := q.taskIDBelowStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing taskIDBelowStmt: %w", cerr)
+		}
+	}
+	if q.touchAPIKeyStmt != nil {
+		if cerr := q.touchAPIKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing touchAPIKeyStmt: %w", cerr)
 		}
 	}
 	if q.touchWorkerStmt != nil {
@@ -1529,6 +1593,7 @@ type Queries struct {
 	countRowsStmt             *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
+	deleteAPIKeyStmt          *sql.Stmt
 	deleteFailureGroupStmt    *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
 	deleteStaleWorkersStmt    *sql.Stmt
@@ -1539,6 +1604,7 @@ type Queries struct {
 	dropKeyRatesStmt          *sql.Stmt
 	dropOddKeysStmt           *sql.Stmt
 	dropProposalsStmt         *sql.Stmt
+	endAPIKeyStmt             *sql.Stmt
 	endLeasesStmt             *sql.Stmt
 	endTicksStmt              *sql.Stmt
 	enterKeyStmt              *sql.Stmt
@@ -1558,6 +1624,7 @@ type Queries struct {
 	findTasksStmt             *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	freeKeyStmt               *sql.Stmt
+	getAPIKeyStmt             *sql.Stmt
 	getAnswerStmt             *sql.Stmt
 	getAuditStmt              *sql.Stmt
 	getFailureGroupStmt       *sql.Stmt
@@ -1570,12 +1637,14 @@ type Queries struct {
 	getTaskByKeyStmt          *sql.Stmt
 	getTickStmt               *sql.Stmt
 	getWorkerStmt             *sql.Stmt
+	hasAPIKeysStmt            *sql.Stmt
 	holdsLeaseStmt            *sql.Stmt
 	holdsTaskStmt             *sql.Stmt
 	importAttemptsStmt        *sql.Stmt
 	importLogsStmt            *sql.Stmt
 	importTasksStmt           *sql.Stmt
 	importWorkerStmt          *sql.Stmt
+	insertAPIKeyStmt          *sql.Stmt
 	insertAttemptStmt         *sql.Stmt
 	insertAuditStmt           *sql.Stmt
 	insertClaimStmt           *sql.Stmt
@@ -1593,6 +1662,7 @@ type Queries struct {
 	lastRecentLogStmt         *sql.Stmt
 	lastRepairStmt            *sql.Stmt
 	leaveKeyStmt              *sql.Stmt
+	listAPIKeysStmt           *sql.Stmt
 	listAttemptsStmt          *sql.Stmt
 	listAttemptsBetweenStmt   *sql.Stmt
 	listAuditsStmt            *sql.Stmt
@@ -1672,6 +1742,7 @@ type Queries struct {
 	requeueTaskStmt           *sql.Stmt
 	reserveAnswerStmt         *sql.Stmt
 	retryTaskStmt             *sql.Stmt
+	revokeAPIKeyStmt          *sql.Stmt
 	sQLiteVersionStmt         *sql.Stmt
 	setPriorityStmt           *sql.Stmt
 	shutKeyStmt               *sql.Stmt
@@ -1684,6 +1755,7 @@ type Queries struct {
 	takeRollupsStmt           *sql.Stmt
 	taskIDAboveStmt           *sql.Stmt
 	taskIDBelowStmt           *sql.Stmt
+	touchAPIKeyStmt           *sql.Stmt
 	touchWorkerStmt           *sql.Stmt
 	turnKeyStmt               *sql.Stmt
 	updateScheduleStmt        *sql.Stmt
@@ -1715,6 +1787,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countRowsStmt:             q.countRowsStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
+		deleteAPIKeyStmt:          q.deleteAPIKeyStmt,
 		deleteFailureGroupStmt:    q.deleteFailureGroupStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
 		deleteStaleWorkersStmt:    q.deleteStaleWorkersStmt,
@@ -1725,6 +1798,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropKeyRatesStmt:          q.dropKeyRatesStmt,
 		dropOddKeysStmt:           q.dropOddKeysStmt,
 		dropProposalsStmt:         q.dropProposalsStmt,
+		endAPIKeyStmt:             q.endAPIKeyStmt,
 		endLeasesStmt:             q.endLeasesStmt,
 		endTicksStmt:              q.endTicksStmt,
 		enterKeyStmt:              q.enterKeyStmt,
@@ -1744,6 +1818,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		findTasksStmt:             q.findTasksStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		freeKeyStmt:               q.freeKeyStmt,
+		getAPIKeyStmt:             q.getAPIKeyStmt,
 		getAnswerStmt:             q.getAnswerStmt,
 		getAuditStmt:              q.getAuditStmt,
 		getFailureGroupStmt:       q.getFailureGroupStmt,
@@ -1756,12 +1831,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getTaskByKeyStmt:          q.getTaskByKeyStmt,
 		getTickStmt:               q.getTickStmt,
 		getWorkerStmt:             q.getWorkerStmt,
+		hasAPIKeysStmt:            q.hasAPIKeysStmt,
 		holdsLeaseStmt:            q.holdsLeaseStmt,
 		holdsTaskStmt:             q.holdsTaskStmt,
 		importAttemptsStmt:        q.importAttemptsStmt,
 		importLogsStmt:            q.importLogsStmt,
 		importTasksStmt:           q.importTasksStmt,
 		importWorkerStmt:          q.importWorkerStmt,
+		insertAPIKeyStmt:          q.insertAPIKeyStmt,
 		insertAttemptStmt:         q.insertAttemptStmt,
 		insertAuditStmt:           q.insertAuditStmt,
 		insertClaimStmt:           q.insertClaimStmt,
@@ -1779,6 +1856,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lastRecentLogStmt:         q.lastRecentLogStmt,
 		lastRepairStmt:            q.lastRepairStmt,
 		leaveKeyStmt:              q.leaveKeyStmt,
+		listAPIKeysStmt:           q.listAPIKeysStmt,
 		listAttemptsStmt:          q.listAttemptsStmt,
 		listAttemptsBetweenStmt:   q.listAttemptsBetweenStmt,
 		listAuditsStmt:            q.listAuditsStmt,
@@ -1858,6 +1936,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		requeueTaskStmt:           q.requeueTaskStmt,
 		reserveAnswerStmt:         q.reserveAnswerStmt,
 		retryTaskStmt:             q.retryTaskStmt,
+		revokeAPIKeyStmt:          q.revokeAPIKeyStmt,
 		sQLiteVersionStmt:         q.sQLiteVersionStmt,
 		setPriorityStmt:           q.setPriorityStmt,
 		shutKeyStmt:               q.shutKeyStmt,
@@ -1870,6 +1949,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		takeRollupsStmt:           q.takeRollupsStmt,
 		taskIDAboveStmt:           q.taskIDAboveStmt,
 		taskIDBelowStmt:           q.taskIDBelowStmt,
+		touchAPIKeyStmt:           q.touchAPIKeyStmt,
 		touchWorkerStmt:           q.touchWorkerStmt,
 		turnKeyStmt:               q.turnKeyStmt,
 		updateScheduleStmt:        q.updateScheduleStmt,

@@ -10,6 +10,18 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+type APIKey struct {
+	KeyID         string
+	Name          string
+	Role          task.Role
+	Types         *task.JSON
+	SecretHash    string
+	CreatedAtUTC  time.Time
+	ExpiresAtUTC  *time.Time
+	RevokedAtUTC  *time.Time
+	LastUsedAtUTC *time.Time
+}
+
 type Answer struct {
 	RequestKey   string
 	Fingerprint  string

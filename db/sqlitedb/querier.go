@@ -48,6 +48,8 @@ type Querier interface {
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
+	// DeleteAPIKey deletes a key that opens nothing any more.
+	DeleteAPIKey(ctx context.Context, arg DeleteAPIKeyParams) (int64, error)
 	DeleteFailureGroup(ctx context.Context, fingerprint string) (int64, error)
 	DeleteSchedule(ctx context.Context, name string) (int64, error)
 	// DeleteStaleWorkers removes workers that were not heard since a time, but for those that hold tasks, unless forced.
@@ -63,6 +65,8 @@ type Querier interface {
 	DropOddKeys(ctx context.Context) (int64, error)
 	// DropProposals removes dry runs that nobody can confirm any more.
 	DropProposals(ctx context.Context, now time.Time) error
+	// EndAPIKey has a key that is in force expire not later than at a time.
+	EndAPIKey(ctx context.Context, arg EndAPIKeyParams) (int64, error)
 	// EndLeases has the leases of a worker end now, and returns their tasks.
 	EndLeases(ctx context.Context, arg EndLeasesParams) ([]int64, error)
 	// EndTicks notes which tasks of a schedule have ended.
@@ -101,6 +105,7 @@ type Querier interface {
 	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
 	FreeKey(ctx context.Context, arg FreeKeyParams) error
+	GetAPIKey(ctx context.Context, keyID string) (APIKey, error)
 	GetAnswer(ctx context.Context, requestKey string) (Answer, error)
 	GetAudit(ctx context.Context, auditID int64) (Audit, error)
 	GetFailureGroup(ctx context.Context, fingerprint string) ([]FailureGroup, error)
@@ -116,6 +121,8 @@ type Querier interface {
 	// GetTick returns the task that was made for a tick.
 	GetTick(ctx context.Context, arg GetTickParams) (int64, error)
 	GetWorker(ctx context.Context, workerID string) (Worker, error)
+	// HasAPIKeys returns 1 when there is a row, else 0.
+	HasAPIKeys(ctx context.Context) (int64, error)
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
 	// HoldsTask returns a task that the worker holds; no row: none. It looks at all tasks in processing.
 	HoldsTask(ctx context.Context, workerID string) (int64, error)
@@ -126,6 +133,7 @@ type Querier interface {
 	ImportTasks(ctx context.Context, tasks string) ([]ImportTasksRow, error)
 	// ImportWorker registers a worker unless there is one of its name.
 	ImportWorker(ctx context.Context, arg ImportWorkerParams) (int64, error)
+	InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) error
 	// InsertAttempt writes an attempt that has ended already.
 	InsertAttempt(ctx context.Context, arg InsertAttemptParams) error
 	InsertAudit(ctx context.Context, arg InsertAuditParams) (Audit, error)
@@ -153,6 +161,7 @@ type Querier interface {
 	// LastRepair returns the row of the audit in which the last repair is noted; 0: there was none.
 	LastRepair(ctx context.Context) (int64, error)
 	LeaveKey(ctx context.Context, arg LeaveKeyParams) error
+	ListAPIKeys(ctx context.Context) ([]APIKey, error)
 	// ListAttempts returns the ended attempts of a task, oldest first.
 	ListAttempts(ctx context.Context, taskID int64) ([]Attempt, error)
 	// ListAttemptsBetween is ListAttempts for those of some claims.
@@ -299,6 +308,8 @@ type Querier interface {
 	// owner may ask twice. No row: somebody else has it.
 	ReserveAnswer(ctx context.Context, arg ReserveAnswerParams) (Answer, error)
 	RetryTask(ctx context.Context, arg RetryTaskParams) (Task, error)
+	// RevokeAPIKey lets a key open nothing any more. One that is revoked stays so since when it was.
+	RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) (APIKey, error)
 	SQLiteVersion(ctx context.Context) (string, error)
 	// SetPriority moves a queued task into another lane, which has the priority given.
 	SetPriority(ctx context.Context, arg SetPriorityParams) (Task, error)
@@ -321,6 +332,8 @@ type Querier interface {
 	TaskIDAbove(ctx context.Context, after int64) (int64, error)
 	// TaskIDBelow returns the next id there is downwards; 0: none.
 	TaskIDBelow(ctx context.Context, before int64) (int64, error)
+	// TouchAPIKey notes that a key was used.
+	TouchAPIKey(ctx context.Context, arg TouchAPIKeyParams) error
 	// TouchWorker notes that a worker is alive.
 	TouchWorker(ctx context.Context, arg TouchWorkerParams) (Worker, error)
 	// TurnKey moves a key on that has had its turn.

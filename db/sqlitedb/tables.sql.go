@@ -10,7 +10,8 @@ import (
 )
 
 const countRows = `-- name: CountRows :many
-SELECT 'audit_log' AS name, (SELECT count(*) FROM (SELECT 1 FROM audit_log LIMIT CAST(?1 AS INTEGER))) AS row_count
+SELECT 'api_keys' AS name, (SELECT count(*) FROM (SELECT 1 FROM api_keys LIMIT CAST(?1 AS INTEGER))) AS row_count
+UNION ALL SELECT 'audit_log', (SELECT count(*) FROM (SELECT 1 FROM audit_log LIMIT CAST(?1 AS INTEGER)))
 UNION ALL SELECT 'failure_groups', (SELECT count(*) FROM (SELECT 1 FROM failure_groups LIMIT CAST(?1 AS INTEGER)))
 UNION ALL SELECT 'http_answers', (SELECT count(*) FROM (SELECT 1 FROM http_answers LIMIT CAST(?1 AS INTEGER)))
 UNION ALL SELECT 'key_rates', (SELECT count(*) FROM (SELECT 1 FROM key_rates LIMIT CAST(?1 AS INTEGER)))

@@ -33,6 +33,8 @@ func keyOf(row any) string {
 		return fmt.Sprintf("%q %q", r.Fingerprint, r.Type)
 	case sqlitecopy.Audit:
 		return fmt.Sprint(r.AuditID)
+	case sqlitecopy.APIKey:
+		return r.KeyID
 	}
 	panic(fmt.Sprintf("a row of type %T has no key", row))
 }

@@ -218,6 +218,8 @@ func pgRows(q *postgressets.Queries) *rows {
 			})},
 		{name: "audit_log", key: keyOf, page: pages[sqlitecopy.Audit](q.CopyAudit), paste: together(q.PasteAudit),
 			cut: cutting(q.CutAudit, func(r sqlitecopy.Audit) int64 { return r.AuditID })},
+		{name: "api_keys", key: keyOf, page: pages[sqlitecopy.APIKey](q.CopyAPIKeys), paste: together(q.PasteAPIKeys),
+			cut: cutting(q.CutAPIKey, func(r sqlitecopy.APIKey) string { return r.KeyID })},
 	}
 	r.tasks = []table{
 		{name: "task_queue", paste: together(q.PasteTasks), ofTasks: func(ctx context.Context, ids []int64) ([]any, error) {

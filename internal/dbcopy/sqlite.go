@@ -158,6 +158,8 @@ func liteRows(q *sqlitecopy.Queries) *rows {
 			})},
 		{name: "audit_log", key: keyOf, page: pages[sqlitecopy.Audit](q.CopyAudit), paste: each(q.PasteAudit),
 			cut: cutting(q.CutAudit, func(r sqlitecopy.Audit) int64 { return r.AuditID })},
+		{name: "api_keys", key: keyOf, page: pages[sqlitecopy.APIKey](q.CopyAPIKeys), paste: each(q.PasteAPIKey),
+			cut: cutting(q.CutAPIKey, func(r sqlitecopy.APIKey) string { return r.KeyID })},
 	}
 	r.tasks = []table{
 		{name: "task_queue", paste: each(q.PasteTask), ofTasks: func(ctx context.Context, ids []int64) ([]any, error) {

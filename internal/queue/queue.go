@@ -54,6 +54,7 @@ type Queue struct {
 	rules    rules
 	breakers breakers
 	openings openings
+	keyring  keyring
 	upkeep   alarm
 	backoff  atomic.Pointer[map[string]task.Backoff] // that of the options, or what SetBackoff has set
 	// purgeFrom is when the upkeep looks for expired answers again. Only the upkeep uses it.

@@ -23,6 +23,7 @@ type Store interface {
 	Answers
 	Rollups
 	Audits
+	APIKeys
 	Failures
 	Importer
 
@@ -279,7 +280,7 @@ const OutdatedTables = "?"
 
 // Tables lists the tables of the service, on both engines, ordered.
 var Tables = []string{
-	"audit_log", "failure_groups", "http_answers", "key_rates", "lane_counts", "lane_keys", "lanes", "operations", "schedule_ticks", "schedules", "task_attempts", "task_logs", "task_queue",
+	"api_keys", "audit_log", "failure_groups", "http_answers", "key_rates", "lane_counts", "lane_keys", "lanes", "operations", "schedule_ticks", "schedules", "task_attempts", "task_logs", "task_queue",
 	"task_rollups", "task_types", "task_unique_keys", "type_rules", "workers",
 }
 
@@ -361,6 +362,27 @@ type Rollups interface {
 type Audits interface {
 	// AddAudit stores what was done and returns it with its id; a.AuditID is not read.
 	AddAudit(ctx context.Context, a task.Audit) (task.Audit, error)
+}
+
+// APIKeys keeps what is known of the keys of callers. Their secrets are not.
+type APIKeys interface {
+	// AddAPIKey stores a new key.
+	AddAPIKey(ctx context.Context, k task.APIKey) error
+	// GetAPIKey returns ErrNotFound when no key has this id. It never waits behind lists.
+	GetAPIKey(ctx context.Context, keyID string) (task.APIKey, error)
+	// ListAPIKeys returns all keys, in force or not, oldest first.
+	ListAPIKeys(ctx context.Context) ([]task.APIKey, error)
+	// HasAPIKeys reports whether there is any key, in force or not. It never waits behind lists.
+	HasAPIKeys(ctx context.Context) (bool, error)
+	// RevokeAPIKey lets a key open nothing any more, and returns it. One that was revoked before stays as it is. ErrNotFound without it.
+	RevokeAPIKey(ctx context.Context, keyID string, now time.Time) (task.APIKey, error)
+	// ReplaceAPIKey stores a new key and has the one that it replaces expire at until, or earlier where it would, all or nothing. ErrConflict when that one is not in force at
+	// now, ErrNotFound without it.
+	ReplaceAPIKey(ctx context.Context, keyID string, by task.APIKey, until, now time.Time) error
+	// DeleteAPIKey forgets a key that was revoked or has expired at now. ErrConflict when it is in force, ErrNotFound without it.
+	DeleteAPIKey(ctx context.Context, keyID string, now time.Time) error
+	// TouchAPIKey notes that a key was used at now.
+	TouchAPIKey(ctx context.Context, keyID string, now time.Time) error
 }
 
 // Importer takes in what another queue has kept.

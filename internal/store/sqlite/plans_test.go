@@ -89,6 +89,8 @@ var planAllowed = []struct {
 	{"SumCounts", []string{"SCAN c", "SCAN s", "SCAN t"}, "one row for each lane, one for each table with ids of its own, and the last task"},
 	{"DropOddKeys", []string{"SCAN lane_keys USING INDEX lane_keys_turn"}, fsckReads},
 	{"EnterOddKeys", []string{"SCAN q USING COVERING INDEX task_queue_key_ready", "SCAN r", "USE TEMP B-TREE FOR ORDER BY"}, fsckReads},
+	{"ListAPIKeys", []string{"SCAN api_keys"}, "as many as administrators have made, when one asks"},
+	{"HasAPIKeys", []string{"SCAN api_keys", "SCAN k"}, "one row"},
 	{"ListObjects", []string{"SCAN s"}, "the schema itself, when an operator asks"},
 	{"ListTypeSummary", summary, "a view for people, over all tasks"},
 	{"ListTaskPerformance", summary, "a view for people, over all tasks"},
@@ -99,7 +101,7 @@ const fsckReads = "fsck looks at all that is stored, when an operator asks"
 
 // countedRows is one table after the other, each up to a limit.
 var countedRows = []string{
-	"SCAN audit_log", "SCAN failure_groups USING COVERING INDEX failure_groups_seen",
+	"SCAN api_keys", "SCAN audit_log", "SCAN failure_groups USING COVERING INDEX failure_groups_seen",
 	"SCAN http_answers USING COVERING INDEX http_answers_expiring", "SCAN key_rates USING COVERING INDEX key_rates_full",
 	"SCAN lane_counts", "SCAN lane_keys USING COVERING INDEX lane_keys_turn", "SCAN lanes",
 	"SCAN operations USING COVERING INDEX sqlite_autoindex_operations_1", "SCAN schedule_ticks USING COVERING INDEX schedule_ticks_task",
@@ -108,7 +110,7 @@ var countedRows = []string{
 	"SCAN workers",
 	"SCAN (subquery-1)", "SCAN (subquery-4)", "SCAN (subquery-7)", "SCAN (subquery-10)", "SCAN (subquery-13)", "SCAN (subquery-16)",
 	"SCAN (subquery-19)", "SCAN (subquery-22)", "SCAN (subquery-25)", "SCAN (subquery-28)", "SCAN (subquery-31)", "SCAN (subquery-34)",
-	"SCAN (subquery-37)", "SCAN (subquery-40)", "SCAN (subquery-43)", "SCAN (subquery-46)", "SCAN (subquery-49)",
+	"SCAN (subquery-37)", "SCAN (subquery-40)", "SCAN (subquery-43)", "SCAN (subquery-46)", "SCAN (subquery-49)", "SCAN (subquery-52)",
 }
 
 // summary is how a view over all tasks is read.

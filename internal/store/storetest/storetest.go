@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Retention", retentionBehaviours},
 		{"Rollups", rollupBehaviours},
 		{"Audits", auditBehaviours},
+		{"APIKeys", apiKeyBehaviours},
 		{"Failures", failureBehaviours},
 		{"Imports", importBehaviours},
 		{"Concurrency", concurrencyBehaviours},

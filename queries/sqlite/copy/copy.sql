@@ -143,6 +143,16 @@ DELETE FROM audit_log WHERE audit_id = @audit_id;
 INSERT INTO audit_log (audit_id, at_utc, actor, action, subject, message)
 VALUES (@audit_id, @at_utc, @actor, @action, @subject, @message);
 
+-- name: CopyAPIKeys :many
+SELECT * FROM api_keys ORDER BY key_id LIMIT 5000 OFFSET CAST(@skip AS INTEGER);
+
+-- name: CutAPIKey :exec
+DELETE FROM api_keys WHERE key_id = @key_id;
+
+-- name: PasteAPIKey :exec
+INSERT INTO api_keys (key_id, name, role, types, secret_hash, created_at_utc, expires_at_utc, revoked_at_utc, last_used_at_utc)
+VALUES (@key_id, @name, @role, @types, @secret_hash, @created_at_utc, @expires_at_utc, @revoked_at_utc, @last_used_at_utc);
+
 -- LastTaskID returns the greatest id of a task; 0: there is none.
 -- name: LastTaskID :one
 SELECT CAST(coalesce(max(t.id), 0) AS INTEGER) AS id FROM task_queue AS t;
