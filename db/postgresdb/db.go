@@ -66,6 +66,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countByStatusStmt, err = db.PrepareContext(ctx, countByStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query CountByStatus: %w", err)
 	}
+	if q.countCancelledStmt, err = db.PrepareContext(ctx, countCancelled); err != nil {
+		return nil, fmt.Errorf("error preparing query CountCancelled: %w", err)
+	}
 	if q.countFailedStmt, err = db.PrepareContext(ctx, countFailed); err != nil {
 		return nil, fmt.Errorf("error preparing query CountFailed: %w", err)
 	}
@@ -84,11 +87,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countLogsStmt, err = db.PrepareContext(ctx, countLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountLogs: %w", err)
 	}
+	if q.countTaskLogsStmt, err = db.PrepareContext(ctx, countTaskLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query CountTaskLogs: %w", err)
+	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
 	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
+	}
+	if q.countUnsuccessfulStmt, err = db.PrepareContext(ctx, countUnsuccessful); err != nil {
+		return nil, fmt.Errorf("error preparing query CountUnsuccessful: %w", err)
 	}
 	if q.deleteAPIKeyStmt, err = db.PrepareContext(ctx, deleteAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAPIKey: %w", err)
@@ -191,6 +200,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
+	}
+	if q.firstOfLastLogsStmt, err = db.PrepareContext(ctx, firstOfLastLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query FirstOfLastLogs: %w", err)
 	}
 	if q.forgetAnswerStmt, err = db.PrepareContext(ctx, forgetAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetAnswer: %w", err)
@@ -389,6 +401,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listRunningOperationsStmt, err = db.PrepareContext(ctx, listRunningOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRunningOperations: %w", err)
+	}
+	if q.listRunsStmt, err = db.PrepareContext(ctx, listRuns); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRuns: %w", err)
+	}
+	if q.listRunsByStatusStmt, err = db.PrepareContext(ctx, listRunsByStatus); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRunsByStatus: %w", err)
+	}
+	if q.listRunsByTypeStmt, err = db.PrepareContext(ctx, listRunsByType); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRunsByType: %w", err)
 	}
 	if q.listSchedulesStmt, err = db.PrepareContext(ctx, listSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSchedules: %w", err)
@@ -669,6 +690,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countByStatusStmt: %w", cerr)
 		}
 	}
+	if q.countCancelledStmt != nil {
+		if cerr := q.countCancelledStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countCancelledStmt: %w", cerr)
+		}
+	}
 	if q.countFailedStmt != nil {
 		if cerr := q.countFailedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countFailedStmt: %w", cerr)
@@ -699,6 +725,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countLogsStmt: %w", cerr)
 		}
 	}
+	if q.countTaskLogsStmt != nil {
+		if cerr := q.countTaskLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countTaskLogsStmt: %w", cerr)
+		}
+	}
 	if q.countTasksStmt != nil {
 		if cerr := q.countTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
@@ -707,6 +738,11 @@ func (q *Queries) Close() error {
 	if q.countTypesStmt != nil {
 		if cerr := q.countTypesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
+		}
+	}
+	if q.countUnsuccessfulStmt != nil {
+		if cerr := q.countUnsuccessfulStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countUnsuccessfulStmt: %w", cerr)
 		}
 	}
 	if q.deleteAPIKeyStmt != nil {
@@ -877,6 +913,11 @@ func (q *Queries) Close() error {
 	if q.findTasksStmt != nil {
 		if cerr := q.findTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
+		}
+	}
+	if q.firstOfLastLogsStmt != nil {
+		if cerr := q.firstOfLastLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing firstOfLastLogsStmt: %w", cerr)
 		}
 	}
 	if q.forgetAnswerStmt != nil {
@@ -1207,6 +1248,21 @@ func (q *Queries) Close() error {
 	if q.listRunningOperationsStmt != nil {
 		if cerr := q.listRunningOperationsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listRunningOperationsStmt: %w", cerr)
+		}
+	}
+	if q.listRunsStmt != nil {
+		if cerr := q.listRunsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRunsStmt: %w", cerr)
+		}
+	}
+	if q.listRunsByStatusStmt != nil {
+		if cerr := q.listRunsByStatusStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRunsByStatusStmt: %w", cerr)
+		}
+	}
+	if q.listRunsByTypeStmt != nil {
+		if cerr := q.listRunsByTypeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRunsByTypeStmt: %w", cerr)
 		}
 	}
 	if q.listSchedulesStmt != nil {
@@ -1602,14 +1658,17 @@ type Queries struct {
 	correctCountsStmt         *sql.Stmt
 	countAheadStmt            *sql.Stmt
 	countByStatusStmt         *sql.Stmt
+	countCancelledStmt        *sql.Stmt
 	countFailedStmt           *sql.Stmt
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
 	countLanesStmt            *sql.Stmt
 	countListenersStmt        *sql.Stmt
 	countLogsStmt             *sql.Stmt
+	countTaskLogsStmt         *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
+	countUnsuccessfulStmt     *sql.Stmt
 	deleteAPIKeyStmt          *sql.Stmt
 	deleteEndedStmt           *sql.Stmt
 	deleteFailureGroupStmt    *sql.Stmt
@@ -1644,6 +1703,7 @@ type Queries struct {
 	findOddTasksStmt          *sql.Stmt
 	findStrayTasksStmt        *sql.Stmt
 	findTasksStmt             *sql.Stmt
+	firstOfLastLogsStmt       *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	forgetMoveChangesStmt     *sql.Stmt
 	getAPIKeyStmt             *sql.Stmt
@@ -1710,6 +1770,9 @@ type Queries struct {
 	listRollupsStmt           *sql.Stmt
 	listRollupsOfTypesStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
+	listRunsStmt              *sql.Stmt
+	listRunsByStatusStmt      *sql.Stmt
+	listRunsByTypeStmt        *sql.Stmt
 	listSchedulesStmt         *sql.Stmt
 	listSettingsStmt          *sql.Stmt
 	listStatusSummaryStmt     *sql.Stmt
@@ -1798,14 +1861,17 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		correctCountsStmt:         q.correctCountsStmt,
 		countAheadStmt:            q.countAheadStmt,
 		countByStatusStmt:         q.countByStatusStmt,
+		countCancelledStmt:        q.countCancelledStmt,
 		countFailedStmt:           q.countFailedStmt,
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
 		countLanesStmt:            q.countLanesStmt,
 		countListenersStmt:        q.countListenersStmt,
 		countLogsStmt:             q.countLogsStmt,
+		countTaskLogsStmt:         q.countTaskLogsStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
+		countUnsuccessfulStmt:     q.countUnsuccessfulStmt,
 		deleteAPIKeyStmt:          q.deleteAPIKeyStmt,
 		deleteEndedStmt:           q.deleteEndedStmt,
 		deleteFailureGroupStmt:    q.deleteFailureGroupStmt,
@@ -1840,6 +1906,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		findOddTasksStmt:          q.findOddTasksStmt,
 		findStrayTasksStmt:        q.findStrayTasksStmt,
 		findTasksStmt:             q.findTasksStmt,
+		firstOfLastLogsStmt:       q.firstOfLastLogsStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		forgetMoveChangesStmt:     q.forgetMoveChangesStmt,
 		getAPIKeyStmt:             q.getAPIKeyStmt,
@@ -1906,6 +1973,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listRollupsStmt:           q.listRollupsStmt,
 		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
+		listRunsStmt:              q.listRunsStmt,
+		listRunsByStatusStmt:      q.listRunsByStatusStmt,
+		listRunsByTypeStmt:        q.listRunsByTypeStmt,
 		listSchedulesStmt:         q.listSchedulesStmt,
 		listSettingsStmt:          q.listSettingsStmt,
 		listStatusSummaryStmt:     q.listStatusSummaryStmt,

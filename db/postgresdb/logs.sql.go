@@ -31,6 +31,44 @@ func (q *Queries) CountLogs(ctx context.Context, before int64) (int64, error) {
 	return count, err
 }
 
+const countTaskLogs = `-- name: CountTaskLogs :one
+SELECT count(*) FROM (SELECT g.log_id FROM task_logs AS g WHERE g.task_id = $1 AND g.log_id > $2 ORDER BY g.log_id LIMIT CAST($3 AS bigint)) AS c
+`
+
+type CountTaskLogsParams struct {
+	TaskID int64
+	After  int64
+	Max    int64
+}
+
+// CountTaskLogs counts the stored lines of a task with a greater id, up to @max.
+func (q *Queries) CountTaskLogs(ctx context.Context, arg CountTaskLogsParams) (int64, error) {
+	row := q.queryRow(ctx, q.countTaskLogsStmt, countTaskLogs, arg.TaskID, arg.After, arg.Max)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const firstOfLastLogs = `-- name: FirstOfLastLogs :one
+SELECT f.log_id FROM (SELECT g.log_id FROM task_logs AS g WHERE g.task_id = $1 AND g.log_id > $2 ORDER BY g.log_id DESC LIMIT CAST($3 AS bigint)) AS f
+ORDER BY f.log_id
+LIMIT 1
+`
+
+type FirstOfLastLogsParams struct {
+	TaskID int64
+	After  int64
+	Max    int64
+}
+
+// FirstOfLastLogs returns the id of the first of the last @max stored lines of a task, of those with a greater id.
+func (q *Queries) FirstOfLastLogs(ctx context.Context, arg FirstOfLastLogsParams) (int64, error) {
+	row := q.queryRow(ctx, q.firstOfLastLogsStmt, firstOfLastLogs, arg.TaskID, arg.After, arg.Max)
+	var log_id int64
+	err := row.Scan(&log_id)
+	return log_id, err
+}
+
 const insertClaim = `-- name: InsertClaim :exec
 INSERT INTO task_logs (log_id, task_id, at_utc, level, message, details, fence, event)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

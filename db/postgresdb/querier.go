@@ -33,6 +33,8 @@ type Querier interface {
 	CountAhead(ctx context.Context, arg CountAheadParams) (int64, error)
 	// CountByStatus counts those of the tasks that there are.
 	CountByStatus(ctx context.Context, ids string) ([]CountByStatusRow, error)
+	// CountCancelled counts cancelled tasks of a type, of every type for an empty one, up to @max.
+	CountCancelled(ctx context.Context, arg CountCancelledParams) (int64, error)
 	// CountFailed counts the failed tasks of each of these fingerprints, up to @most.
 	CountFailed(ctx context.Context, arg CountFailedParams) ([]CountFailedRow, error)
 	// CountHeld counts the tasks that each worker holds. It reads all tasks in processing.
@@ -45,9 +47,13 @@ type Querier interface {
 	CountListeners(ctx context.Context, own string) (int64, error)
 	// CountLogs counts the lines below the id.
 	CountLogs(ctx context.Context, before int64) (int64, error)
+	// CountTaskLogs counts the stored lines of a task with a greater id, up to @max.
+	CountTaskLogs(ctx context.Context, arg CountTaskLogsParams) (int64, error)
 	CountTasks(ctx context.Context) (CountTasksRow, error)
 	// CountTypes counts the tasks of each type that has ever had any; of one type alone, unless that is empty.
 	CountTypes(ctx context.Context, type_ string) ([]CountTypesRow, error)
+	// CountUnsuccessful counts tasks that have failed otherwise as CountCancelled does.
+	CountUnsuccessful(ctx context.Context, arg CountUnsuccessfulParams) (int64, error)
 	// DeleteAPIKey deletes a key that opens nothing any more.
 	DeleteAPIKey(ctx context.Context, arg DeleteAPIKeyParams) (int64, error)
 	// DeleteEnded deletes those of the tasks that still have the status and ended not later than @before.
@@ -111,6 +117,8 @@ type Querier interface {
 	// ids in a range that the caller bounds, so that they take a bounded time.
 	// FindTasks returns ids, ascending.
 	FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, error)
+	// FirstOfLastLogs returns the id of the first of the last @max stored lines of a task, of those with a greater id.
+	FirstOfLastLogs(ctx context.Context, arg FirstOfLastLogsParams) (int64, error)
 	ForgetAnswer(ctx context.Context, arg ForgetAnswerParams) (int64, error)
 	// ForgetMoveChanges takes changes away that have been followed.
 	ForgetMoveChanges(ctx context.Context, seqs string) error
@@ -222,6 +230,13 @@ type Querier interface {
 	// ListRollupsOfTypes returns the rollups of every type but not those of all, in their order.
 	ListRollupsOfTypes(ctx context.Context, arg ListRollupsOfTypesParams) ([]Rollup, error)
 	ListRunningOperations(ctx context.Context) ([]Operation, error)
+	// ListRuns returns tasks newest first, from behind the first @skip.
+	ListRuns(ctx context.Context, arg ListRunsParams) ([]Task, error)
+	// ListRunsByStatus returns tasks that are in a status of runs newest first, from behind the first @skip: what was cancelled has not failed. Of the latter two those of each type
+	// are taken, of tasks in processing all.
+	ListRunsByStatus(ctx context.Context, arg ListRunsByStatusParams) ([]Task, error)
+	// ListRunsByType does so for one type, in one status or, where that is empty, in all, as ListTasksByType does.
+	ListRunsByType(ctx context.Context, arg ListRunsByTypeParams) ([]Task, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)
 	// ListSettings returns the settings that the service depends on, as they hold on this connection.
 	ListSettings(ctx context.Context) ([]ListSettingsRow, error)

@@ -12,6 +12,211 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+const listRunsByStatus = `-- name: ListRunsByStatus :many
+WITH newest AS MATERIALIZED (
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) = 'queued' AND q.status = 'queued'
+     ORDER BY q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint))
+    UNION ALL
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) = 'completed' AND q.status = 'completed'
+     ORDER BY q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint))
+    UNION ALL
+    SELECT f.id
+    FROM (SELECT DISTINCT l.type FROM lanes AS l) AS k CROSS JOIN LATERAL (
+        SELECT q.id FROM task_queue AS q
+        WHERE q.status = 'failed' AND q.outcome <> 'cancelled' AND q.type >= k.type AND q.type <= k.type
+        ORDER BY q.type DESC, q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint)) AS f
+    WHERE CAST($3 AS text) = 'failed'
+    UNION ALL
+    SELECT c.id
+    FROM (SELECT DISTINCT l.type FROM lanes AS l) AS k CROSS JOIN LATERAL (
+        SELECT q.id FROM task_queue AS q
+        WHERE q.outcome = 'cancelled' AND q.type >= k.type AND q.type <= k.type
+        ORDER BY q.type DESC, q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint)) AS c
+    WHERE CAST($3 AS text) = 'cancelled'
+    UNION ALL
+    SELECT p.id FROM task_queue AS p WHERE CAST($3 AS text) = 'running' AND p.status = 'processing'
+    ORDER BY id DESC
+    LIMIT CAST($2 AS bigint) OFFSET CAST($1 AS bigint)
+)
+SELECT t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint, t.traceparent FROM newest AS n JOIN task_queue AS t ON t.id = n.id
+ORDER BY t.id DESC
+`
+
+type ListRunsByStatusParams struct {
+	Skip   int64
+	Max    int64
+	Status string
+}
+
+// ListRunsByStatus returns tasks that are in a status of runs newest first, from behind the first @skip: what was cancelled has not failed. Of the latter two those of each type
+// are taken, of tasks in processing all.
+func (q *Queries) ListRunsByStatus(ctx context.Context, arg ListRunsByStatusParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.listRunsByStatusStmt, listRunsByStatus, arg.Skip, arg.Max, arg.Status)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Type,
+			&i.Priority,
+			&i.Payload,
+			&i.Compatibility,
+			&i.Status,
+			&i.Outcome,
+			&i.Attempts,
+			&i.MaxAttempts,
+			&i.RunAfterUTC,
+			&i.DeadlineUTC,
+			&i.TimeoutSeconds,
+			&i.RetryPolicy,
+			&i.Ready,
+			&i.Fence,
+			&i.LeaseSecret,
+			&i.LockedBy,
+			&i.LastWorkerID,
+			&i.LeaseUntilUTC,
+			&i.ReservedAtUTC,
+			&i.ProcessingStartedUTC,
+			&i.AttemptOutcome,
+			&i.FinishedAtUTC,
+			&i.ErrorMessage,
+			&i.Result,
+			&i.Progress,
+			&i.ProgressMessage,
+			&i.IdempotencyKey,
+			&i.CreatedAtUTC,
+			&i.UpdatedAtUTC,
+			&i.Lost,
+			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
+			&i.Traceparent,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRunsByType = `-- name: ListRunsByType :many
+WITH newest AS MATERIALIZED (
+    SELECT r.id
+    FROM lanes AS l CROSS JOIN LATERAL (
+        SELECT q.id FROM task_queue AS q
+        WHERE q.ready AND q.lane_id >= l.id AND q.lane_id <= l.id
+        ORDER BY q.lane_id DESC, q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint)) AS r
+    WHERE CAST($3 AS text) IN ('', 'queued') AND l.type = CAST($4 AS text)
+    UNION ALL
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) IN ('', 'queued') AND q.status = 'queued' AND NOT q.ready AND q.type = CAST($4 AS text)
+     ORDER BY q.type DESC, q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint))
+    UNION ALL
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) IN ('', 'completed') AND q.status = 'completed' AND q.type = CAST($4 AS text)
+     ORDER BY q.type DESC, q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint))
+    UNION ALL
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) IN ('', 'failed') AND q.status = 'failed' AND q.outcome <> 'cancelled' AND q.type >= CAST($4 AS text) AND q.type <= CAST($4 AS text)
+     ORDER BY q.type DESC, q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint))
+    UNION ALL
+    (SELECT q.id FROM task_queue AS q
+     WHERE CAST($3 AS text) IN ('', 'cancelled') AND q.outcome = 'cancelled' AND q.type = CAST($4 AS text)
+     ORDER BY q.type DESC, q.id DESC LIMIT CAST($2 AS bigint) + CAST($1 AS bigint))
+    UNION ALL
+    SELECT p.id FROM task_queue AS p
+    WHERE CAST($3 AS text) IN ('', 'running') AND p.status = 'processing' AND p.type = CAST($4 AS text)
+    ORDER BY id DESC
+    LIMIT CAST($2 AS bigint) OFFSET CAST($1 AS bigint)
+)
+SELECT t.id, t.lane_id, t.type, t.priority, t.payload, t.compatibility, t.status, t.outcome, t.attempts, t.max_attempts, t.run_after_utc, t.deadline_utc, t.timeout_seconds, t.retry_policy, t.ready, t.fence, t.lease_secret, t.locked_by, t.last_worker_id, t.lease_until_utc, t.reserved_at_utc, t.processing_started_utc, t.attempt_outcome, t.finished_at_utc, t.error_message, t.result, t.progress, t.progress_message, t.idempotency_key, t.created_at_utc, t.updated_at_utc, t.lost, t.concurrency_key, t.error_fingerprint, t.traceparent FROM newest AS n JOIN task_queue AS t ON t.id = n.id
+ORDER BY t.id DESC
+`
+
+type ListRunsByTypeParams struct {
+	Skip   int64
+	Max    int64
+	Status string
+	Type   string
+}
+
+// ListRunsByType does so for one type, in one status or, where that is empty, in all, as ListTasksByType does.
+func (q *Queries) ListRunsByType(ctx context.Context, arg ListRunsByTypeParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.listRunsByTypeStmt, listRunsByType,
+		arg.Skip,
+		arg.Max,
+		arg.Status,
+		arg.Type,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Type,
+			&i.Priority,
+			&i.Payload,
+			&i.Compatibility,
+			&i.Status,
+			&i.Outcome,
+			&i.Attempts,
+			&i.MaxAttempts,
+			&i.RunAfterUTC,
+			&i.DeadlineUTC,
+			&i.TimeoutSeconds,
+			&i.RetryPolicy,
+			&i.Ready,
+			&i.Fence,
+			&i.LeaseSecret,
+			&i.LockedBy,
+			&i.LastWorkerID,
+			&i.LeaseUntilUTC,
+			&i.ReservedAtUTC,
+			&i.ProcessingStartedUTC,
+			&i.AttemptOutcome,
+			&i.FinishedAtUTC,
+			&i.ErrorMessage,
+			&i.Result,
+			&i.Progress,
+			&i.ProgressMessage,
+			&i.IdempotencyKey,
+			&i.CreatedAtUTC,
+			&i.UpdatedAtUTC,
+			&i.Lost,
+			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
+			&i.Traceparent,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTasksByStatus = `-- name: ListTasksByStatus :many
 SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue
 WHERE status = $1 AND id < $2

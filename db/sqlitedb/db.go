@@ -60,6 +60,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countByStatusStmt, err = db.PrepareContext(ctx, countByStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query CountByStatus: %w", err)
 	}
+	if q.countCancelledStmt, err = db.PrepareContext(ctx, countCancelled); err != nil {
+		return nil, fmt.Errorf("error preparing query CountCancelled: %w", err)
+	}
 	if q.countFailedStmt, err = db.PrepareContext(ctx, countFailed); err != nil {
 		return nil, fmt.Errorf("error preparing query CountFailed: %w", err)
 	}
@@ -81,11 +84,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countRowsStmt, err = db.PrepareContext(ctx, countRows); err != nil {
 		return nil, fmt.Errorf("error preparing query CountRows: %w", err)
 	}
+	if q.countTaskLogsStmt, err = db.PrepareContext(ctx, countTaskLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query CountTaskLogs: %w", err)
+	}
 	if q.countTasksStmt, err = db.PrepareContext(ctx, countTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTasks: %w", err)
 	}
 	if q.countTypesStmt, err = db.PrepareContext(ctx, countTypes); err != nil {
 		return nil, fmt.Errorf("error preparing query CountTypes: %w", err)
+	}
+	if q.countUnsuccessfulStmt, err = db.PrepareContext(ctx, countUnsuccessful); err != nil {
+		return nil, fmt.Errorf("error preparing query CountUnsuccessful: %w", err)
 	}
 	if q.deleteAPIKeyStmt, err = db.PrepareContext(ctx, deleteAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAPIKey: %w", err)
@@ -173,6 +182,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.findTasksStmt, err = db.PrepareContext(ctx, findTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query FindTasks: %w", err)
+	}
+	if q.firstOfLastLogsStmt, err = db.PrepareContext(ctx, firstOfLastLogs); err != nil {
+		return nil, fmt.Errorf("error preparing query FirstOfLastLogs: %w", err)
 	}
 	if q.forgetAnswerStmt, err = db.PrepareContext(ctx, forgetAnswer); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetAnswer: %w", err)
@@ -410,6 +422,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listRunningOperationsStmt, err = db.PrepareContext(ctx, listRunningOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ListRunningOperations: %w", err)
+	}
+	if q.listRunsStmt, err = db.PrepareContext(ctx, listRuns); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRuns: %w", err)
+	}
+	if q.listRunsByStatusStmt, err = db.PrepareContext(ctx, listRunsByStatus); err != nil {
+		return nil, fmt.Errorf("error preparing query ListRunsByStatus: %w", err)
 	}
 	if q.listSchedulesStmt, err = db.PrepareContext(ctx, listSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSchedules: %w", err)
@@ -653,6 +671,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countByStatusStmt: %w", cerr)
 		}
 	}
+	if q.countCancelledStmt != nil {
+		if cerr := q.countCancelledStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countCancelledStmt: %w", cerr)
+		}
+	}
 	if q.countFailedStmt != nil {
 		if cerr := q.countFailedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countFailedStmt: %w", cerr)
@@ -688,6 +711,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countRowsStmt: %w", cerr)
 		}
 	}
+	if q.countTaskLogsStmt != nil {
+		if cerr := q.countTaskLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countTaskLogsStmt: %w", cerr)
+		}
+	}
 	if q.countTasksStmt != nil {
 		if cerr := q.countTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTasksStmt: %w", cerr)
@@ -696,6 +724,11 @@ func (q *Queries) Close() error {
 	if q.countTypesStmt != nil {
 		if cerr := q.countTypesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countTypesStmt: %w", cerr)
+		}
+	}
+	if q.countUnsuccessfulStmt != nil {
+		if cerr := q.countUnsuccessfulStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countUnsuccessfulStmt: %w", cerr)
 		}
 	}
 	if q.deleteAPIKeyStmt != nil {
@@ -841,6 +874,11 @@ func (q *Queries) Close() error {
 	if q.findTasksStmt != nil {
 		if cerr := q.findTasksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing findTasksStmt: %w", cerr)
+		}
+	}
+	if q.firstOfLastLogsStmt != nil {
+		if cerr := q.firstOfLastLogsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing firstOfLastLogsStmt: %w", cerr)
 		}
 	}
 	if q.forgetAnswerStmt != nil {
@@ -1238,6 +1276,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listRunningOperationsStmt: %w", cerr)
 		}
 	}
+	if q.listRunsStmt != nil {
+		if cerr := q.listRunsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRunsStmt: %w", cerr)
+		}
+	}
+	if q.listRunsByStatusStmt != nil {
+		if cerr := q.listRunsByStatusStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listRunsByStatusStmt: %w", cerr)
+		}
+	}
 	if q.listSchedulesStmt != nil {
 		if cerr := q.listSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listSchedulesStmt: %w", cerr)
@@ -1584,6 +1632,7 @@ type Queries struct {
 	correctCountsStmt         *sql.Stmt
 	countAheadStmt            *sql.Stmt
 	countByStatusStmt         *sql.Stmt
+	countCancelledStmt        *sql.Stmt
 	countFailedStmt           *sql.Stmt
 	countHeldStmt             *sql.Stmt
 	countKeyAheadStmt         *sql.Stmt
@@ -1591,8 +1640,10 @@ type Queries struct {
 	countLanesStmt            *sql.Stmt
 	countLogsStmt             *sql.Stmt
 	countRowsStmt             *sql.Stmt
+	countTaskLogsStmt         *sql.Stmt
 	countTasksStmt            *sql.Stmt
 	countTypesStmt            *sql.Stmt
+	countUnsuccessfulStmt     *sql.Stmt
 	deleteAPIKeyStmt          *sql.Stmt
 	deleteFailureGroupStmt    *sql.Stmt
 	deleteScheduleStmt        *sql.Stmt
@@ -1622,6 +1673,7 @@ type Queries struct {
 	findOddTasksStmt          *sql.Stmt
 	findStrayTasksStmt        *sql.Stmt
 	findTasksStmt             *sql.Stmt
+	firstOfLastLogsStmt       *sql.Stmt
 	forgetAnswerStmt          *sql.Stmt
 	freeKeyStmt               *sql.Stmt
 	getAPIKeyStmt             *sql.Stmt
@@ -1701,6 +1753,8 @@ type Queries struct {
 	listRollupsStmt           *sql.Stmt
 	listRollupsOfTypesStmt    *sql.Stmt
 	listRunningOperationsStmt *sql.Stmt
+	listRunsStmt              *sql.Stmt
+	listRunsByStatusStmt      *sql.Stmt
 	listSchedulesStmt         *sql.Stmt
 	listSchemaStmt            *sql.Stmt
 	listStatusSummaryStmt     *sql.Stmt
@@ -1778,6 +1832,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		correctCountsStmt:         q.correctCountsStmt,
 		countAheadStmt:            q.countAheadStmt,
 		countByStatusStmt:         q.countByStatusStmt,
+		countCancelledStmt:        q.countCancelledStmt,
 		countFailedStmt:           q.countFailedStmt,
 		countHeldStmt:             q.countHeldStmt,
 		countKeyAheadStmt:         q.countKeyAheadStmt,
@@ -1785,8 +1840,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countLanesStmt:            q.countLanesStmt,
 		countLogsStmt:             q.countLogsStmt,
 		countRowsStmt:             q.countRowsStmt,
+		countTaskLogsStmt:         q.countTaskLogsStmt,
 		countTasksStmt:            q.countTasksStmt,
 		countTypesStmt:            q.countTypesStmt,
+		countUnsuccessfulStmt:     q.countUnsuccessfulStmt,
 		deleteAPIKeyStmt:          q.deleteAPIKeyStmt,
 		deleteFailureGroupStmt:    q.deleteFailureGroupStmt,
 		deleteScheduleStmt:        q.deleteScheduleStmt,
@@ -1816,6 +1873,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		findOddTasksStmt:          q.findOddTasksStmt,
 		findStrayTasksStmt:        q.findStrayTasksStmt,
 		findTasksStmt:             q.findTasksStmt,
+		firstOfLastLogsStmt:       q.firstOfLastLogsStmt,
 		forgetAnswerStmt:          q.forgetAnswerStmt,
 		freeKeyStmt:               q.freeKeyStmt,
 		getAPIKeyStmt:             q.getAPIKeyStmt,
@@ -1895,6 +1953,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listRollupsStmt:           q.listRollupsStmt,
 		listRollupsOfTypesStmt:    q.listRollupsOfTypesStmt,
 		listRunningOperationsStmt: q.listRunningOperationsStmt,
+		listRunsStmt:              q.listRunsStmt,
+		listRunsByStatusStmt:      q.listRunsByStatusStmt,
 		listSchedulesStmt:         q.listSchedulesStmt,
 		listSchemaStmt:            q.listSchemaStmt,
 		listStatusSummaryStmt:     q.listStatusSummaryStmt,

@@ -10,6 +10,122 @@ import (
 	"time"
 )
 
+const listRunsByStatus = `-- name: ListRunsByStatus :many
+WITH RECURSIVE asked AS (
+    SELECT CAST(?3 AS TEXT) AS status, CAST(?4 AS TEXT) AS type, CAST(?1 AS INTEGER) AS skip, CAST(?2 AS INTEGER) AS most
+), ends AS (
+    SELECT 'ready' AS state, l.id AS lane_id, l.type AS type
+    FROM asked AS a CROSS JOIN lanes AS l
+    WHERE a.status IN ('', 'queued') AND (a.type = '' OR l.type = a.type)
+    UNION ALL
+    SELECT DISTINCT s.state AS state, 0 AS lane_id, l.type AS type
+    FROM asked AS a
+    CROSS JOIN (SELECT 'later' AS state, 'queued' AS status UNION ALL SELECT 'completed', 'completed' UNION ALL SELECT 'failed', 'failed'
+                UNION ALL SELECT 'cancelled', 'cancelled') AS s
+    CROSS JOIN lanes AS l
+    WHERE (a.status = '' OR s.status = a.status) AND (a.type = '' OR l.type = a.type)
+), newest (id, state, lane_id, type) AS (
+    SELECT 9223372036854775807, e.state, e.lane_id, e.type FROM ends AS e
+    UNION ALL
+    SELECT p.id, 'processing', p.lane_id, p.type
+    FROM asked AS a CROSS JOIN task_queue AS p INDEXED BY task_queue_lease
+    WHERE p.status = 'processing' AND a.status IN ('', 'running') AND (a.type = '' OR p.type = a.type)
+    UNION ALL
+    SELECT CASE n.state
+               WHEN 'ready' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_ready
+                                  WHERE q.ready = 1 AND q.lane_id = n.lane_id AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+               WHEN 'later' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_later
+                                  WHERE q.status = 'queued' AND q.ready = 0 AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+               WHEN 'completed' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_completed
+                                      WHERE q.status = 'completed' AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+               WHEN 'failed' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_unsuccessful
+                                   WHERE q.status = 'failed' AND q.outcome <> 'cancelled' AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+               WHEN 'cancelled' THEN (SELECT q.id FROM task_queue AS q INDEXED BY task_queue_cancelled
+                                      WHERE q.outcome = 'cancelled' AND q.type = n.type AND q.id < n.id ORDER BY q.id DESC LIMIT 1)
+           END, n.state, n.lane_id, n.type
+    FROM newest AS n
+    WHERE n.id IS NOT NULL
+    ORDER BY 1 DESC
+    LIMIT (SELECT a.most + a.skip FROM asked AS a) + (SELECT count(e.state) FROM ends AS e)
+)
+SELECT id, lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, deadline_utc, timeout_seconds, retry_policy, ready, fence, lease_secret, locked_by, last_worker_id, lease_until_utc, reserved_at_utc, processing_started_utc, attempt_outcome, finished_at_utc, error_message, result, progress, progress_message, idempotency_key, created_at_utc, updated_at_utc, lost, concurrency_key, error_fingerprint, traceparent FROM task_queue
+WHERE task_queue.id IN (SELECT newest.id FROM newest WHERE newest.id < 9223372036854775807
+                        ORDER BY newest.id DESC LIMIT CAST(?2 AS INTEGER) OFFSET CAST(?1 AS INTEGER))
+ORDER BY task_queue.id DESC
+`
+
+type ListRunsByStatusParams struct {
+	Skip   int64
+	Max    int64
+	Status string
+	Type   string
+}
+
+// ListRunsByStatus does what ListTasksByStatus does, for the statuses of runs, from behind the first @skip: what was cancelled has not failed.
+func (q *Queries) ListRunsByStatus(ctx context.Context, arg ListRunsByStatusParams) ([]Task, error) {
+	rows, err := q.query(ctx, q.listRunsByStatusStmt, listRunsByStatus,
+		arg.Skip,
+		arg.Max,
+		arg.Status,
+		arg.Type,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Task{}
+	for rows.Next() {
+		var i Task
+		if err := rows.Scan(
+			&i.ID,
+			&i.LaneID,
+			&i.Type,
+			&i.Priority,
+			&i.Payload,
+			&i.Compatibility,
+			&i.Status,
+			&i.Outcome,
+			&i.Attempts,
+			&i.MaxAttempts,
+			&i.RunAfterUTC,
+			&i.DeadlineUTC,
+			&i.TimeoutSeconds,
+			&i.RetryPolicy,
+			&i.Ready,
+			&i.Fence,
+			&i.LeaseSecret,
+			&i.LockedBy,
+			&i.LastWorkerID,
+			&i.LeaseUntilUTC,
+			&i.ReservedAtUTC,
+			&i.ProcessingStartedUTC,
+			&i.AttemptOutcome,
+			&i.FinishedAtUTC,
+			&i.ErrorMessage,
+			&i.Result,
+			&i.Progress,
+			&i.ProgressMessage,
+			&i.IdempotencyKey,
+			&i.CreatedAtUTC,
+			&i.UpdatedAtUTC,
+			&i.Lost,
+			&i.ConcurrencyKey,
+			&i.ErrorFingerprint,
+			&i.Traceparent,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTasksByStatus = `-- name: ListTasksByStatus :many
 WITH RECURSIVE asked AS (
     SELECT CAST(?2 AS TEXT) AS status, CAST(?3 AS TEXT) AS type, CAST(?1 AS INTEGER) AS below, CAST(?4 AS INTEGER) AS most

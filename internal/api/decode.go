@@ -156,7 +156,9 @@ func taskID(c echo.Context) (int64, error) {
 func workerID(c echo.Context) (string, error) { return PathText(c, "worker_id") }
 
 // PathText reads a name of up to 200 characters in the path. Error: *task.InvalidError.
-func PathText(c echo.Context, param string) (string, error) {
+func PathText(c echo.Context, param string) (string, error) { return pathText(c, param, 200) }
+
+func pathText(c echo.Context, param string, most int) (string, error) {
 	text := c.Param(param)
 	if c.Request().URL.RawPath != "" { // only then has echo matched the path as it was sent
 		var err error
@@ -164,7 +166,7 @@ func PathText(c echo.Context, param string) (string, error) {
 			return "", task.Invalid(param, "is not a valid path segment")
 		}
 	}
-	if msg := task.CheckName(text, 200); msg != "" {
+	if msg := task.CheckName(text, most); msg != "" {
 		return "", task.Invalid(param, "%s", msg)
 	}
 	return text, nil

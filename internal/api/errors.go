@@ -150,6 +150,9 @@ func detail(r row, err error, c echo.Context) string {
 		if name := c.Param("backup"); name != "" {
 			return "Backup " + name + " not found"
 		}
+		if id, bad := pathText(c, "run_id", maxRunID); bad == nil {
+			return "Run " + id + " not found"
+		}
 		if name := c.QueryParam("type"); name != "" {
 			return "Type " + name + " not found"
 		}

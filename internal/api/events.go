@@ -100,11 +100,7 @@ func (s *server) stream(c echo.Context, f task.EventFilter, bad *task.InvalidErr
 		return err
 	}
 	events := s.queue.Events(f, after)
-	h := c.Response().Header()
-	h.Set(echo.HeaderContentType, "text/event-stream")
-	h.Set(echo.HeaderCacheControl, "no-store")
-	h.Set("X-Accel-Buffering", "no") // of nginx, which would hold them back
-	c.Response().WriteHeader(http.StatusOK)
+	s.beginStream(c)
 	text := []byte("retry: " + comeBack + "\n\n")
 	for {
 		if err := s.send(c, text); err != nil {
@@ -124,6 +120,15 @@ func (s *server) stream(c echo.Context, f task.EventFilter, bad *task.InvalidErr
 			}
 		}
 	}
+}
+
+// beginStream writes the head of a stream.
+func (s *server) beginStream(c echo.Context) {
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentType, "text/event-stream")
+	h.Set(echo.HeaderCacheControl, "no-store")
+	h.Set("X-Accel-Buffering", "no") // of nginx, which would hold them back
+	c.Response().WriteHeader(http.StatusOK)
 }
 
 // send writes a piece of a stream and gives it to the network at once. Deadlines of connections are of the clock of this machine, whatever that of the store says.

@@ -30,7 +30,7 @@ const (
 func (s *server) once(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if r.Method != http.MethodPost || len(r.Header[keyHeader]) == 0 || !strings.HasPrefix(c.Path(), base) {
+		if r.Method != http.MethodPost || len(r.Header[keyHeader]) == 0 || !strings.HasPrefix(c.Path(), "/api/") {
 			return next(c)
 		}
 		key, err := headerKey(r)

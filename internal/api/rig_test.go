@@ -136,7 +136,7 @@ var (
 	times    = regexp.MustCompile(`"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)
 	tokens   = regexp.MustCompile(`("lease_token": "|"confirm_token": ")(?:\d+\.)?[0-9a-f]{32}"`)
 	ages     = regexp.MustCompile(`("oldest_queued_age_seconds": |"duration_seconds": |"completed_per_minute": |"mean": |"p50": |"p95": |"p99": |"max": )[\d.e-]+`)
-	taskID   = regexp.MustCompile(`("task_id": |/tasks/|[Tt]ask |cursor=|X-Next-Cursor: |"done_id": |"upper_id": )([1-9]\d*)`)
+	taskID   = regexp.MustCompile(`("task_id": |/tasks/|[Tt]ask |"task-|cursor=|X-Next-Cursor: |"done_id": |"upper_id": )([1-9]\d*)`)
 	instants = regexp.MustCompile(` \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`) // in sentences
 	requests = regexp.MustCompile(`("request_id": ")[!-~]+"`)
 	logID    = regexp.MustCompile(`("log_id": )\d+`)

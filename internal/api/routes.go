@@ -102,6 +102,15 @@ func (s *server) routes(e *echo.Echo) {
 	q.POST(maintenancePath+"/reclaim", s.audited("reclaim leases", s.reclaim))
 	q.DELETE(runningPath, s.audited("stop maintenance", s.stopMaintenance))
 
+	// The calls of the older task manager's web client (compat): a run is a task.
+	e.POST("/api/modules/:module_id/run", s.startRun)
+	e.GET("/api/runs", s.listRuns)
+	e.GET("/api/runs/:run_id", s.getRun)
+	e.POST("/api/runs/:run_id/cancel", s.cancelRun)
+	e.DELETE("/api/runs/:run_id", s.cancelRun)
+	e.GET("/api/runs/:run_id/logs", s.listRunLogs)
+	e.GET("/api/runs/:run_id/logs/stream", s.streamRunLogs)
+
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)
 	e.Match(look, "/readyz", s.ready)

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, play := range map[string]func(r *rig){
-		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces, "logs": logging, "backups": backingUp, "maintenance": maintaining,
+		"compat": compat, "cancel": cancelling, "list": listing, "life": life, "failure": failure, "batch": batch, "workers": workers, "explain": explaining, "unique": unique, "types": types, "schedules": schedules, "filter": filtering, "operations": operating, "problems": problems, "service": service, "metrics": metrics, "failures": failures, "traces": traces, "logs": logging, "backups": backingUp, "maintenance": maintaining, "runs": runs,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -433,4 +434,45 @@ func schedules(r *rig) {
 	r.step("PUT", at+"/b", `{"cron":"* * * * *","task":{"type":"a","colour":"blue"}}`)
 	r.step("PUT", at+"/b", `{"cron":"* * * * *","task":{"type":"a","priority":"high"}}`)
 	r.step("PUT", at+"/b", `{}`)
+}
+
+// runs shows tasks as runs of modules, from their start to each of their ends.
+func runs(r *rig) {
+	r.step("GET", "/api/runs", "")
+	r.step("POST", "/api/modules/youtube/run", `{"parameters":{"max_results": 50, "rate": 1.50},"run_id":"run ✓/1","save_config":true}`, beyond, "1")
+	const one = "/api/runs/run%20%E2%9C%93%2F1"
+	r.step("GET", one, "")
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/tasks/{id}/heartbeat", `{"lease_token":"{token}","progress":30,"message":"15/50 videos"}`)
+	r.step("POST", "/api/queue/tasks/{id}/logs", `{"lease_token":"{token}","level":"warning","message":"one is private"}`)
+	r.step("GET", one, "")
+	r.step("GET", "/api/runs?status=running&module=youtube", "")
+	r.step("POST", "/api/queue/tasks/{id}/complete", `{"lease_token":"{token}","result":{"items_processed":49,"items_total":50}}`)
+	r.step("GET", one, "")
+	r.step("GET", one+"/logs", "")
+	r.step("GET", one+"/logs?tail=2", "")
+	r.step("GET", one+"/logs?since=2999-01-31T08:00:00Z", "")
+	r.step("POST", one+"/cancel", "")
+	r.step("POST", "/api/modules/youtube/run", `{"parameters":{},"run_id":"run ✓/1"}`)
+	r.step("POST", "/api/modules/tiktok/run", "", "Idempotency-Key", "two")
+	r.step("POST", "/api/runs/two/cancel", "")
+	r.step("DELETE", "/api/runs/two", "")
+	r.step("POST", "/api/modules/tiktok/run", `{"run_id":"three"}`)
+	r.step("POST", "/api/queue/claim", `{"worker_id":"w1"}`)
+	r.step("POST", "/api/queue/tasks/{id}/fail", `{"lease_token":"{token}","error_message":"no","retry":false}`)
+	r.step("GET", "/api/runs/three", "")
+	id := strconv.Itoa(int(r.step("POST", "/api/queue/enqueue", `{"type":"email"}`).json()["task_id"].(float64)))
+	r.vars["{number}"] = id
+	r.step("GET", "/api/runs/task-{number}", "")
+	r.step("GET", "/api/runs?limit=2", "")
+	r.step("GET", "/api/runs?limit=2&offset=3", "")
+	r.step("GET", "/api/runs?module_id=tiktok&status=failed", "")
+	r.step("GET", "/api/runs?status=cancelled", "")
+	r.step("GET", "/api/runs?module=email", "")
+	r.step("GET", "/api/runs/none", "")
+	r.step("GET", "/api/runs/none/logs", "")
+	r.step("GET", "/api/runs/none/logs/stream", "")
+	r.step("GET", "/api/runs?status=processing&limit=101&offset=10001&module=a&module_id=b", "", beyond, "1")
+	r.step("GET", one+"/logs?tail=0&since=now", "", beyond, "1")
+	r.step("POST", "/api/modules/youtube/run", `{"parameters":[],"run_id":""}`, beyond, "1")
 }

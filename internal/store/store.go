@@ -40,6 +40,7 @@ type Reader interface {
 	Finder
 	Explainer
 	ScheduleReader
+	Runs
 	// GetTask returns ErrNotFound when no task has this id.
 	GetTask(ctx context.Context, id int64) (task.Task, error)
 	// ListTasks returns up to f.Limit tasks, newest (greatest id) first. Empty when none matches.

@@ -18,6 +18,16 @@ WHERE task_id = @task_id AND log_id > @after
 ORDER BY log_id
 LIMIT CAST(@max AS INTEGER);
 
+-- FirstOfLastLogs returns the id of the first of the last @max stored lines of a task, of those with a greater id.
+-- name: FirstOfLastLogs :one
+SELECT f.log_id FROM (SELECT g.log_id FROM task_logs AS g WHERE g.task_id = @task_id AND g.log_id > @after ORDER BY g.log_id DESC LIMIT CAST(@max AS INTEGER)) AS f
+ORDER BY f.log_id
+LIMIT 1;
+
+-- CountTaskLogs counts the stored lines of a task with a greater id, up to @max.
+-- name: CountTaskLogs :one
+SELECT count(*) FROM (SELECT g.log_id FROM task_logs AS g WHERE g.task_id = @task_id AND g.log_id > @after ORDER BY g.log_id LIMIT CAST(@max AS INTEGER)) AS c;
+
 -- LastLog returns the last of the stored lines of a task up to an id and before a claim.
 -- name: LastLog :one
 SELECT log_id, fence FROM task_logs WHERE task_id = @task_id AND log_id <= @upto AND fence < @before ORDER BY log_id DESC LIMIT 1;

@@ -61,7 +61,7 @@ class Calls:
         return leases[0]
 
     def test_every_call(self) -> None:
-        for name in ("tasks", "leases", "logs", "workers", "types", "operations", "failures", "schedules", "database", "backups",
+        for name in ("tasks", "leases", "logs", "workers", "types", "operations", "failures", "schedules", "database", "backups", "runs",
                      "service"):
             with self.subTest(name):
                 getattr(self, "look_at_" + name)()
@@ -135,6 +135,26 @@ class Calls:
             limit=5))
         self.assertEqual([line["type"] for line in recent], [self.type])
         self.assertEqual(c.delete_logs("2001-01-01T00:00:00Z", dry_run=True)["lines"], 0)
+
+    def look_at_runs(self) -> None:
+        c, run_id = self.c, unlike("run/ü")
+        run = c.start_run(self.type, {"n": 1}, run_id=run_id)
+        self.assertEqual((run["run_id"], run["module_id"], run["status"], run["parameters"]), (run_id, self.type, "queued", {"n": 1}))
+        self.assertEqual(c.start_run(self.type, run_id=run_id)["task_id"], run["task_id"])
+        lease = self.claim()
+        c.heartbeat(lease["task_id"], lease["lease_token"], progress=50, message="1/2")
+        self.assertEqual([r["run_id"] for r in c.runs(status="running", module=self.type)["runs"]], [run_id])
+        c.append_log(lease["task_id"], lease["lease_token"], "hello", level="warning")
+        c.complete(lease["task_id"], lease["lease_token"], {"items_processed": 2, "items_total": 2})
+        run = c.run(run_id)
+        self.assertEqual((run["status"], run["progress_percent"], run["items_processed"], run["exit_code"]), ("completed", 50, 2, 0))
+        self.assertIn("hello", [line["message"] for line in c.follow_run(run_id)])
+        self.assertEqual([line["level"] for line in c.run_logs(run_id, tail=2)["logs"]], ["WARNING", "INFO"])
+        with self.assertRaises(thequeue.Conflict):
+            c.cancel_run(run_id)
+        made = c.start_run(self.type)
+        self.assertEqual(c.cancel_run(made["run_id"])["status"], "cancelled")
+        self.assertEqual(c.runs(status="cancelled", module=self.type, limit=1)["runs"][0]["run_id"], made["run_id"])
 
     def look_at_workers(self) -> None:
         c, w = self.c, unlike("worker/ä")

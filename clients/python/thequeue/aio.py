@@ -8,13 +8,13 @@ from typing import Any, AsyncIterator, Literal, Mapping, Sequence, cast
 
 from ._asyncio_http import AsyncHTTP
 from ._wire import API, Call, address, backoff, keyed, segment, without_none
-from .client import LONG, backup_path, fence_of, maintenance_path, new_tasks, schedule_path, task_path, type_path, worker_path
+from .client import LONG, backup_path, fence_of, maintenance_path, new_tasks, run_path, schedule_path, task_path, type_path, worker_path
 from .errors import Busy, ConnectionFailed, FieldError, Invalid, LeaseLost, NotFound, ResultUnknown
 from .types import (
     Action, Analysis, Attempt, Backup, Cancelled, Checkpoint, CleanedWorkers, DatabaseStats, DeletedLogs, Event,
     Explanation, Failure, Health, Integrity, Json, Lease, Level, LogLine, Metrics, Names, NewTask, Occurrence,
     Operation, Optimization, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, Reclaimed, Retained, RetryPolicy,
-    Schedule, ScheduleSpec, Stats, Status, Stranded, Strategy, Task, TaskType, Time, TypeRules, Vacuum, VacuumCost,
+    RunEntry, RunLine, RunLog, RunPage, RunWord, Schedule, ScheduleSpec, Stats, Status, Stranded, Strategy, Task, TaskType, Time, TypeRules, Vacuum, VacuumCost,
     WorkerEntry, WorkerPulse, WorkerStatus, format_time,
 )
 
@@ -203,6 +203,56 @@ class AsyncClient:
                         after = int(value)
                     elif key == "data":
                         yield {"event": "missed"} if name == "missed" else cast(Event, json.loads(value))
+            except (Busy, ConnectionFailed, ResultUnknown):
+                if failures >= self._http.retries:
+                    raise
+            failures += 1
+            await self._http.sleep(backoff(failures - 1))
+
+    # Runs, as clients of the older task manager know tasks
+
+    async def start_run(self, module: str, parameters: Mapping[str, Json] | None = None, *, run_id: str | None = None) -> RunEntry:
+        """Store a run of a module. Without an id it is given one; the run that has the id already comes back unchanged."""
+        call = Call("POST", f"/api/modules/{segment(module)}/run", body=without_none(parameters=parameters, run_id=run_id))
+        call.twice = run_id is not None
+        return cast(RunEntry, (await self._http.send(call if call.twice else keyed(call))).json())
+
+    async def runs(self, *, status: RunWord | None = None, module: str | None = None, limit: int = 50, offset: int = 0) -> RunPage:
+        """Return one page of runs, newest first, with the number of all that match."""
+        call = Call("GET", "/api/runs", {"status": status, "module": module, "limit": limit, "offset": offset}, twice=True)
+        return cast(RunPage, (await self._http.send(call)).json())
+
+    async def run(self, run_id: str) -> RunEntry:
+        """Return a run."""
+        return cast(RunEntry, (await self._http.send(Call("GET", run_path(run_id), twice=True))).json())
+
+    async def cancel_run(self, run_id: str) -> RunEntry:
+        """Cancel a queued or running run. Raises Conflict for one that has ended."""
+        return cast(RunEntry, (await self._http.send(keyed(Call("POST", run_path(run_id, "cancel"))))).json())
+
+    async def run_logs(self, run_id: str, *, tail: int = 500, since: Time | None = None) -> RunLog:
+        """Return the last lines of the log of a run, oldest first."""
+        call = Call("GET", run_path(run_id, "logs"), {"tail": tail, "since": since and format_time(since)}, twice=True)
+        return cast(RunLog, (await self._http.send(call)).json())
+
+    async def follow_run(self, run_id: str) -> AsyncIterator[RunLine]:
+        """Yield the lines of the log of a run, the last 500 that there are and those that come, until it has ended."""
+        after, failures = 0, 0
+        while True:
+            headers = {"Accept": "text/event-stream", **({"Last-Event-ID": str(after)} if after else {})}
+            try:
+                name = ""
+                async for line in self._http.lines(Call("GET", run_path(run_id, "logs/stream"), headers=headers)):
+                    failures = 0
+                    key, _, value = line.partition(": ")
+                    if key == "event":
+                        name = value
+                    elif key == "id":
+                        after = int(value)
+                    elif key == "data" and name == "complete":
+                        return
+                    elif key == "data":
+                        yield cast(RunLine, json.loads(value))
             except (Busy, ConnectionFailed, ResultUnknown):
                 if failures >= self._http.retries:
                     raise

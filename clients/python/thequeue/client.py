@@ -14,7 +14,7 @@ from .types import (
     Action, Analysis, Attempt, Backup, Cancelled, Checkpoint, CleanedWorkers, DatabaseStats, DeletedLogs, Event,
     Explanation, Failure, Health, Integrity, Json, Lease, Level, LogLine, Metrics, Names, NewTask, Occurrence,
     Operation, Optimization, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, Reclaimed, Retained, RetryPolicy,
-    Schedule, ScheduleSpec, Stats, Status, Stranded, Strategy, Task, TaskType, Time, TypeRules, Vacuum, VacuumCost,
+    RunEntry, RunLine, RunLog, RunPage, RunWord, Schedule, ScheduleSpec, Stats, Status, Stranded, Strategy, Task, TaskType, Time, TypeRules, Vacuum, VacuumCost,
     WorkerEntry, WorkerPulse, WorkerStatus, format_time,
 )
 
@@ -207,6 +207,56 @@ class Client:
                         after = int(value)
                     elif key == "data":
                         yield {"event": "missed"} if name == "missed" else cast(Event, json.loads(value))
+            except (Busy, ConnectionFailed, ResultUnknown):
+                if failures >= self._http.retries:
+                    raise
+            failures += 1
+            self._http.sleep(backoff(failures - 1))
+
+    # Runs, as clients of the older task manager know tasks
+
+    def start_run(self, module: str, parameters: Mapping[str, Json] | None = None, *, run_id: str | None = None) -> RunEntry:
+        """Store a run of a module. Without an id it is given one; the run that has the id already comes back unchanged."""
+        call = Call("POST", f"/api/modules/{segment(module)}/run", body=without_none(parameters=parameters, run_id=run_id))
+        call.twice = run_id is not None
+        return cast(RunEntry, (self._http.send(call if call.twice else keyed(call))).json())
+
+    def runs(self, *, status: RunWord | None = None, module: str | None = None, limit: int = 50, offset: int = 0) -> RunPage:
+        """Return one page of runs, newest first, with the number of all that match."""
+        call = Call("GET", "/api/runs", {"status": status, "module": module, "limit": limit, "offset": offset}, twice=True)
+        return cast(RunPage, (self._http.send(call)).json())
+
+    def run(self, run_id: str) -> RunEntry:
+        """Return a run."""
+        return cast(RunEntry, (self._http.send(Call("GET", run_path(run_id), twice=True))).json())
+
+    def cancel_run(self, run_id: str) -> RunEntry:
+        """Cancel a queued or running run. Raises Conflict for one that has ended."""
+        return cast(RunEntry, (self._http.send(keyed(Call("POST", run_path(run_id, "cancel"))))).json())
+
+    def run_logs(self, run_id: str, *, tail: int = 500, since: Time | None = None) -> RunLog:
+        """Return the last lines of the log of a run, oldest first."""
+        call = Call("GET", run_path(run_id, "logs"), {"tail": tail, "since": since and format_time(since)}, twice=True)
+        return cast(RunLog, (self._http.send(call)).json())
+
+    def follow_run(self, run_id: str) -> Iterator[RunLine]:
+        """Yield the lines of the log of a run, the last 500 that there are and those that come, until it has ended."""
+        after, failures = 0, 0
+        while True:
+            headers = {"Accept": "text/event-stream", **({"Last-Event-ID": str(after)} if after else {})}
+            try:
+                name = ""
+                for line in self._http.lines(Call("GET", run_path(run_id, "logs/stream"), headers=headers)):
+                    failures = 0
+                    key, _, value = line.partition(": ")
+                    if key == "event":
+                        name = value
+                    elif key == "id":
+                        after = int(value)
+                    elif key == "data" and name == "complete":
+                        return
+                    elif key == "data":
+                        yield cast(RunLine, json.loads(value))
             except (Busy, ConnectionFailed, ResultUnknown):
                 if failures >= self._http.retries:
                     raise
@@ -506,6 +556,11 @@ def task_path(task_id: int, verb: str = "") -> str:
 def worker_path(worker_id: str, verb: str = "") -> str:
     """Return the path of a worker, or of a call about it."""
     return _path("workers", worker_id, verb)
+
+
+def run_path(run_id: str, verb: str = "") -> str:
+    """Return the path of a run, or of a call about it."""
+    return f"/api/runs/{segment(run_id)}" + (f"/{verb}" if verb else "")
 
 
 def type_path(name: str, verb: str = "") -> str:

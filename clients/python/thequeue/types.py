@@ -15,6 +15,7 @@ Json = Any
 Status = Literal["queued", "processing", "completed", "failed"]
 Outcome = Literal["succeeded", "cancelled", "exhausted", "rejected", "expired"]
 Strategy = Literal["fifo", "lifo", "priority", "weighted_random"]
+RunWord = Literal["queued", "running", "completed", "failed", "cancelled"]
 Level = Literal["debug", "info", "warning", "error"]
 Action = Literal["cancel", "requeue", "delete", "set_priority"]
 Time = Union[datetime, str]
@@ -184,6 +185,53 @@ class LogLine(TypedDict):
     level: Level
     message: str
     details: Json
+
+
+class RunEntry(TypedDict):
+    """A task as clients of the older task manager know it."""
+
+    run_id: str
+    module_id: str
+    module_name: str
+    status: RunWord
+    parameters: dict[str, Json] | None
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    duration_seconds: int | None
+    progress_percent: int | None
+    items_processed: int | None
+    items_total: int | None
+    exit_code: int | None
+    error_message: str | None
+    task_id: int
+
+
+class RunPage(TypedDict):
+    """Runs, newest first, and how many there are in all."""
+
+    runs: list[RunEntry]
+    total: int
+    limit: int
+    offset: int
+
+
+class RunLine(TypedDict):
+    """One line of the log of a run."""
+
+    timestamp: str
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    message: str
+    log_id: int
+
+
+class RunLog(TypedDict):
+    """The end of the log of a run."""
+
+    run_id: str
+    logs: list[RunLine]
+    total_lines: int
+    truncated: bool
 
 
 class RecentLogLine(LogLine):

@@ -57,7 +57,7 @@ var planAllowed = []struct{ query, line, why string }{
 // elsewhere are queries that run on connections of their own, whose plans depend on what is asked for, so that TestPlans looks at each of them, and what has
 // no plan.
 var elsewhere = []string{
-	"ListTasks", "ListTasksByStatus", "ListTasksByType", "OldestQueuedAt", "Listen",
+	"ListTasks", "ListTasksByStatus", "ListTasksByType", "OldestQueuedAt", "Listen", "ListRuns", "ListRunsByStatus", "ListRunsByType", "CountCancelled", "CountUnsuccessful",
 	// All that is stored is read by these, for fsck.
 	"FindOddTasks", "FindStrayTasks", "FindOddAttempts", "FindOddLogs", "FindOddReferences", "FindOddKeys", "CountLanes", "ListCounters", "SumCounts", "LastRepair", "DropOddKeys", "EnterOddKeys",
 }

@@ -47,7 +47,7 @@ INSERT INTO lanes (id, type, compatibility, priority) SELECT i + 1, 'type' || (i
 INSERT INTO lanes (id, type, compatibility, priority) VALUES (41, 'rare', '{}', 100);
 INSERT INTO task_queue (lane_id, type, priority, payload, compatibility, status, outcome, attempts, max_attempts, run_after_utc, ready, fence, lease_secret,
                         locked_by, last_worker_id, lease_until_utc, reserved_at_utc, finished_at_utc, created_at_utc, updated_at_utc)
-SELECT l.id, l.type, l.priority, '{}', '{}', t.status, CASE t.status WHEN 'completed' THEN 'succeeded' WHEN 'failed' THEN 'exhausted' END, 1, 5, now(),
+SELECT l.id, l.type, l.priority, '{}', '{}', t.status, CASE t.status WHEN 'completed' THEN 'succeeded' WHEN 'failed' THEN CASE t.i % 100 WHEN 69 THEN 'cancelled' ELSE 'exhausted' END END, 1, 5, now(),
        t.status = 'queued' AND t.i % 2 = 0, 1, 's', CASE t.status WHEN 'processing' THEN 'w' END, 'w', CASE t.status WHEN 'processing' THEN now() END,
        CASE t.status WHEN 'processing' THEN now() END, CASE WHEN t.status IN ('completed', 'failed') THEN now() END, now(), now()
 FROM (SELECT i, CASE WHEN i % 10000 = 3 THEN 'processing' WHEN i % 100 < 60 THEN 'completed' WHEN i % 100 < 70 THEN 'failed' ELSE 'queued' END AS status
@@ -89,6 +89,30 @@ func TestPlans(t *testing.T) {
 			q.ListTasksByType(t.Context(), postgresdb.ListTasksByTypeParams{Before: last, Max: 100, Type: "rare"})
 		}, byType},
 		{"OldestQueuedAt", func(q *postgresdb.Queries) { q.OldestQueuedAt(t.Context()) }, []string{"task_queue_queued"}},
+	}
+	type list = struct {
+		name    string
+		explain func(q *postgresdb.Queries)
+		indexes []string
+	}
+	lists = append(lists, list{"ListRuns", func(q *postgresdb.Queries) {
+		q.ListRuns(t.Context(), postgresdb.ListRunsParams{Max: 50, Skip: 1000})
+	}, []string{"task_queue_pkey"}}, list{"CountCancelled", func(q *postgresdb.Queries) {
+		q.CountCancelled(t.Context(), postgresdb.CountCancelledParams{Max: 1000})
+	}, []string{"task_queue_cancelled"}}, list{"CountUnsuccessful", func(q *postgresdb.Queries) {
+		q.CountUnsuccessful(t.Context(), postgresdb.CountUnsuccessfulParams{Max: 1000, Type: "rare"})
+	}, []string{"task_queue_unsuccessful"}})
+	runsOfType := []string{"task_queue_ready", "task_queue_later_of_type", "task_queue_completed_of_type", "task_queue_unsuccessful", "task_queue_cancelled", "task_queue_lease"}
+	runs := []string{"task_queue_queued", "task_queue_completed", "task_queue_unsuccessful", "task_queue_cancelled", "task_queue_lease"}
+	for _, status := range append(task.RunStatuses, "") {
+		lists = append(lists, list{"ListRunsByType", func(q *postgresdb.Queries) {
+			q.ListRunsByType(t.Context(), postgresdb.ListRunsByTypeParams{Status: string(status), Max: 50, Skip: 1000, Type: "rare"})
+		}, runsOfType})
+		if status != "" {
+			lists = append(lists, list{"ListRunsByStatus", func(q *postgresdb.Queries) {
+				q.ListRunsByStatus(t.Context(), postgresdb.ListRunsByStatusParams{Status: string(status), Max: 50, Skip: 1000})
+			}, runs})
+		}
 	}
 	for _, status := range []task.Status{task.Queued, task.Completed, task.Failed} {
 		lists = append(lists, lists[1], lists[1])

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"States", stateBehaviours},
 		{"Operator", operatorBehaviours},
 		{"Lists", listBehaviours},
+		{"Runs", runBehaviours},
 		{"Matches", matchBehaviours},
 		{"Operations", operationBehaviours},
 		{"Stats", statsBehaviours},
