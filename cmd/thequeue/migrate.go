@@ -84,7 +84,7 @@ func (c *statusCmd) Run(ctx context.Context, s *session) error {
 func (s *session) migrate(ctx context.Context, use app.SchemaUse, f copyFlag, change func(*schema.Schema) error) error {
 	return s.withSchema(ctx, use, func(database string, m *schema.Schema) error {
 		if f.NoCopy {
-			m.CopyBeside("")
+			m.CopyBeside("", nil)
 		}
 		if err := change(m); err != nil {
 			return err

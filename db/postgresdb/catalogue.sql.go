@@ -74,6 +74,34 @@ func (q *Queries) ListIndexes(ctx context.Context, names string) ([]ListIndexesR
 	return items, nil
 }
 
+const listSchemas = `-- name: ListSchemas :many
+SELECT CAST(n.nspname AS text) AS name FROM pg_catalog.pg_namespace AS n ORDER BY n.nspname
+`
+
+// ListSchemas returns the names of all schemas of the database.
+func (q *Queries) ListSchemas(ctx context.Context) ([]string, error) {
+	rows, err := q.query(ctx, q.listSchemasStmt, listSchemas)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTables = `-- name: ListTables :many
 SELECT CAST(c.relname AS text) AS name, CAST(pg_total_relation_size(c.oid) AS bigint) AS bytes, CAST(c.reltuples AS bigint) AS row_count,
        CAST(pg_stat_get_live_tuples(c.oid) AS bigint) AS live_rows, CAST(pg_stat_get_dead_tuples(c.oid) AS bigint) AS dead_rows,

@@ -255,6 +255,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.holdsLeaseStmt, err = db.PrepareContext(ctx, holdsLease); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldsLease: %w", err)
 	}
+	if q.identifyDatabaseStmt, err = db.PrepareContext(ctx, identifyDatabase); err != nil {
+		return nil, fmt.Errorf("error preparing query IdentifyDatabase: %w", err)
+	}
 	if q.importAttemptsStmt, err = db.PrepareContext(ctx, importAttempts); err != nil {
 		return nil, fmt.Errorf("error preparing query ImportAttempts: %w", err)
 	}
@@ -366,6 +369,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listLiveTicksStmt, err = db.PrepareContext(ctx, listLiveTicks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLiveTicks: %w", err)
 	}
+	if q.listLockHoldersStmt, err = db.PrepareContext(ctx, listLockHolders); err != nil {
+		return nil, fmt.Errorf("error preparing query ListLockHolders: %w", err)
+	}
 	if q.listLogsStmt, err = db.PrepareContext(ctx, listLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLogs: %w", err)
 	}
@@ -413,6 +419,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listSchedulesStmt, err = db.PrepareContext(ctx, listSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSchedules: %w", err)
+	}
+	if q.listSchemasStmt, err = db.PrepareContext(ctx, listSchemas); err != nil {
+		return nil, fmt.Errorf("error preparing query ListSchemas: %w", err)
 	}
 	if q.listSettingsStmt, err = db.PrepareContext(ctx, listSettings); err != nil {
 		return nil, fmt.Errorf("error preparing query ListSettings: %w", err)
@@ -1005,6 +1014,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing holdsLeaseStmt: %w", cerr)
 		}
 	}
+	if q.identifyDatabaseStmt != nil {
+		if cerr := q.identifyDatabaseStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing identifyDatabaseStmt: %w", cerr)
+		}
+	}
 	if q.importAttemptsStmt != nil {
 		if cerr := q.importAttemptsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing importAttemptsStmt: %w", cerr)
@@ -1190,6 +1204,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listLiveTicksStmt: %w", cerr)
 		}
 	}
+	if q.listLockHoldersStmt != nil {
+		if cerr := q.listLockHoldersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listLockHoldersStmt: %w", cerr)
+		}
+	}
 	if q.listLogsStmt != nil {
 		if cerr := q.listLogsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLogsStmt: %w", cerr)
@@ -1268,6 +1287,11 @@ func (q *Queries) Close() error {
 	if q.listSchedulesStmt != nil {
 		if cerr := q.listSchedulesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listSchedulesStmt: %w", cerr)
+		}
+	}
+	if q.listSchemasStmt != nil {
+		if cerr := q.listSchemasStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listSchemasStmt: %w", cerr)
 		}
 	}
 	if q.listSettingsStmt != nil {
@@ -1721,6 +1745,7 @@ type Queries struct {
 	getWorkerStmt             *sql.Stmt
 	hasAPIKeysStmt            *sql.Stmt
 	holdsLeaseStmt            *sql.Stmt
+	identifyDatabaseStmt      *sql.Stmt
 	importAttemptsStmt        *sql.Stmt
 	importLogsStmt            *sql.Stmt
 	importTasksStmt           *sql.Stmt
@@ -1758,6 +1783,7 @@ type Queries struct {
 	listKeyHeldStmt           *sql.Stmt
 	listKnownKeysStmt         *sql.Stmt
 	listLiveTicksStmt         *sql.Stmt
+	listLockHoldersStmt       *sql.Stmt
 	listLogsStmt              *sql.Stmt
 	listLogsOfTaskStmt        *sql.Stmt
 	listMatchingStmt          *sql.Stmt
@@ -1774,6 +1800,7 @@ type Queries struct {
 	listRunsByStatusStmt      *sql.Stmt
 	listRunsByTypeStmt        *sql.Stmt
 	listSchedulesStmt         *sql.Stmt
+	listSchemasStmt           *sql.Stmt
 	listSettingsStmt          *sql.Stmt
 	listStatusSummaryStmt     *sql.Stmt
 	listTablesStmt            *sql.Stmt
@@ -1924,6 +1951,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getWorkerStmt:             q.getWorkerStmt,
 		hasAPIKeysStmt:            q.hasAPIKeysStmt,
 		holdsLeaseStmt:            q.holdsLeaseStmt,
+		identifyDatabaseStmt:      q.identifyDatabaseStmt,
 		importAttemptsStmt:        q.importAttemptsStmt,
 		importLogsStmt:            q.importLogsStmt,
 		importTasksStmt:           q.importTasksStmt,
@@ -1961,6 +1989,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listKeyHeldStmt:           q.listKeyHeldStmt,
 		listKnownKeysStmt:         q.listKnownKeysStmt,
 		listLiveTicksStmt:         q.listLiveTicksStmt,
+		listLockHoldersStmt:       q.listLockHoldersStmt,
 		listLogsStmt:              q.listLogsStmt,
 		listLogsOfTaskStmt:        q.listLogsOfTaskStmt,
 		listMatchingStmt:          q.listMatchingStmt,
@@ -1977,6 +2006,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listRunsByStatusStmt:      q.listRunsByStatusStmt,
 		listRunsByTypeStmt:        q.listRunsByTypeStmt,
 		listSchedulesStmt:         q.listSchedulesStmt,
+		listSchemasStmt:           q.listSchemasStmt,
 		listSettingsStmt:          q.listSettingsStmt,
 		listStatusSummaryStmt:     q.listStatusSummaryStmt,
 		listTablesStmt:            q.listTablesStmt,

@@ -7,7 +7,71 @@ package postgresdb
 
 import (
 	"context"
+	"time"
 )
+
+const identifyDatabase = `-- name: IdentifyDatabase :one
+SELECT CAST(pg_postmaster_start_time() AS timestamptz) AS started, CAST(d.oid AS bigint) AS number, CAST(coalesce(current_schema(), '') AS text) AS schema
+FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()
+`
+
+type IdentifyDatabaseRow struct {
+	Started time.Time
+	Number  int64
+	Schema  string
+}
+
+// IdentifyDatabase returns what is the same under every name of a database, and of no other: when its server has started, the number of the database, and the schema in
+// which the tables are.
+func (q *Queries) IdentifyDatabase(ctx context.Context) (IdentifyDatabaseRow, error) {
+	row := q.queryRow(ctx, q.identifyDatabaseStmt, identifyDatabase)
+	var i IdentifyDatabaseRow
+	err := row.Scan(&i.Started, &i.Number, &i.Schema)
+	return i, err
+}
+
+const listLockHolders = `-- name: ListLockHolders :many
+SELECT DISTINCT CAST(a.pid AS bigint) AS pid, CAST(c.relname AS text) AS table_name, CAST(left(coalesce(a.query, ''), 60) AS text) AS statement
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.granted AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
+  AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+  AND c.relkind = 'r' AND pg_table_is_visible(c.oid) AND c.relname = ANY (CAST(CAST($1 AS text) AS text[]))
+  AND a.pid <> pg_backend_pid() AND a.backend_type <> 'autovacuum worker'
+ORDER BY 1, 2
+`
+
+type ListLockHoldersRow struct {
+	Pid       int64
+	TableName string
+	Statement string
+}
+
+// ListLockHolders returns what others do that keeps the triggers of these tables from being switched until it ends: vacuum, analyze, and changes of the schema. Who only
+// writes rows is not among them, nor autovacuum, which gives way.
+func (q *Queries) ListLockHolders(ctx context.Context, names string) ([]ListLockHoldersRow, error) {
+	rows, err := q.query(ctx, q.listLockHoldersStmt, listLockHolders, names)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListLockHoldersRow{}
+	for rows.Next() {
+		var i ListLockHoldersRow
+		if err := rows.Scan(&i.Pid, &i.TableName, &i.Statement); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const listTaskWriters = `-- name: ListTaskWriters :many
 SELECT CAST(l.virtualtransaction AS text) AS transaction

@@ -142,6 +142,9 @@ type Querier interface {
 	HasAPIKeys(ctx context.Context) (int64, error)
 	// HoldsLease keeps the lease as it is, and others who write to the log of the task away, until the transaction ends.
 	HoldsLease(ctx context.Context, arg HoldsLeaseParams) (int64, error)
+	// IdentifyDatabase returns what is the same under every name of a database, and of no other: when its server has started, the number of the database, and the schema in
+	// which the tables are.
+	IdentifyDatabase(ctx context.Context) (IdentifyDatabaseRow, error)
 	ImportAttempts(ctx context.Context, attempts string) error
 	ImportLogs(ctx context.Context, logs string) error
 	// What another queue has kept comes in with these, many rows at a time as one JSON array. Triggers keep the counters.
@@ -208,6 +211,9 @@ type Querier interface {
 	ListKnownKeys(ctx context.Context, keys string) ([]string, error)
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
+	// ListLockHolders returns what others do that keeps the triggers of these tables from being switched until it ends: vacuum, analyze, and changes of the schema. Who only
+	// writes rows is not among them, nor autovacuum, which gives way.
+	ListLockHolders(ctx context.Context, names string) ([]ListLockHoldersRow, error)
 	// ListLogs returns stored lines of a task, oldest first; an empty level stands for every level, and with info comes whatever has happened to the task.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
 	// ListLogsOfTask returns the stored lines of one task as ListRecentLogs does.
@@ -238,6 +244,8 @@ type Querier interface {
 	// ListRunsByType does so for one type, in one status or, where that is empty, in all, as ListTasksByType does.
 	ListRunsByType(ctx context.Context, arg ListRunsByTypeParams) ([]Task, error)
 	ListSchedules(ctx context.Context) ([]Schedule, error)
+	// ListSchemas returns the names of all schemas of the database.
+	ListSchemas(ctx context.Context) ([]string, error)
 	// ListSettings returns the settings that the service depends on, as they hold on this connection.
 	ListSettings(ctx context.Context) ([]ListSettingsRow, error)
 	ListStatusSummary(ctx context.Context) ([]VQueueStatusSummary, error)

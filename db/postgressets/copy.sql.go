@@ -76,6 +76,37 @@ func (q *Queries) CopyAnswerKeys(ctx context.Context, after string) ([]CopyAnswe
 	return items, nil
 }
 
+const copyAnswerSizes = `-- name: CopyAnswerSizes :many
+SELECT a.request_key, CAST(coalesce(octet_length(CAST(a.body AS text)), 0) + 100 AS bigint) AS bytes
+FROM http_answers AS a WHERE a.request_key = ANY(CAST($1 AS text[])) ORDER BY a.request_key
+`
+
+type CopyAnswerSizesRow struct {
+	RequestKey string
+	Bytes      int64
+}
+
+// CopyAnswerSizes returns about how many bytes some answers have, ordered.
+func (q *Queries) CopyAnswerSizes(ctx context.Context, keys []string) ([]CopyAnswerSizesRow, error) {
+	rows, err := q.db.Query(ctx, copyAnswerSizes, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CopyAnswerSizesRow{}
+	for rows.Next() {
+		var i CopyAnswerSizesRow
+		if err := rows.Scan(&i.RequestKey, &i.Bytes); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const copyAnswers = `-- name: CopyAnswers :many
 SELECT a.request_key, a.fingerprint, a.owner, a.status_code, a.media_type, a.body, a.created_at_utc, a.held_until_utc, a.expires_at_utc FROM http_answers AS a WHERE a.request_key = ANY(CAST($1 AS text[]))
 `
@@ -583,6 +614,38 @@ func (q *Queries) CopyTaskIDs(ctx context.Context, arg CopyTaskIDsParams) ([]Cop
 	items := []CopyTaskIDsRow{}
 	for rows.Next() {
 		var i CopyTaskIDsRow
+		if err := rows.Scan(&i.ID, &i.Bytes); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const copyTaskSizes = `-- name: CopyTaskSizes :many
+SELECT t.id, CAST(octet_length(CAST(t.payload AS text)) + coalesce(octet_length(CAST(t.result AS text)), 0) + coalesce(octet_length(CAST(t.error_message AS text)), 0) + coalesce(
+    (SELECT sum(octet_length(CAST(l.message AS text)) + coalesce(octet_length(CAST(l.details AS text)), 0) + 100) FROM task_logs AS l WHERE l.task_id = t.id), 0) AS bigint) AS bytes
+FROM task_queue AS t WHERE t.id = ANY(CAST($1 AS bigint[])) ORDER BY t.id
+`
+
+type CopyTaskSizesRow struct {
+	ID    int64
+	Bytes int64
+}
+
+// CopyTaskSizes returns about how many bytes some tasks have with all that belongs to them, ordered.
+func (q *Queries) CopyTaskSizes(ctx context.Context, ids []int64) ([]CopyTaskSizesRow, error) {
+	rows, err := q.db.Query(ctx, copyTaskSizes, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CopyTaskSizesRow{}
+	for rows.Next() {
+		var i CopyTaskSizesRow
 		if err := rows.Scan(&i.ID, &i.Bytes); err != nil {
 			return nil, err
 		}

@@ -91,6 +91,40 @@ func (q *Queries) CopyAnswerKeys(ctx context.Context, after string) ([]CopyAnswe
 	return items, nil
 }
 
+const copyAnswerSizes = `-- name: CopyAnswerSizes :many
+SELECT a.request_key, CAST(coalesce(octet_length(a.body), 0) + 100 AS INTEGER) AS bytes
+FROM http_answers AS a WHERE a.request_key IN (SELECT CAST(e.value AS TEXT) FROM json_each(CAST(?1 AS TEXT)) AS e) ORDER BY a.request_key
+`
+
+type CopyAnswerSizesRow struct {
+	RequestKey string
+	Bytes      int64
+}
+
+// CopyAnswerSizes returns about how many bytes some answers have, ordered.
+func (q *Queries) CopyAnswerSizes(ctx context.Context, keys string) ([]CopyAnswerSizesRow, error) {
+	rows, err := q.query(ctx, q.copyAnswerSizesStmt, copyAnswerSizes, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CopyAnswerSizesRow{}
+	for rows.Next() {
+		var i CopyAnswerSizesRow
+		if err := rows.Scan(&i.RequestKey, &i.Bytes); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const copyAnswers = `-- name: CopyAnswers :many
 SELECT a.request_key, a.fingerprint, a.owner, a.status_code, a.media_type, a.body, a.created_at_utc, a.held_until_utc, a.expires_at_utc FROM http_answers AS a WHERE a.request_key IN (SELECT CAST(e.value AS TEXT) FROM json_each(CAST(?1 AS TEXT)) AS e)
 `
@@ -626,6 +660,41 @@ func (q *Queries) CopyTaskIDs(ctx context.Context, arg CopyTaskIDsParams) ([]Cop
 	items := []CopyTaskIDsRow{}
 	for rows.Next() {
 		var i CopyTaskIDsRow
+		if err := rows.Scan(&i.ID, &i.Bytes); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const copyTaskSizes = `-- name: CopyTaskSizes :many
+SELECT t.id, CAST(octet_length(t.payload) + coalesce(octet_length(t.result), 0) + coalesce(octet_length(t.error_message), 0) + coalesce(
+    (SELECT sum(octet_length(l.message) + coalesce(octet_length(l.details), 0) + 100) FROM task_logs AS l WHERE l.task_id = t.id), 0) AS INTEGER) AS bytes
+FROM task_queue AS t WHERE t.id IN (SELECT CAST(e.value AS INTEGER) FROM json_each(CAST(?1 AS TEXT)) AS e) ORDER BY t.id
+`
+
+type CopyTaskSizesRow struct {
+	ID    int64
+	Bytes int64
+}
+
+// CopyTaskSizes returns about how many bytes some tasks have with all that belongs to them, ordered.
+func (q *Queries) CopyTaskSizes(ctx context.Context, ids string) ([]CopyTaskSizesRow, error) {
+	rows, err := q.query(ctx, q.copyTaskSizesStmt, copyTaskSizes, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CopyTaskSizesRow{}
+	for rows.Next() {
+		var i CopyTaskSizesRow
 		if err := rows.Scan(&i.ID, &i.Bytes); err != nil {
 			return nil, err
 		}

@@ -33,6 +33,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.copyAnswerKeysStmt, err = db.PrepareContext(ctx, copyAnswerKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query CopyAnswerKeys: %w", err)
 	}
+	if q.copyAnswerSizesStmt, err = db.PrepareContext(ctx, copyAnswerSizes); err != nil {
+		return nil, fmt.Errorf("error preparing query CopyAnswerSizes: %w", err)
+	}
 	if q.copyAnswersStmt, err = db.PrepareContext(ctx, copyAnswers); err != nil {
 		return nil, fmt.Errorf("error preparing query CopyAnswers: %w", err)
 	}
@@ -77,6 +80,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.copyTaskIDsStmt, err = db.PrepareContext(ctx, copyTaskIDs); err != nil {
 		return nil, fmt.Errorf("error preparing query CopyTaskIDs: %w", err)
+	}
+	if q.copyTaskSizesStmt, err = db.PrepareContext(ctx, copyTaskSizes); err != nil {
+		return nil, fmt.Errorf("error preparing query CopyTaskSizes: %w", err)
 	}
 	if q.copyTasksStmt, err = db.PrepareContext(ctx, copyTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query CopyTasks: %w", err)
@@ -248,6 +254,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing copyAnswerKeysStmt: %w", cerr)
 		}
 	}
+	if q.copyAnswerSizesStmt != nil {
+		if cerr := q.copyAnswerSizesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing copyAnswerSizesStmt: %w", cerr)
+		}
+	}
 	if q.copyAnswersStmt != nil {
 		if cerr := q.copyAnswersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing copyAnswersStmt: %w", cerr)
@@ -321,6 +332,11 @@ func (q *Queries) Close() error {
 	if q.copyTaskIDsStmt != nil {
 		if cerr := q.copyTaskIDsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing copyTaskIDsStmt: %w", cerr)
+		}
+	}
+	if q.copyTaskSizesStmt != nil {
+		if cerr := q.copyTaskSizesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing copyTaskSizesStmt: %w", cerr)
 		}
 	}
 	if q.copyTasksStmt != nil {
@@ -615,6 +631,7 @@ type Queries struct {
 	clearMoveChangesStmt  *sql.Stmt
 	copyAPIKeysStmt       *sql.Stmt
 	copyAnswerKeysStmt    *sql.Stmt
+	copyAnswerSizesStmt   *sql.Stmt
 	copyAnswersStmt       *sql.Stmt
 	copyAttemptsStmt      *sql.Stmt
 	copyAuditStmt         *sql.Stmt
@@ -630,6 +647,7 @@ type Queries struct {
 	copySchedulesStmt     *sql.Stmt
 	copySequencesStmt     *sql.Stmt
 	copyTaskIDsStmt       *sql.Stmt
+	copyTaskSizesStmt     *sql.Stmt
 	copyTasksStmt         *sql.Stmt
 	copyTypeRulesStmt     *sql.Stmt
 	copyTypesStmt         *sql.Stmt
@@ -689,6 +707,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		clearMoveChangesStmt:  q.clearMoveChangesStmt,
 		copyAPIKeysStmt:       q.copyAPIKeysStmt,
 		copyAnswerKeysStmt:    q.copyAnswerKeysStmt,
+		copyAnswerSizesStmt:   q.copyAnswerSizesStmt,
 		copyAnswersStmt:       q.copyAnswersStmt,
 		copyAttemptsStmt:      q.copyAttemptsStmt,
 		copyAuditStmt:         q.copyAuditStmt,
@@ -704,6 +723,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		copySchedulesStmt:     q.copySchedulesStmt,
 		copySequencesStmt:     q.copySequencesStmt,
 		copyTaskIDsStmt:       q.copyTaskIDsStmt,
+		copyTaskSizesStmt:     q.copyTaskSizesStmt,
 		copyTasksStmt:         q.copyTasksStmt,
 		copyTypeRulesStmt:     q.copyTypeRulesStmt,
 		copyTypesStmt:         q.copyTypesStmt,

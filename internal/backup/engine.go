@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/prismq/thequeue/internal/task"
 )
 
 // Engine is what one kind of database does of its own, for one database. The adapters have it.
@@ -23,7 +25,7 @@ type Engine interface {
 	// than this binary knows is refused.
 	Check(ctx context.Context, path string) (version int64, err error)
 	// Restore puts what fill writes, once it has passed Check, in the place of the database that target names, or of this one where that is empty. It is the old
-	// or the new at every instant, whenever the process dies. What was there is kept: as replaced says, empty where there was nothing. task.ErrConflict
-	// while anybody uses the target. now goes into names, and dir is where backups are.
-	Restore(ctx context.Context, target, dir string, now time.Time, fill func(*os.File) error) (database, replaced string, version int64, err error)
+	// or the new at every instant, whenever the process dies. What was there is kept. A move that was under way when the backup was made is none of what is restored, which
+	// says so. task.ErrConflict while anybody uses the target. now goes into names, and dir is where backups are. The answer lacks the name of the backup alone.
+	Restore(ctx context.Context, target, dir string, now time.Time, fill func(*os.File) error) (task.Restored, error)
 }

@@ -17,14 +17,19 @@ import (
 )
 
 // pgTasks counts the tasks of a database.
-func pgTasks(t *testing.T, url string) (n int) {
+func pgTasks(t *testing.T, url string) int {
+	t.Helper()
+	return pgCount(t, url, "SELECT count(*) FROM task_queue")
+}
+
+func pgCount(t *testing.T, url, query string) (n int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM task_queue").Scan(&n); err != nil {
+	if err := conn.QueryRow(t.Context(), query).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -123,12 +128,69 @@ func TestADumpIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	pgExec(t, empty, "CREATE PUBLICATION all_of_it FOR ALL TABLES")
-	dir.Engine = postgres.NewBackups(empty)
-	if _, err := dir.Create(t.Context(), backup.Options{Name: "more"}); err != nil {
+}
+
+// TestADumpIsRestoredBesideExtensions: what others have made in the database, extensions above all, is left as it is, and is no reason to refuse a backup.
+func TestADumpIsRestoredBesideExtensions(t *testing.T) {
+	t.Parallel()
+	url := testdb.PostgresURL(t)
+	dir := &backup.Directory{Path: t.TempDir(), Engine: postgres.NewBackups(url), Now: clock.Wall}
+	pgExec(t, url, "CREATE SCHEMA tools", "CREATE EXTENSION amcheck SCHEMA tools", "CREATE PUBLICATION all_of_it FOR ALL TABLES", "COMMENT ON PUBLICATION all_of_it IS 'for the other site'",
+		"INSERT INTO workers (worker_id, capabilities, registered_at_utc, heartbeat_utc) VALUES ('w', '{}', now(), now())")
+	if _, err := dir.Create(t.Context(), backup.Options{Name: "all"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dir.Verify(t.Context(), "more", 0, nil); !errors.Is(err, task.ErrUnusable) || !strings.Contains(err.Error(), "PUBLICATION") {
-		t.Errorf("what this program does not make: %v", err)
+	if b, err := dir.Verify(t.Context(), "all", 0, nil); err != nil || b.VerifiedAtUTC == nil {
+		t.Fatalf("verify: %+v, %v", b, err)
+	}
+	pgExec(t, url, "DELETE FROM workers")
+	for what, target := range map[string]string{"in its place": url, "in an empty one": testdb.EmptyPostgresURL(t)} {
+		done, err := dir.Restore(t.Context(), "all", target, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if !strings.Contains(done.Note, "EXTENSION amcheck") || !strings.Contains(done.Note, "PUBLICATION all_of_it") {
+			t.Errorf("%s: %q", what, done.Note)
+		}
+		if n := pgCount(t, target, "SELECT count(*) FROM workers"); n != 1 {
+			t.Errorf("%s: %d workers", what, n)
+		}
+	}
+	if n := pgCount(t, url, "SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'"); n != 1 {
+		t.Error("the extension is gone")
+	}
+	if left, err := filepath.Glob(filepath.Join(dir.Path, ".restoring-*")); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
+// TestADumpOfAMoveIsRestored: the move that was under way is not that of what is restored, and nothing is noted for it.
+func TestADumpOfAMoveIsRestored(t *testing.T) {
+	t.Parallel()
+	url := testdb.PostgresURL(t)
+	dir := &backup.Directory{Path: t.TempDir(), Engine: postgres.NewBackups(url), Now: clock.Wall}
+	pgExec(t, url, "INSERT INTO store_move (move_id, state, peer, since_utc) VALUES ('m', 'leaving', '/srv/new.db', now())", "SELECT move_triggers(true, false)",
+		"INSERT INTO move_changes (task_id) VALUES (7)")
+	if _, err := dir.Create(t.Context(), backup.Options{Name: "moving"}); err != nil {
+		t.Fatal(err)
+	}
+	pgExec(t, url, "UPDATE store_move SET state = 'left'")
+	if _, err := dir.Create(t.Context(), backup.Options{Name: "moved"}); err != nil {
+		t.Fatal(err)
+	}
+	done, err := dir.Restore(t.Context(), "moving", "", nil)
+	if err != nil || !strings.Contains(done.Note, "/srv/new.db") {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	for _, none := range []string{"SELECT count(*) FROM store_move", "SELECT count(*) FROM move_changes", "SELECT count(*) FROM pg_trigger WHERE tgname = 'move_record' AND tgenabled <> 'D'"} {
+		if n := pgCount(t, url, none); n != 0 {
+			t.Errorf("%s: %d", none, n)
+		}
+	}
+	if done, err = dir.Restore(t.Context(), "moved", "", nil); err != nil || !strings.Contains(done.Note, "--undo") {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if _, err := postgres.Open(t.Context(), url, postgres.Options{Serve: true}); !errors.Is(err, task.ErrMoved) {
+		t.Errorf("what had been moved is served: %v", err)
 	}
 }

@@ -145,15 +145,12 @@ func (d *Directory) Restore(ctx context.Context, name, target string, progress f
 		return task.Restored{}, fmt.Errorf("restore %s: %w", name, err)
 	}
 	defer root.Close()
-	database, replaced, version, err := d.Engine.Restore(ctx, target, d.Path, d.Now(), func(f *os.File) error {
+	out, err := d.Engine.Restore(ctx, target, d.Path, d.Now(), func(f *os.File) error {
 		return d.unpack(ctx, root, b, &pacer{}, progress, f)
 	})
 	if err != nil {
 		return task.Restored{}, fmt.Errorf("restore %s: %w", name, full(ended(ctx, err)))
 	}
-	out := task.Restored{Name: b.Name, Database: database, SchemaVersion: version}
-	if replaced != "" {
-		out.ReplacedFile = &replaced
-	}
+	out.Name = b.Name
 	return out, nil
 }

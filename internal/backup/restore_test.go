@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ncruces/go-sqlite3/driver"
+
 	"github.com/prismq/thequeue/internal/backup"
 	"github.com/prismq/thequeue/internal/store/sqlite"
 	"github.com/prismq/thequeue/internal/task"
@@ -165,4 +167,62 @@ func TestRestoreLeavesAloneWhatIsNotOurs(t *testing.T) {
 	if _, err := r.Restore(t.Context(), "link", filepath.Join(t.TempDir(), "x.db"), nil); !errors.Is(err, task.ErrNotFound) {
 		t.Errorf("a symlink: %v", err)
 	}
+}
+
+// TestABackupOfAMoveIsRestored: the move that was under way is not that of what is restored. A store that had been moved stays one.
+func TestABackupOfAMoveIsRestored(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.enqueue(2)
+	r.exec("INSERT INTO store_move (move_id, state, peer, since_utc) VALUES ('m', 'leaving', 'postgres://db/queue', 1)", "INSERT INTO move_changes (task_id) VALUES (1)")
+	r.create(backup.Options{Name: "moving"})
+	r.exec("UPDATE store_move SET state = 'left'")
+	r.create(backup.Options{Name: "moved", Compress: true})
+	r.stop()
+	for name, words := range map[string]string{"moving": "not on the move any more", "moved": "--undo"} {
+		to := filepath.Join(t.TempDir(), name+".db")
+		done, err := r.Restore(t.Context(), name, to, nil)
+		r.ok(err)
+		if !strings.Contains(done.Note, words) || !strings.Contains(done.Note, "postgres://db/queue") {
+			t.Errorf("%s: %q", name, done.Note)
+		}
+		st, err := sqlite.Open(t.Context(), to, sqlite.Options{Serve: true})
+		if name == "moved" {
+			if !errors.Is(err, task.ErrMoved) {
+				t.Errorf("what had been moved is served: %v", err)
+			}
+			continue
+		}
+		r.ok(err)
+		r.ok(st.Close())
+		r.database = to
+		if n := r.number("SELECT (SELECT count(*) FROM store_move) + (SELECT count(*) FROM move_changes)"); n != 0 {
+			t.Errorf("%d rows are left of the move", n)
+		}
+		if files := r.files(filepath.Dir(to)); slices.ContainsFunc(files, func(name string) bool { return strings.Contains(name, "journal") }) {
+			t.Errorf("left are %v", files)
+		}
+	}
+}
+
+// exec runs statements on the database as any tool would.
+func (r *rig) exec(statements ...string) {
+	r.Helper()
+	db, err := driver.Open("file:" + filepath.ToSlash(r.database) + "?_pragma=busy_timeout(5000)")
+	r.ok(err)
+	for _, s := range statements {
+		if _, err := db.ExecContext(r.Context(), s); err != nil {
+			r.Fatalf("%s: %v", s, err)
+		}
+	}
+	r.ok(db.Close())
+}
+
+func (r *rig) number(query string) (n int) {
+	r.Helper()
+	db, err := driver.Open("file:" + filepath.ToSlash(r.database) + "?_pragma=busy_timeout(5000)")
+	r.ok(err)
+	r.ok(db.QueryRowContext(r.Context(), query).Scan(&n))
+	r.ok(db.Close())
+	return n
 }

@@ -81,19 +81,16 @@ func (m *mover) compare(ctx context.Context) error {
 		m.tallies.of[table] = m.tallies.of[table] // also where there are none
 	}
 	m.tallies.of["http_answers"] = Tally{}
-	for after, more := "", true; more; {
-		var err error
-		if after, more, err = m.compareAnswers(ctx, after); err != nil {
-			return err
+	different := map[string]bool{}
+	for _, look := range []func(context.Context, string, map[string]bool) (string, bool, error){m.compareAnswers, m.findAnswers} {
+		for after, more := "", true; more; {
+			var err error
+			if after, more, err = look(ctx, after, different); err != nil {
+				return err
+			}
 		}
 	}
-	for after, more := "", true; more; {
-		var err error
-		if after, more, err = m.findAnswers(ctx, after); err != nil {
-			return err
-		}
-	}
-	return nil
+	return m.allow(ctx, different)
 }
 
 // compareTasks compares the tasks after one, up to the one that it returns: upper at the end.
@@ -176,76 +173,101 @@ func tallyFamilies(ctx context.Context, r *rows, ids []int64, into map[string]Ta
 	return nil
 }
 
-// compareAnswers compares the answers with the next keys of the store.
-func (m *mover) compareAnswers(ctx context.Context, after string) (last string, more bool, err error) {
+// compareAnswers compares the answers with the next keys of the target, and adds those that are not the same in the store to differ.
+func (m *mover) compareAnswers(ctx context.Context, after string, differ map[string]bool) (last string, more bool, err error) {
 	var keys []string
-	var found []any
-	if err := m.from.see(ctx, func(r *rows) error {
+	var have []any
+	if err := m.to.see(ctx, func(r *rows) error {
 		list, err := r.answerKeys(ctx, after)
 		if err != nil || len(list) == 0 {
 			return err
 		}
 		keys = chunk(list)
 		last, more = keys[len(keys)-1], true
-		pending, err := r.answersChanged(ctx, m.status.copied.Change)
-		if err != nil {
-			return err
-		}
-		changed := map[string]bool{}
-		for _, key := range pending {
-			changed[key] = true
-		}
-		keys = slices.DeleteFunc(keys, func(key string) bool {
-			if changed[key] {
-				m.tallies.answers[key] = true
-			}
-			return changed[key]
-		})
-		found, err = r.answers.ofKeys(ctx, keys)
+		have, err = r.answers.ofKeys(ctx, keys)
 		return err
-	}); err != nil || !more {
-		return last, false, err
+	}); err != nil {
+		return last, false, fmt.Errorf("to: %w", err)
 	}
-	return last, true, m.to.see(ctx, func(r *rows) error {
-		have, err := r.answers.ofKeys(ctx, keys)
+	if !more {
+		return last, false, nil
+	}
+	return last, true, m.from.see(ctx, func(r *rows) error {
+		found, err := r.answers.ofKeys(ctx, keys)
 		if err != nil {
-			return fmt.Errorf("to: %w", err)
+			return fmt.Errorf("from: %w", err)
 		}
-		return m.tallies.replace(r.answers.name, found, have)
+		m.tallyAnswers(found, have, differ)
+		return nil
 	})
 }
 
-// findAnswers looks for the answers with the next keys of the target in the store. The two engines need not have keys in the same order.
-func (m *mover) findAnswers(ctx context.Context, after string) (last string, more bool, err error) {
-	there := map[string]bool{}
+// tallyAnswers adds each answer of the target to the tallies where it is the same in the store, else its key to differ.
+func (m *mover) tallyAnswers(found, have []any, differ map[string]bool) {
+	there := make(map[string][4]uint64, len(found))
+	for _, row := range found {
+		there[row.(sqlitecopy.Answer).RequestKey] = m.tallies.digests.of(row)
+	}
+	t := m.tallies.of["http_answers"]
+	for _, row := range have {
+		key, sum := row.(sqlitecopy.Answer).RequestKey, m.tallies.digests.of(row)
+		if is, ok := there[key]; ok && is == sum {
+			t.add(sum)
+		} else {
+			differ[key] = true
+		}
+	}
+	m.tallies.of["http_answers"] = t
+}
+
+// findAnswers looks for the answers with the next keys of the store in the target, and adds those that are not there to differ. The two engines need not have keys in the
+// same order.
+func (m *mover) findAnswers(ctx context.Context, after string, differ map[string]bool) (last string, more bool, err error) {
 	var keys []string
-	if err := m.to.see(ctx, func(r *rows) error {
+	if err := m.from.see(ctx, func(r *rows) error {
 		list, err := r.answerKeys(ctx, after)
 		keys = chunk(list)
 		return err
 	}); err != nil || len(keys) == 0 {
 		return "", false, err
 	}
-	err = m.from.see(ctx, func(r *rows) error {
-		found, err := r.answers.ofKeys(ctx, keys)
-		if err != nil {
-			return err
+	return keys[len(keys)-1], true, m.to.see(ctx, func(r *rows) error {
+		found, err := r.answerSizes(ctx, keys)
+		there := make(map[string]bool, len(found))
+		for _, s := range found {
+			there[s.key] = true
 		}
-		for _, row := range found {
-			there[row.(sqlitecopy.Answer).RequestKey] = true
-		}
-		changed, err := r.answersChanged(ctx, m.status.copied.Change)
-		for _, key := range changed {
-			there[key] = true
+		for _, key := range keys {
+			if err == nil && !there[key] {
+				differ[key] = true
+			}
 		}
 		return err
 	})
-	for _, key := range keys {
-		if err == nil && !there[key] {
-			err = fmt.Errorf("%w: only the target has an answer to the request %q", ErrDiffer, key)
-		}
+}
+
+// allow demands that the answers that differ have changed since they were copied, and leaves them to be followed. It reads the changes once, after all of the answers: what
+// was there at the look at an answer is among them.
+func (m *mover) allow(ctx context.Context, differ map[string]bool) error {
+	if len(differ) == 0 {
+		return nil
 	}
-	return keys[len(keys)-1], true, err
+	return m.from.see(ctx, func(r *rows) error {
+		pending, err := r.answersChanged(ctx, m.status.copied.Change)
+		if err != nil {
+			return err
+		}
+		for _, key := range pending {
+			if differ[key] {
+				m.tallies.answers[key] = true
+				delete(differ, key)
+			}
+		}
+		for key := range differ {
+			return fmt.Errorf("%w: the answer to the request %q", ErrDiffer, key)
+		}
+		return nil
+	})
 }
 
 // Difference is what a table holds on both sides.
@@ -259,6 +281,9 @@ func (d Difference) Same() bool { return d.From == d.To }
 
 // Check compares two stores table by table, in the order of their names. Each is read as it is at one moment; one in use is not the same at the next.
 func Check(ctx context.Context, from, to string, o Options) ([]Difference, error) {
+	if err := differ(ctx, from, to); err != nil {
+		return nil, err
+	}
 	a, err := tallyStore(ctx, from, "from", o)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,18 @@ const (
 	chunkBytes = 8 << 20
 )
 
+// inChunks calls do with the steps that go together, one chunk after the other, until it fails.
+func inChunks[K any](list []step[K], do func([]K) error) error {
+	for len(list) > 0 {
+		keys := chunk(list)
+		if err := do(keys); err != nil {
+			return err
+		}
+		list = list[len(keys):]
+	}
+	return nil
+}
+
 // chunk returns the first of the steps that go together: one at least, if there is one.
 func chunk[K any](list []step[K]) []K {
 	var keys []K

@@ -8,9 +8,6 @@ import (
 	"github.com/prismq/thequeue/db/sqlitecopy"
 )
 
-// followRows is how many tasks that have changed are read and written in one transaction. How many bytes they have is not known.
-const followRows = 200
-
 // follow brings what has changed since the last call to the target: each task with all that belongs to it, each answer. It returns how many
 // changes there were. What is gone, or will be written anew, is taken away first, so that no key is there twice.
 func (m *mover) follow(ctx context.Context) (int, error) {
@@ -34,15 +31,15 @@ func (m *mover) follow(ctx context.Context) (int, error) {
 		}
 	}
 	done := 0
-	for part := range slices.Chunk(ids, followRows) {
-		if err := m.followTasks(ctx, part); err != nil {
+	for part := range slices.Chunk(ids, chunkRows) {
+		if err := m.followPart(ctx, part); err != nil {
 			return 0, err
 		}
 		done += len(part)
 		m.tell("follow changes", int64(done), int64(len(ids)))
 	}
-	for part := range slices.Chunk(keys, followRows) {
-		if err := m.followAnswers(ctx, part); err != nil {
+	for part := range slices.Chunk(keys, chunkRows) {
+		if err := m.followAnswersPart(ctx, part); err != nil {
 			return 0, err
 		}
 	}
@@ -75,34 +72,81 @@ func changed(list []change) (ids []int64, keys []string) {
 func (m *mover) cutTasks(ctx context.Context, ids []int64) error {
 	return m.to.fill(ctx, func(r *rows) error {
 		if t := m.tallies; t != nil {
-			compared := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return t.tasks[id] })
-			for _, table := range r.tasks {
-				old, err := table.ofTasks(ctx, compared)
-				if err != nil {
-					return err
-				}
-				t.subtract(table.name, old)
+			sizes, err := r.taskSizes(ctx, slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return t.tasks[id] }))
+			if err == nil {
+				err = inChunks(sizes, func(compared []int64) error { return m.forgetTasks(ctx, r, compared) })
+			}
+			if err != nil {
+				return err
 			}
 		}
 		return r.cutTasks(ctx, ids)
 	})
 }
 
+// forgetTasks takes tasks that have been compared out of the tallies.
+func (m *mover) forgetTasks(ctx context.Context, r *rows, ids []int64) error {
+	for _, table := range r.tasks {
+		old, err := table.ofTasks(ctx, ids)
+		if err != nil {
+			return err
+		}
+		m.tallies.subtract(table.name, old)
+	}
+	return nil
+}
+
 func (m *mover) cutAnswers(ctx context.Context, keys []string) error {
 	return m.to.fill(ctx, func(r *rows) error {
 		if t := m.tallies; t != nil {
-			compared := slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return t.answers[key] })
-			old, err := r.answers.ofKeys(ctx, compared)
+			sizes, err := r.answerSizes(ctx, slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return t.answers[key] }))
+			if err == nil {
+				err = inChunks(sizes, func(compared []string) error {
+					old, err := r.answers.ofKeys(ctx, compared)
+					if err == nil {
+						t.subtract(r.answers.name, old)
+					}
+					return err
+				})
+			}
 			if err != nil {
 				return err
 			}
-			t.subtract(r.answers.name, old)
 		}
 		return r.cutAnswers(ctx, keys)
 	})
 }
 
-// followTasks copies tasks as they are now. Those that are gone have been taken away.
+// followPart copies tasks as they are now, as many at once as have not too many bytes. Those that are gone have been taken away.
+func (m *mover) followPart(ctx context.Context, ids []int64) error {
+	var sizes []step[int64]
+	if err := m.from.see(ctx, func(r *rows) (err error) { sizes, err = r.taskSizes(ctx, ids); return err }); err != nil {
+		return fmt.Errorf("from: %w", err)
+	}
+	err := inChunks(sizes, func(there []int64) error { return m.followTasks(ctx, there) })
+	if err == nil && m.tallies != nil {
+		for _, id := range ids {
+			delete(m.tallies.tasks, id)
+		}
+	}
+	return err
+}
+
+// followAnswersPart is followPart for answers.
+func (m *mover) followAnswersPart(ctx context.Context, keys []string) error {
+	var sizes []step[string]
+	if err := m.from.see(ctx, func(r *rows) (err error) { sizes, err = r.answerSizes(ctx, keys); return err }); err != nil {
+		return fmt.Errorf("from: %w", err)
+	}
+	err := inChunks(sizes, func(there []string) error { return m.followAnswers(ctx, there) })
+	if err == nil && m.tallies != nil {
+		for _, key := range keys {
+			delete(m.tallies.answers, key)
+		}
+	}
+	return err
+}
+
 func (m *mover) followTasks(ctx context.Context, ids []int64) error {
 	var f family
 	if err := m.from.see(ctx, func(r *rows) (err error) { f, err = m.readFamily(ctx, r, ids); return err }); err != nil {
@@ -120,9 +164,6 @@ func (m *mover) followTasks(ctx context.Context, ids []int64) error {
 			if err != nil {
 				return err
 			}
-		}
-		for _, id := range ids {
-			delete(m.tallies.tasks, id)
 		}
 		return nil
 	}); err != nil {
@@ -144,9 +185,6 @@ func (m *mover) followAnswers(ctx context.Context, keys []string) error {
 		now, err := r.answers.ofKeys(ctx, keys)
 		if err == nil {
 			err = m.tallies.replace(r.answers.name, found, now)
-		}
-		for _, key := range keys {
-			delete(m.tallies.answers, key)
 		}
 		return err
 	}); err != nil {

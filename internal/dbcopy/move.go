@@ -74,10 +74,16 @@ func (m *mover) tell(phase string, done, of int64) {
 func Move(ctx context.Context, from, to string, o Options) (_ Result, err error) {
 	m := &mover{o: o, clock: clock.NewSystem(time.Time{})}
 	began := m.clock.Now()
+	if err := differ(ctx, from, to); err != nil {
+		return Result{}, err
+	}
 	if m.from, err = open(ctx, from, false); err != nil {
 		return Result{}, fmt.Errorf("from: %w", err)
 	}
 	defer func() { err = errors.Join(err, m.from.close()) }()
+	if pg, ok := m.from.(*onPostgres); ok {
+		pg.tell = func(what string) { m.tell(what, 0, 0) }
+	}
 	if m.to, err = open(ctx, to, true); err != nil {
 		return Result{}, fmt.Errorf("to: %w", err)
 	}
@@ -301,6 +307,9 @@ const otherRow = 30 * time.Microsecond
 // DryRun tells what Move would copy, and changes nothing. ErrNotEmpty, and errors of opening the two.
 func DryRun(ctx context.Context, from, to string) (_ Plan, err error) {
 	p := Plan{Rows: map[string]int64{}}
+	if err := differ(ctx, from, to); err != nil {
+		return p, err
+	}
 	s, err := open(ctx, from, false)
 	if err != nil {
 		return p, fmt.Errorf("from: %w", err)

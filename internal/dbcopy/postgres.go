@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,6 +15,7 @@ import (
 	"github.com/prismq/thequeue/db/postgressets"
 	"github.com/prismq/thequeue/db/sqlitecopy"
 	"github.com/prismq/thequeue/internal/config"
+	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/store/postgres"
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -22,6 +26,7 @@ type onPostgres struct {
 	conn *sql.Conn
 	done func() error
 	q    *postgresdb.Queries
+	tell func(what string) // what is waited for; nil: nobody is told
 }
 
 func openPostgres(ctx context.Context, url string, fill bool) (side, error) {
@@ -65,15 +70,69 @@ const (
 	lockNotAvailable, deadlockDetected = "55P03", "40P01"
 )
 
-// enter switches the triggers, for which nobody may write to a table just then.
+const (
+	// A vacuum may hold a table for long, and takes nothing else with it while it is waited for: it is looked for every holdersAgain, for holdersWait at most.
+	holdersAgain = 100 * time.Millisecond
+	holdersWait  = 10 * time.Minute
+)
+
+// enter switches the triggers, for which nobody may write to a table just then. What holds one for long is waited for beforehand, so that writers do not wait as well.
 func (s *onPostgres) enter(ctx context.Context, m Status) (err error) {
-	for try := 1; ; try++ {
-		err = s.tryEnter(ctx, m)
-		pg, ok := errors.AsType[*pgconn.PgError](err)
-		if !ok || pg.Code != lockNotAvailable && pg.Code != deadlockDetected || try == lockTries {
+	if m.fresh || m.State == task.MoveFenced {
+		if err := s.awaitHolders(ctx); err != nil {
 			return err
 		}
 	}
+	for try := 1; ; try++ {
+		err = s.tryEnter(ctx, m)
+		pg, ok := errors.AsType[*pgconn.PgError](err)
+		if !ok || pg.Code != lockNotAvailable && pg.Code != deadlockDetected {
+			return err
+		}
+		if try == lockTries {
+			return s.inTheWay(ctx, err)
+		}
+	}
+}
+
+// awaitHolders waits until nothing holds a table but those who write to it. ErrConflict with what does when that takes too long.
+func (s *onPostgres) awaitHolders(ctx context.Context) error {
+	for waited := time.Duration(0); ; waited += holdersAgain {
+		what, err := s.holders(ctx)
+		if err != nil || what == "" {
+			return err
+		}
+		if waited >= holdersWait {
+			return s.inTheWay(ctx, task.ErrConflict)
+		}
+		if s.tell != nil {
+			s.tell("wait for " + what)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(holdersAgain):
+		}
+	}
+}
+
+// holders names what holds a table; empty: nothing does.
+func (s *onPostgres) holders(ctx context.Context) (string, error) {
+	list, err := s.q.ListLockHolders(ctx, "{"+strings.Join(store.Tables, ",")+"}")
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	h := list[0]
+	return fmt.Sprintf("process %d of PostgreSQL, which holds %s: %s", h.Pid, h.TableName, strings.Join(strings.Fields(h.Statement), " ")), nil
+}
+
+// inTheWay is the error of a move that does not get the tables.
+func (s *onPostgres) inTheWay(ctx context.Context, err error) error {
+	what, failed := s.holders(ctx)
+	if failed != nil || what == "" {
+		what = "transactions that others have open"
+	}
+	return fmt.Errorf("%w: the tables cannot be had to begin the next part of the move: in the way is %s; run the same command again when that has ended", err, what)
 }
 
 func (s *onPostgres) tryEnter(ctx context.Context, m Status) error {
@@ -249,6 +308,14 @@ func pgRows(q *postgressets.Queries) *rows {
 	r.answerKeys = func(ctx context.Context, after string) ([]step[string], error) {
 		keys, err := q.CopyAnswerKeys(ctx, after)
 		return steps(keys, err, func(r postgressets.CopyAnswerKeysRow) step[string] { return step[string]{r.RequestKey, r.Bytes} })
+	}
+	r.taskSizes = func(ctx context.Context, ids []int64) ([]step[int64], error) {
+		sizes, err := q.CopyTaskSizes(ctx, ids)
+		return steps(sizes, err, func(r postgressets.CopyTaskSizesRow) step[int64] { return step[int64]{r.ID, r.Bytes} })
+	}
+	r.answerSizes = func(ctx context.Context, keys []string) ([]step[string], error) {
+		sizes, err := q.CopyAnswerSizes(ctx, keys)
+		return steps(sizes, err, func(r postgressets.CopyAnswerSizesRow) step[string] { return step[string]{r.RequestKey, r.Bytes} })
 	}
 	r.cutTasks, r.cutAnswers = q.CutTasks, q.CutAnswers
 	r.count = func(ctx context.Context) (map[string]int64, error) {

@@ -190,6 +190,14 @@ func liteRows(q *sqlitecopy.Queries) *rows {
 		keys, err := q.CopyAnswerKeys(ctx, after)
 		return steps(keys, err, func(r sqlitecopy.CopyAnswerKeysRow) step[string] { return step[string]{r.RequestKey, r.Bytes} })
 	}
+	r.taskSizes = func(ctx context.Context, ids []int64) ([]step[int64], error) {
+		sizes, err := q.CopyTaskSizes(ctx, list(ids))
+		return steps(sizes, err, func(r sqlitecopy.CopyTaskSizesRow) step[int64] { return step[int64]{r.ID, r.Bytes} })
+	}
+	r.answerSizes = func(ctx context.Context, keys []string) ([]step[string], error) {
+		sizes, err := q.CopyAnswerSizes(ctx, list(keys))
+		return steps(sizes, err, func(r sqlitecopy.CopyAnswerSizesRow) step[string] { return step[string]{r.RequestKey, r.Bytes} })
+	}
 	r.cutTasks = func(ctx context.Context, ids []int64) error { return q.CutTasks(ctx, list(ids)) }
 	r.cutAnswers = func(ctx context.Context, keys []string) error { return q.CutAnswers(ctx, list(keys)) }
 	r.count = func(ctx context.Context) (map[string]int64, error) {

@@ -86,9 +86,12 @@ type rows struct {
 	lastTask   func(ctx context.Context) (int64, error)
 	taskIDs    func(ctx context.Context, after, last int64) ([]step[int64], error)
 	answerKeys func(ctx context.Context, after string) ([]step[string], error)
-	cutTasks   func(ctx context.Context, ids []int64) error
-	cutAnswers func(ctx context.Context, keys []string) error
-	count      func(ctx context.Context) (map[string]int64, error) // of the long tables
+	// The sizes of some tasks, with all that belongs to them, or of some answers: of those that are there.
+	taskSizes   func(ctx context.Context, ids []int64) ([]step[int64], error)
+	answerSizes func(ctx context.Context, keys []string) ([]step[string], error)
+	cutTasks    func(ctx context.Context, ids []int64) error
+	cutAnswers  func(ctx context.Context, keys []string) error
+	count       func(ctx context.Context) (map[string]int64, error) // of the long tables
 
 	sequences func(ctx context.Context) (map[string]int64, error) // the greatest id that a table has ever given
 	raise     func(ctx context.Context, table string, id int64) error

@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,7 +61,7 @@ func (q *Queue) Health(ctx context.Context) (task.Health, error) {
 	h := &health{scene: s}
 	_ = q.StoreMeasures(ctx) // what cannot be stored now is tried again, and logged, by Run
 	for _, look := range []func(context.Context, *health) error{
-		q.workersMissing, q.diskLow, q.schedulesMissed, q.poisoned, q.typesFailing, q.typesStopped, q.backlogGrowing, q.workersStale, q.others,
+		q.storeMoved, q.workersMissing, q.diskLow, q.schedulesMissed, q.poisoned, q.typesFailing, q.typesStopped, q.backlogGrowing, q.workersStale, q.others,
 	} {
 		if err := look(ctx, h); err != nil {
 			return task.Health{}, fmt.Errorf("health: %w", err)
@@ -83,6 +84,17 @@ func (q *Queue) others(_ context.Context, h *health) error {
 	if q.o.Problems != nil {
 		h.problems = append(h.problems, q.o.Problems()...)
 	}
+	return nil
+}
+
+// storeMoved finds that the store takes no changes any more. What else it may have is found by those who ask it for something.
+func (q *Queue) storeMoved(ctx context.Context, h *health) error {
+	moved, ok := errors.AsType[*task.MovedError](q.store.Ping(ctx))
+	if !ok {
+		return nil
+	}
+	text := moved.Error()
+	h.add(task.ProblemStoreMoved, task.Ill, "", "%s%s.", strings.ToUpper(text[:1]), text[1:])
 	return nil
 }
 

@@ -123,7 +123,7 @@ func systemSecret() string {
 // Reader looks at the store without the service in between.
 func (q *Queue) Reader() store.Reader { return q.store }
 
-// Ping returns nil when the store answers.
+// Ping returns nil when the store answers and takes changes; task.ErrMoved for one that has been moved.
 func (q *Queue) Ping(ctx context.Context) error { return q.store.Ping(ctx) }
 
 // Now is the time of the store.

@@ -20,9 +20,11 @@ const copies = 3
 // copyMark follows the name of the file in those of its copies, and the time follows it, so that the names sort by age.
 const copyMark = ".before-migration-"
 
-// CopyBeside has a copy of the SQLite file at path made before migrations change it, unless it has no schema yet. The copies stand beside it, named
-// PATH.before-migration-TIME-vVERSION, the newest three of them.
-func (s *Schema) CopyBeside(path string) { s.path = path }
+// CopyBeside has a copy of the SQLite file at path made before migrations change it, unless it has no schema yet. write has it whole and on the disk in the empty file that it
+// is given. The copies stand beside the file, named PATH.before-migration-TIME-vVERSION, the newest three of them. An empty path: none is made.
+func (s *Schema) CopyBeside(path string, write func(ctx context.Context, to string) error) {
+	s.path, s.write = path, write
+}
 
 // Copied returns the path of the copy that the last change has made; empty: none.
 func (s *Schema) Copied() string { return s.copied }
@@ -52,19 +54,19 @@ func (s *Schema) copyTo(ctx context.Context, path string) (err error) {
 		return err
 	}
 	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite writes into an empty file
+	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err != nil {
 			err = errors.Join(err, ignoreMissing(os.Remove(part)))
 		}
 	}()
-	if _, err := s.db.ExecContext(ctx, "VACUUM INTO ?", part); err != nil {
+	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil { // SQLite does not
+	if err := s.write(ctx, part); err != nil {
 		return err
 	}
 	if err := os.Rename(part, path); err != nil {

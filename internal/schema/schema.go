@@ -46,8 +46,9 @@ type Schema struct {
 	provider *goose.Provider
 	engine   Engine
 	db       *sql.DB
-	path     string // of the file that is copied before it is changed; empty: none is
-	copied   string // the path of the last copy
+	path     string                                     // of the file that is copied before it is changed; empty: none is
+	write    func(ctx context.Context, to string) error // copies it
+	copied   string                                     // the path of the last copy
 }
 
 // lookForeign returns one of our tables in a database that has none of goose. Between them goose's own tables tell that no migration made it.
@@ -155,12 +156,16 @@ func (s *Schema) Alone(ctx context.Context, change func() error) error { return 
 
 // Down takes the newest applied migration back, with the data that only it can hold. Nothing applied is not an error. ErrNewer when the
 // database is ahead of this binary, also from DownTo and Redo.
-// ErrInUse, here and below, while a process has the PostgreSQL database open; a SQLite file that a server has cannot be opened for this.
+// ErrInUse, here and below, while a process has the PostgreSQL database open; a SQLite file that a server has cannot be opened for this. task.ErrMoved, here and below, for a
+// store that has been moved elsewhere, or is on the move.
 func (s *Schema) Down(ctx context.Context) error {
 	if err := s.Check(ctx); err != nil && !errors.Is(err, ErrOlder) {
 		return err
 	}
 	return wrap("migrate down", s.alone(ctx, func() error {
+		if err := s.stays(ctx); err != nil {
+			return err
+		}
 		if err := s.keepCopy(ctx); err != nil {
 			return err
 		}
@@ -182,6 +187,9 @@ func (s *Schema) DownTo(ctx context.Context, version int64) error {
 		return err
 	}
 	return wrap("migrate down", s.alone(ctx, func() error {
+		if err := s.stays(ctx); err != nil {
+			return err
+		}
 		if err := s.keepCopy(ctx); err != nil {
 			return err
 		}
@@ -198,6 +206,9 @@ func (s *Schema) Redo(ctx context.Context) error {
 	return wrap("migrate redo", s.alone(ctx, func() error {
 		version, err := s.Version(ctx)
 		if err != nil || version == 0 {
+			return err
+		}
+		if err := s.stays(ctx); err != nil {
 			return err
 		}
 		if err := s.keepCopy(ctx); err != nil {

@@ -1,6 +1,10 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/prismq/thequeue/internal/task"
+)
 
 // CheckState is how a check has ended.
 type CheckState string
@@ -41,6 +45,26 @@ func (c *Checks) Fail(name, remedy, format string, args ...any) {
 
 func (c *Checks) add(name string, state CheckState, remedy, format string, args []any) {
 	*c = append(*c, Check{Name: name, State: state, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// Moved adds what is known of a move of the store, state being empty where that is nothing, and reports whether the store takes changes.
+func (c *Checks) Moved(state task.MoveState, peer string) bool {
+	refused := &task.MovedError{State: state, Peer: peer}
+	switch state {
+	case "":
+		c.OK("move", "the store is where it was made")
+	case task.MoveArrived:
+		c.OK("move", "the store has been moved here from %s", peer)
+	case task.MoveLeaving:
+		c.Warn("move", "wait for its end, or go on with the same thequeue move, or take it back with thequeue move --undo", "the store is being moved to %s; what changes is noted until that is done", peer)
+	case task.MoveFenced:
+		c.Fail("move", "go on with the same thequeue move, or take it back with thequeue move --undo", "%s", refused)
+	case task.MoveLeft:
+		c.Fail("move", "name the other database, or take the move back with thequeue move --undo", "%s", refused)
+	default:
+		c.Fail("move", "go on with the same thequeue move, or make this database anew", "%s", refused)
+	}
+	return !state.Refuses()
 }
 
 // Count returns how many checks have ended so.

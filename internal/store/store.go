@@ -27,7 +27,7 @@ type Store interface {
 	Failures
 	Importer
 
-	// Ping returns nil when the database answers.
+	// Ping returns nil when the database answers and takes changes; ErrMoved for one that has been moved, or whose move is at its end.
 	Ping(ctx context.Context) error
 	// Clock is the one clock of this store: the machine's for SQLite, the database's for PostgreSQL.
 	Clock() task.Clock

@@ -41,4 +41,5 @@ type Restored struct {
 	Database      string  `json:"database"`       // that holds its content now, without a password
 	SchemaVersion int64   `json:"schema_version"` // of the content
 	ReplacedFile  *string `json:"replaced_file"`  // where the content before is kept; nil: there was none
+	Note          string  `json:"note,omitempty"` // what has to be known of the content; empty: nothing
 }

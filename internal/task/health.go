@@ -32,6 +32,7 @@ const (
 	ProblemTypePaused      ProblemCode = "type_paused"      // tasks are queued whose type is paused
 	ProblemWorkerStale     ProblemCode = "worker_stale"     // a worker was not heard for long
 	ProblemBackupFailed    ProblemCode = "backup_failed"    // a scheduled backup has failed
+	ProblemStoreMoved      ProblemCode = "store_moved"      // the store takes no changes, as it has been moved to another database
 )
 
 // Problem is one thing that is wrong, in words for people.

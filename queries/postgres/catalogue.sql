@@ -7,6 +7,10 @@ FROM pg_catalog.pg_class AS c
 WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid) AND c.relname = ANY (CAST(CAST(@names AS text) AS text[]))
 ORDER BY c.relname;
 
+-- ListSchemas returns the names of all schemas of the database.
+-- name: ListSchemas :many
+SELECT CAST(n.nspname AS text) AS name FROM pg_catalog.pg_namespace AS n ORDER BY n.nspname;
+
 -- ListIndexes returns the B-tree indexes of the tables of this name, with their sizes, ordered.
 -- name: ListIndexes :many
 SELECT CAST(t.relname AS text) AS table_name, CAST(c.relname AS text) AS name, CAST(pg_relation_size(c.oid) AS bigint) AS bytes

@@ -12,10 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prismq/thequeue/internal/schema"
 	"github.com/prismq/thequeue/internal/task"
@@ -123,36 +122,14 @@ func notEnd(err error) error {
 	return err
 }
 
-// entry is a line of the table of contents: its number, two object ids, what it is, its schema, and its name.
-var entry = regexp.MustCompile(`^\d+; \d+ \d+ (TABLE DATA|TABLE ATTACH|TABLE|SEQUENCE OWNED BY|SEQUENCE SET|SEQUENCE|DEFAULT|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|INDEX|TRIGGER|FUNCTION|VIEW|TYPE|DOMAIN|STATISTICS DATA|STATISTICS|COMMENT|SCHEMA|ENCODING|STDSTRINGS|SEARCHPATH) \S+ (.*) \S*$`)
-
-// Check has pg_restore list what is in an archive, of which nothing may be there that this program does not make, and read it to its end.
+// Check has pg_restore list what is in an archive and read it to its end. What is there and what this program does not make is not restored.
 func (b Backups) Check(ctx context.Context, path string) (version int64, err error) {
-	list, err := client(ctx, "pg_restore", "", "--list", path)
+	entries, err := contentsOf(ctx, path)
 	if err != nil {
 		return 0, err
 	}
-	var contents bytes.Buffer
-	list.Stdout = &contents
-	if err := run(list); err != nil {
-		return 0, unusable(ctx, err)
-	}
-	tables := make(map[string]bool)
-	for line := range strings.Lines(contents.String()) {
-		line = strings.TrimRight(line, "\r\n")
-		if line == "" || strings.HasPrefix(line, ";") {
-			continue
-		}
-		m := entry.FindStringSubmatch(line)
-		if m == nil {
-			return 0, unusable(ctx, fmt.Errorf("it has what this program does not make: %s", line))
-		}
-		if m[1] == "TABLE DATA" {
-			tables[m[2]] = true
-		}
-	}
 	for _, name := range []string{"task_queue", "task_logs", "workers", "goose_db_version"} {
-		if !tables[name] {
+		if !slices.ContainsFunc(entries, func(e entry) bool { return e.kind == "TABLE DATA" && e.name == name }) {
 			return 0, unusable(ctx, fmt.Errorf("it lacks the table %s", name))
 		}
 	}
@@ -214,67 +191,6 @@ func unusable(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return fmt.Errorf("%w: %w", task.ErrUnusable, err)
-}
-
-// Restore has pg_restore drop what is there and make it anew in one transaction, while no other process of this program uses the database. What was there is
-// dumped to a file in dir before.
-func (b Backups) Restore(ctx context.Context, target, dir string, now time.Time, fill func(*os.File) error) (database, replaced string, version int64, err error) {
-	to := Backups{cmp.Or(target, b.url)}
-	private, err := os.MkdirTemp("", "thequeue-restore-")
-	if err != nil {
-		return "", "", 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(private)) }()
-	f, err := os.OpenFile(filepath.Join(private, "archive.dump"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", "", 0, err
-	}
-	if err := errors.Join(fill(f), f.Close()); err != nil {
-		return "", "", 0, err
-	}
-	if version, err = b.Check(ctx, f.Name()); err != nil {
-		return "", "", 0, err
-	}
-	s, done, err := OpenSchema(ctx, to.url)
-	if err != nil {
-		return "", "", 0, err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	err = s.Alone(ctx, func() error {
-		replaced, err = to.replace(ctx, s, f.Name(), version, filepath.Join(dir, task.ReplacedBackup+now.UTC().Format("20060102T150405.000Z")+b.Suffix()))
-		return err
-	})
-	if errors.Is(err, schema.ErrInUse) {
-		err = fmt.Errorf("%w: %w", task.ErrConflict, err)
-	}
-	return redacted(to.url), replaced, version, err
-}
-
-// replace puts an archive of a version in the place of the database; keep is where that is dumped to before.
-func (b Backups) replace(ctx context.Context, s *schema.Schema, archive string, version int64, keep string) (replaced string, err error) {
-	args := []string{"--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"}
-	have, err := s.Look(ctx)
-	switch {
-	case err != nil:
-		return "", err
-	case have != 0 && have != version:
-		return "", fmt.Errorf("%w: the database has version %d of the schema, and the backup %d: make an empty database (createdb), restore to that with --to, and let the server use it", task.ErrConflict, have, version)
-	case have != 0:
-		f, err := os.OpenFile(keep, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return "", err
-		}
-		nothing := func(int64, int64) error { return nil }
-		if err := errors.Join(f.Close(), b.dump(ctx, keep, nothing)); err != nil {
-			return "", errors.Join(fmt.Errorf("keep what is there: %w", err), os.Remove(keep))
-		}
-		replaced, args = keep, append(args, "--clean", "--if-exists")
-	}
-	cmd, err := client(ctx, "pg_restore", b.url, append(args, archive)...)
-	if err != nil {
-		return "", err
-	}
-	return replaced, run(cmd)
 }
 
 // redacted is a URL without its password.

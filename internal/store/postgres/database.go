@@ -79,7 +79,7 @@ func (s *Store) Checkpoint(ctx context.Context, mode task.CheckpointMode) (task.
 	return task.Checkpoint{Mode: mode, Note: "PostgreSQL knows one kind of checkpoint, of the whole server, and does not tell its pages."}, err
 }
 
-// Vacuum vacuums one table after the other. Nobody waits for it.
+// Vacuum vacuums one table after the other. Nobody waits for it. Here and in Analyze: ErrConflict while the store is being moved.
 func (s *Store) Vacuum(ctx context.Context, tell func(task.Progress)) (task.Vacuum, error) {
 	return s.vacuum(ctx, "VACUUM ", tell, task.Vacuum{Note: "PostgreSQL keeps the room of deleted rows for new ones; only pages at the end of a table go back to the disk."})
 }
@@ -149,6 +149,15 @@ func (s *Store) outdated(ctx context.Context) ([]string, error) {
 	})
 }
 
+// notLeaving returns ErrConflict while the store is being moved: the move needs each table for a moment, for which it would wait until the command on it has ended.
+func notLeaving(ctx context.Context, q *postgresdb.Queries) error {
+	m, err := getMove(ctx, q)
+	if err == nil && (m.State == task.MoveLeaving || m.State == task.MoveFenced) {
+		err = fmt.Errorf("%w: the store is being moved to %s, which would have to wait for this: do it when the move has ended, or has been taken back", task.ErrConflict, m.Peer)
+	}
+	return err
+}
+
 // eachTable runs a command on one table after the other, and tells how far it has come by their sizes.
 func (s *Store) eachTable(ctx context.Context, what, command string, names []string, tell func(task.Progress)) (done []string, stopped bool, err error) {
 	tables, err := search(ctx, s, "list tables", func(ctx context.Context) ([]postgresdb.ListTablesRow, error) {
@@ -168,6 +177,9 @@ func (s *Store) eachTable(ctx context.Context, what, command string, names []str
 		for _, t := range tables {
 			p.Step = t.Name
 			tell(p)
+			if err := notLeaving(ctx, postgresdb.New(c)); err != nil {
+				return err
+			}
 			if _, err := c.ExecContext(ctx, command+pgx.Identifier{t.Name}.Sanitize()); err != nil {
 				return err
 			}

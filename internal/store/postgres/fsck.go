@@ -19,7 +19,7 @@ func visit(ctx context.Context, url string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, cfg, false); err != nil {
+	if err := migrate(ctx, cfg, false, nil); err != nil {
 		return nil, classify(ctx, "open PostgreSQL", err)
 	}
 	for name := range timeouts {
@@ -87,7 +87,8 @@ func compareCounters(ctx context.Context, q *postgresdb.Queries, in *store.Inspe
 }
 
 // Repair puts right what in has found in the counters and keys, and notes it in the audit. What the counters were off by is added to them, whatever has changed since
-// then: who changes a task changes its counters in the same transaction. ErrConflict when another repair came in between: nothing is changed then.
+// then: who changes a task changes its counters in the same transaction. ErrConflict when another repair came in between, ErrMoved for
+// a store that has been moved: nothing is changed then.
 func Repair(ctx context.Context, url string, in store.Inspection, now time.Time) (err error) {
 	db, err := visit(ctx, url)
 	if err != nil {
@@ -103,6 +104,9 @@ func Repair(ctx context.Context, url string, in store.Inspection, now time.Time)
 
 func repair(ctx context.Context, q *postgresdb.Queries, in store.Inspection, now time.Time) error {
 	if err := q.LockKeys(ctx); err != nil { // repairs go one after the other, too
+		return err
+	}
+	if err := allowed(ctx, q, true); err != nil {
 		return err
 	}
 	last, err := q.LastRepair(ctx)

@@ -15,15 +15,23 @@ import (
 )
 
 // checkMove returns ErrMoved for a store that is not to be used, or not to be served.
-func (s *Store) checkMove(ctx context.Context, serve bool) error {
-	m, err := s.q.GetMove(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
+func (s *Store) checkMove(ctx context.Context, serve bool) error { return allowed(ctx, s.q, serve) }
+
+func allowed(ctx context.Context, q *postgresdb.Queries, serve bool) error {
+	m, err := getMove(ctx, q)
 	if err != nil {
 		return err
 	}
 	return m.State.Allow(serve, m.Peer)
+}
+
+// getMove returns what is known of a move; its State is empty where there is none.
+func getMove(ctx context.Context, q *postgresdb.Queries) (postgresdb.StoreMove, error) {
+	m, err := q.GetMove(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return m, err
 }
 
 // moved returns the refusal of a trigger in the words of package task.
@@ -48,7 +56,7 @@ func OpenConn(ctx context.Context, url string, fill bool) (_ *sql.Conn, done fun
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := migrate(ctx, cfg, fill); err != nil {
+	if err := migrate(ctx, cfg, fill, func(*schema.Schema) error { return nil }); err != nil {
 		return nil, nil, classify(ctx, "open PostgreSQL", err)
 	}
 	cfg = cfg.Copy()
@@ -87,6 +95,22 @@ func takeAlone(ctx context.Context, q *postgresdb.Queries) error {
 		}
 	}
 	return schema.ErrInUse
+}
+
+// Identity tells databases apart that are looked at one after the other, whatever names they have.
+type Identity struct {
+	started time.Time // the server
+	number  int64     // of the database in it
+	schema  string    // that has the tables
+}
+
+// Identify connects to a database to see which one it is. Errors as those of Open.
+func Identify(ctx context.Context, url string) (id Identity, err error) {
+	row, err := withQueries(ctx, url, func(q *postgresdb.Queries) (postgresdb.IdentifyDatabaseRow, error) { return q.IdentifyDatabase(ctx) })
+	if err != nil {
+		return id, classify(ctx, "open PostgreSQL", err)
+	}
+	return Identity{started: row.Started, number: row.Number, schema: row.Schema}, nil
 }
 
 // Raw runs sets on the connection, within its transaction if it has begun one.

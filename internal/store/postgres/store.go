@@ -93,7 +93,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		err = s.describe(ctx)
 	}
 	if err == nil {
-		err = migrate(ctx, cfg, o.Migrate)
+		err = migrate(ctx, cfg, o.Migrate, func(m *schema.Schema) error { return m.AllowServe(ctx, o.Serve) })
 	}
 	if err == nil {
 		err = s.checkMove(ctx, o.Serve)
@@ -205,17 +205,20 @@ func inUTC(_ context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// migrate uses connections of its own, whose statements may take as long as they need.
-func migrate(ctx context.Context, cfg *pgx.ConnConfig, up bool) (err error) {
+// migrate uses connections of its own, whose statements may take as long as they need. What is to be brought up is changed only if allowed says so.
+func migrate(ctx context.Context, cfg *pgx.ConnConfig, up bool, allowed func(*schema.Schema) error) (err error) {
 	s, done, err := openSchema(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	if up {
-		return s.Up(ctx)
+	if !up {
+		return s.Check(ctx)
 	}
-	return s.Check(ctx)
+	if err := allowed(s); err != nil {
+		return err
+	}
+	return s.Up(ctx)
 }
 
 func openSchema(ctx context.Context, cfg *pgx.ConnConfig) (*schema.Schema, func() error, error) {
@@ -281,9 +284,9 @@ func (s *Store) poolFor(haste bool) *sql.DB {
 	return s.db
 }
 
-// Ping returns nil when the database answers, within lookTimeout.
+// Ping returns nil when the database answers, within lookTimeout, and takes changes.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := look(ctx, s, "ping", func(ctx context.Context) (struct{}, error) { return struct{}{}, s.db.PingContext(ctx) })
+	_, err := look(ctx, s, "ping", func(ctx context.Context) (struct{}, error) { return struct{}{}, s.checkMove(ctx, true) })
 	return err
 }
 

@@ -47,7 +47,9 @@ func Validate(ctx context.Context, url string) (c store.Checks) {
 	checkClock(ctx, &c, q)
 	if checkSchema(ctx, &c, cfg, q) {
 		checkPlans(ctx, &c, conn)
-		checkRoundTrip(ctx, &c, conn)
+		if checkMoved(ctx, &c, q) {
+			checkRoundTrip(ctx, &c, conn)
+		}
 	}
 	c.Skip("disk", "the disk of a PostgreSQL server is seen by that machine alone")
 	return c
@@ -255,6 +257,16 @@ func (e *explainer) CopyFrom(context.Context, pgx.Identifier, []string, pgx.Copy
 
 // QueryRow is for no statement that is explained.
 func (e *explainer) QueryRow(context.Context, string, ...any) pgx.Row { panic("not explained") }
+
+// checkMoved looks whether the store is here, and reports whether it takes changes.
+func checkMoved(ctx context.Context, c *store.Checks, q *postgresdb.Queries) bool {
+	m, err := getMove(ctx, q)
+	if err != nil {
+		c.Fail("move", "see what the error says", "%s", classify(ctx, "look for a move", err))
+		return false
+	}
+	return c.Moved(m.State, m.Peer)
+}
 
 // checkRoundTrip takes a task through its life, in a type of its own and a transaction that is undone: nobody else ever sees it.
 func checkRoundTrip(ctx context.Context, c *store.Checks, conn *sql.Conn) {

@@ -34,7 +34,7 @@ func (s *Store) Analyze(ctx context.Context, table string, tell func(task.Progre
 	if err != nil {
 		return out, s.classify(ctx, err)
 	}
-	unlock, occupied := s.alone()
+	unlock, occupied := s.alone(byAnalyze)
 	if occupied == nil {
 		defer unlock()
 	}

@@ -15,7 +15,10 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/driver"
 
+	"github.com/prismq/thequeue/db/sqlitecopy"
+	"github.com/prismq/thequeue/internal/schema"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -24,21 +27,26 @@ var besides = []string{"-wal", "-shm", "-journal"}
 
 // Restore writes the new file beside the old one, checks it there, and puts it in its place by one rename. Until then the old one is complete under its name, and
 // afterwards under the one that is returned.
-func (b Backups) Restore(ctx context.Context, target, _ string, now time.Time, fill func(*os.File) error) (_, replaced string, version int64, err error) {
+func (b Backups) Restore(ctx context.Context, target, _ string, now time.Time, fill func(*os.File) error) (out task.Restored, err error) {
 	registerGuard()
 	registerBackup()
 	r := restore{path: cmp.Or(target, b.path), stamp: now.UTC().Format("20060102T150405.000Z")}
 	if err := r.open(); err != nil {
-		return "", "", 0, err
+		return out, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	if version, err = r.write(ctx, fill); err != nil {
-		return "", "", 0, classify(ctx, err)
+	out.Database = r.path
+	if out.SchemaVersion, err = r.write(ctx, fill); err != nil {
+		return out, classify(ctx, err)
 	}
-	if replaced, err = r.replace(ctx); err != nil {
-		return "", "", 0, classify(ctx, err)
+	if out.Note, err = r.settleMove(ctx); err != nil {
+		return out, classify(ctx, err)
 	}
-	return r.path, replaced, version, nil
+	replaced, err := r.replace(ctx)
+	if replaced != "" {
+		out.ReplacedFile = &replaced
+	}
+	return out, classify(ctx, err)
 }
 
 // restore puts a file in the place of path.
@@ -73,10 +81,9 @@ func (r *restore) open() (err error) {
 	if r.root, err = os.OpenRoot(dir); err != nil {
 		return err
 	}
-	r.lock = flock.New(r.path + ".lock")
-	ok, err := r.lock.TryLock()
-	if err == nil && !ok {
-		err = fmt.Errorf("%w: %w: %s: stop it first", task.ErrConflict, ErrServed, r.path)
+	r.lock, err = hold(r.path, byRestore)
+	if errors.Is(err, ErrServed) {
+		err = fmt.Errorf("%w: %w: %s: stop it first", task.ErrConflict, err, r.path)
 	}
 	if err == nil {
 		r.old, err = r.root.Lstat(r.name)
@@ -93,11 +100,10 @@ func (r *restore) open() (err error) {
 }
 
 func (r *restore) close() error {
-	var err error
-	if r.lock.Locked() { // else the file is that of another restore
-		err = r.remove(r.temp())
+	if r.lock == nil { // the file is that of another restore
+		return r.root.Close()
 	}
-	return errors.Join(err, r.lock.Unlock(), r.root.Close())
+	return errors.Join(r.remove(r.temp()), r.lock.Unlock(), r.root.Close())
 }
 
 // remove removes a file, if it is there.
@@ -130,6 +136,36 @@ func (r *restore) write(ctx context.Context, fill func(*os.File) error) (version
 		return 0, err
 	}
 	return Backups{}.Check(ctx, filepath.Join(filepath.Dir(r.path), r.temp()))
+}
+
+// settleMove takes a move back that was under way when the backup was made: nobody follows what changes in the new file. It says what has to be known of a move. A journal
+// beside the new file would outlive a process that dies, and be taken for that of the next one.
+func (r *restore) settleMove(ctx context.Context) (note string, err error) {
+	path := filepath.Join(filepath.Dir(r.path), r.temp())
+	db, err := driver.Open(fileURI(path, url.Values{"vfs": {backupGuard}, "mode": {"rw"}}, "trusted_schema(off)", "journal_mode(memory)", "synchronous(extra)"), distrust)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	s, err := schema.New(schema.SQLite, db)
+	if err != nil {
+		return "", err
+	}
+	state, peer, err := s.Moved(ctx)
+	if err != nil || state != task.MoveLeaving {
+		return state.Restored(peer), err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	defer tx.Rollback() // after Commit it does nothing
+	q := sqlitecopy.New(tx)
+	if err := errors.Join(q.ClearMoveChanges(ctx), q.DropMove(ctx)); err != nil {
+		return "", err
+	}
+	return state.Restored(peer), tx.Commit()
 }
 
 // replace keeps the old file under another name, and puts the new one in its place.

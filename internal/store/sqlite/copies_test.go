@@ -74,7 +74,7 @@ func TestAFileIsCopiedBeforeItsSchemaChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !copied {
-			m.CopyBeside("")
+			m.CopyBeside("", nil)
 		}
 		if err := m.Down(t.Context()); err != nil {
 			t.Fatal(err)
@@ -138,7 +138,7 @@ func TestWithoutRoomForACopyNothingIsMigrated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.CopyBeside(filepath.Join(t.TempDir(), "none", "queue.db")) // a directory that is not there
+	m.CopyBeside(filepath.Join(t.TempDir(), "none", "queue.db"), Backups{path: path}.write) // a directory that is not there
 	if err := m.Down(t.Context()); err == nil || !strings.Contains(err.Error(), "--no-copy") {
 		t.Errorf("got %v", err)
 	}

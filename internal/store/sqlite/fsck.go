@@ -32,7 +32,7 @@ func look(ctx context.Context, path string) (_ *sql.DB, err error) {
 	if err := s.checkOwn(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx, false); err != nil {
+	if err := s.migrate(ctx, false, nil); err != nil {
 		return nil, err
 	}
 	db, err := driver.Open(dsn(s.path, url.Values{"_timefmt": {"unixepoch_micro"}, "_txlock": {"immediate"}, "mode": {"rw"}}), prepareConn)
@@ -108,7 +108,8 @@ func compareCounters(ctx context.Context, q *sqlitedb.Queries, in *store.Inspect
 
 // Repair puts right what in has found in the counters and keys of a file, and notes it in the audit. What the counters were off by is added to them, whatever has changed
 // since then: who changes a task changes its counters in the same transaction. A server that has the file sees that another process has written, and reads them anew.
-// ErrConflict when another repair came in between: nothing is changed then.
+// ErrConflict when another repair came in between, ErrMoved for
+// a store that has been moved: nothing is changed then.
 func Repair(ctx context.Context, path string, in store.Inspection, now time.Time) (err error) {
 	db, err := look(ctx, path)
 	if err != nil {
@@ -127,6 +128,9 @@ func Repair(ctx context.Context, path string, in store.Inspection, now time.Time
 }
 
 func repair(ctx context.Context, q *sqlitedb.Queries, in store.Inspection, now time.Time) error {
+	if err := allowed(ctx, q, true); err != nil {
+		return err
+	}
 	last, err := q.LastRepair(ctx)
 	if err != nil {
 		return err

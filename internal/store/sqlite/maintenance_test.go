@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -110,5 +111,65 @@ func TestACheckpointTellsOfReaders(t *testing.T) {
 	}
 	if c, err := st.Checkpoint(context.Background(), task.CheckpointTruncate); err != nil || c.Busy {
 		t.Errorf("without: %+v, %v", c, err)
+	}
+}
+
+// A reader that keeps the log from being emptied is waited for: a vacuum does not write on into a log that grows.
+func TestAVacuumWaitsForALongReader(t *testing.T) {
+	t.Parallel()
+	st := openAt(t, filepath.Join(t.TempDir(), "queue.db"), Options{Migrate: true, Serve: true})
+	const pages = 3 * vacuumLog
+	written(t, st, "CREATE TABLE filler (i INTEGER PRIMARY KEY, x)")
+	written(t, st, fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO filler SELECT i, zeroblob(4000) FROM n", pages))
+	written(t, st, fmt.Sprintf("DELETE FROM filler WHERE i <= %d", pages/2))
+	if _, err := st.Checkpoint(t.Context(), task.CheckpointTruncate); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := st.readers.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Rollback() // nothing was changed
+	var n int
+	if err := reader.QueryRowContext(t.Context(), "SELECT count(*) FROM task_queue").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		task.Vacuum
+		err error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		v, err := st.Vacuum(t.Context(), quiet)
+		ended <- result{v, err}
+	}()
+	// It waits when the log is long and does not grow any more.
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var length int64
+	for late, looks := time.After(time.Minute), 0; looks < 60; {
+		select {
+		case r := <-ended:
+			t.Fatalf("it has ended beside a reader: %+v, with %d bytes of log", r, length)
+		case <-late:
+			t.Fatalf("the log grows on: %d bytes", length)
+		case <-tick.C:
+		}
+		v, err := st.Vitals(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if looks++; v.File.WALBytes != length || length < vacuumLog*4096 {
+			looks, length = 0, v.File.WALBytes
+		}
+	}
+	if most := int64(vacuumLog+2*vacuumPages) * (4096 + frameHeader); length > most {
+		t.Errorf("the log has %d bytes, more than %d", length, most)
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-ended; r.err != nil || r.Stopped || *r.FreePages > pages/100 || r.BytesAfter > r.BytesBefore*2/3 {
+		t.Errorf("without the reader: %+v, %v", r.Vacuum, r.err)
 	}
 }

@@ -12,12 +12,17 @@ import (
 	"github.com/ncruces/go-sqlite3/driver"
 
 	"github.com/prismq/thequeue/db/sqlitedb"
+	"github.com/prismq/thequeue/internal/schema"
 	"github.com/prismq/thequeue/internal/task"
 )
 
 // checkMove returns ErrMoved for a store that is not to be used, or not to be served.
 func (s *Store) checkMove(ctx context.Context, serve bool) error {
-	m, err := getMove(ctx, s.read)
+	return allowed(ctx, s.read, serve)
+}
+
+func allowed(ctx context.Context, q *sqlitedb.Queries, serve bool) error {
+	m, err := getMove(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -72,10 +77,14 @@ func OpenFiles(ctx context.Context, path string, fill bool) (_ *Files, err error
 			err = fmt.Errorf("open %s: %w", path, errors.Join(classify(ctx, err), f.Close()))
 		}
 	}()
-	if err := s.makeFile(ctx, fill); err != nil {
+	command := ""
+	if fill {
+		command = byMove
+	}
+	if err := s.makeFile(ctx, command); err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx, fill); err != nil {
+	if err := s.migrate(ctx, fill, func(*schema.Schema) error { return nil }); err != nil {
 		return nil, err
 	}
 	params := url.Values{"_timefmt": {"unixepoch_micro"}, "_txlock": {"immediate"}}

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
 
@@ -33,7 +32,7 @@ type Options struct {
 	triggers bool // let the triggers of the schema keep counters and history, and judge every statement: for tests
 }
 
-// ErrServed: another server has the file.
+// ErrServed: another server has the file, or a command that must be alone, which it names.
 var ErrServed = errors.New("another server has the database open")
 
 // busyTimeout is how long an operation waits for a process that holds the lock of the file.
@@ -71,10 +70,14 @@ func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 			err = fmt.Errorf("open %s: %w", path, errors.Join(err, s.giveUp()))
 		}
 	}()
-	if err := s.makeFile(ctx, o.Serve); err != nil {
+	command := ""
+	if o.Serve {
+		command = byServe
+	}
+	if err := s.makeFile(ctx, command); err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx, o.Migrate); err != nil {
+	if err := s.migrate(ctx, o.Migrate, func(m *schema.Schema) error { return m.AllowServe(ctx, o.Serve) }); err != nil {
 		return nil, err
 	}
 	if err := s.connect(ctx); err != nil {
@@ -94,8 +97,8 @@ func Open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 }
 
 // makeFile makes sure that the file is a database of ours or empty and can be written, in plain words where it is not, and takes the lock
-// of the server. Other names of the file stand for the file itself from here on.
-func (s *Store) makeFile(ctx context.Context, serve bool) error {
+// of the server for a command, unless that is empty. Other names of the file stand for the file itself from here on.
+func (s *Store) makeFile(ctx context.Context, command string) error {
 	if info, err := os.Stat(s.path); err == nil && !info.Mode().IsRegular() {
 		return errors.New("is not a regular file")
 	} else if err == nil && info.Size() > 0 {
@@ -113,15 +116,11 @@ func (s *Store) makeFile(ctx context.Context, serve bool) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if s.path, err = filepath.EvalSymlinks(s.path); err != nil || !serve {
+	if s.path, err = filepath.EvalSymlinks(s.path); err != nil || command == "" {
 		return err
 	}
-	s.lock = flock.New(s.path + lockSuffix)
 	for try := 1; ; try++ {
-		ok, err := s.lock.TryLock()
-		if err == nil && !ok {
-			err = ErrServed
-		}
+		s.lock, err = hold(s.path, command)
 		if !errors.Is(err, ErrServed) || try == lockTries {
 			return err
 		}
@@ -134,7 +133,6 @@ func (s *Store) makeFile(ctx context.Context, serve bool) error {
 }
 
 const (
-	lockSuffix   = ".lock" // of the file that says, beside the database, that a server has it
 	lockTries    = 3
 	lockTryAgain = 20 * time.Millisecond
 )
@@ -176,8 +174,8 @@ func dsn(path string, params url.Values) string {
 	return u.String()
 }
 
-// migrate uses connections of its own: goose keeps its times as text.
-func (s *Store) migrate(ctx context.Context, up bool) (err error) {
+// migrate uses connections of its own: goose keeps its times as text. What is to be brought up is changed only if allowed says so.
+func (s *Store) migrate(ctx context.Context, up bool, allowed func(*schema.Schema) error) (err error) {
 	m, db, err := s.openSchema(ctx)
 	if err != nil {
 		return err
@@ -185,6 +183,9 @@ func (s *Store) migrate(ctx context.Context, up bool) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if !up {
 		return classify(ctx, m.Check(ctx))
+	}
+	if err := allowed(m); err != nil {
+		return classify(ctx, err)
 	}
 	held := s.lock != nil
 	if err := s.lockToMigrate(ctx, m); err != nil {
@@ -196,7 +197,7 @@ func (s *Store) migrate(ctx context.Context, up bool) (err error) {
 			s.lock = nil
 		}()
 	}
-	m.CopyBeside(s.path)
+	m.CopyBeside(s.path, Backups{path: s.path}.write)
 	if err := m.Up(ctx); err != nil {
 		return classify(ctx, err)
 	}
@@ -235,25 +236,21 @@ func (s *Store) lockToMigrate(ctx context.Context, m *schema.Schema) error {
 	if s.lock != nil {
 		return nil
 	}
-	l := flock.New(s.path + lockSuffix)
 	for waited := time.Duration(0); ; waited += migrateAgain {
 		if err := m.Check(ctx); !errors.Is(err, schema.ErrOlder) {
-			return errors.Join(err, l.Close())
+			return err
 		}
-		ok, err := l.TryLock()
-		if ok {
+		l, err := hold(s.path, byMigrate)
+		if err == nil {
 			s.lock = l
 			return nil
 		}
-		if err == nil && waited >= migrateWait {
-			err = ErrServed
-		}
-		if err != nil {
-			return errors.Join(err, l.Close())
+		if !errors.Is(err, ErrServed) || waited >= migrateWait {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), l.Close())
+			return ctx.Err()
 		case <-time.After(migrateAgain):
 		}
 	}
@@ -269,7 +266,11 @@ func OpenSchema(ctx context.Context, path string, up bool) (m *schema.Schema, do
 			err = fmt.Errorf("open %s: %w", path, errors.Join(err, st.giveUp()))
 		}
 	}()
-	if err := st.makeFile(ctx, !up); err != nil {
+	command := ""
+	if !up {
+		command = byMigrate
+	}
+	if err := st.makeFile(ctx, command); err != nil {
 		return nil, nil, err
 	}
 	if m, st.db, err = st.openSchema(ctx); err != nil {
@@ -280,7 +281,7 @@ func OpenSchema(ctx context.Context, path string, up bool) (m *schema.Schema, do
 			return nil, nil, classify(ctx, err)
 		}
 	}
-	m.CopyBeside(st.path)
+	m.CopyBeside(st.path, Backups{path: st.path}.write)
 	return m, st.giveUp, nil
 }
 
@@ -293,7 +294,7 @@ func LookSchema(ctx context.Context, path string) (m *schema.Schema, done func()
 			err = fmt.Errorf("open %s: %w", path, err)
 		}
 	}()
-	if err := st.makeFile(ctx, false); err != nil {
+	if err := st.makeFile(ctx, ""); err != nil {
 		return nil, nil, err
 	}
 	if m, st.db, err = st.openSchema(ctx); err != nil {

@@ -55,13 +55,16 @@ func (s *Store) Clock() task.Clock { return s.clock }
 // Path is the absolute path of the file.
 func (s *Store) Path() string { return s.path }
 
-// Ping reads one row, and looks whether the file is still there.
+// Ping reads one row, and looks whether the file is still there and takes changes.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := s.read.CountTasks(ctx)
 	if err == nil {
 		if _, err = s.read.NewestTaskAt(ctx); errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}
+	}
+	if err == nil {
+		err = s.checkMove(ctx, true)
 	}
 	return s.classify(ctx, cmp.Or(s.sound(), err))
 }

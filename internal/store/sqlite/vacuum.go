@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -24,6 +23,14 @@ const (
 // vacuumPages is the growth of the write-ahead log after which a vacuum copies it into the database, beside the writer: before the writer does so itself, which holds up claims for
 // longer than a step (measured: 25 to 60 ms on a busy disk).
 const vacuumPages = checkpointPages / 2
+
+const (
+	// vacuumLog is how long the log may become beside a reader that keeps it from being emptied: a vacuum writes as fast as the disk takes it, and a backup may take hours.
+	vacuumLog = 2 * checkpointPages
+	// readerWait is how long a vacuum waits for such a reader before it ends, and readerAgain the time between two looks.
+	readerWait  = time.Minute
+	readerAgain = 100 * time.Millisecond
+)
 
 // fullVacuumRate is how many bytes of a database a full vacuum writes anew in a second on a slow machine.
 const fullVacuumRate = 20 << 20
@@ -47,12 +54,16 @@ func (s *Store) Vacuum(ctx context.Context, tell func(task.Progress)) (task.Vacu
 			}
 			step, logged, err := s.vacuumSome(out.FreePages)
 			if err == nil && logged >= vacuumPages {
-				err = checkpointOn(c, sqlite3.CHECKPOINT_PASSIVE, new(task.Checkpoint))
+				out.Stopped, err = s.emptyLog(ctx, c)
 			}
 			if err != nil {
 				return err
 			}
 			m.at("free pages", first-*out.FreePages)
+			if out.Stopped {
+				out.Note = fmt.Sprintf("Something has been reading for long, such as a backup or fsck, which keeps the write-ahead log from being emptied: after %s of waiting this has ended, so that the log does not grow. Begin again when that has ended.", readerWait)
+				break
+			}
 			if *out.FreePages > 0 {
 				pause(ctx, step)
 			}
@@ -68,6 +79,25 @@ func (s *Store) Vacuum(ctx context.Context, tell func(task.Progress)) (task.Vacu
 	out.BytesAfter, out.FreePages = sizes.bytes(), &sizes.free
 	out.FreedPages = new(max(0, (out.BytesBefore-out.BytesAfter)/sizes.size))
 	return out, nil
+}
+
+// emptyLog copies the log into the file. Where it is long, and a reader is in the way, that is waited for; held: it is still there after readerWait.
+func (s *Store) emptyLog(ctx context.Context, c *sqlite3.Conn) (held bool, err error) {
+	for until := s.clock.Now().Add(readerWait); ; {
+		var got task.Checkpoint
+		if err := checkpointOn(c, sqlite3.CHECKPOINT_PASSIVE, &got); err != nil {
+			return false, err
+		}
+		if *got.LogPages < vacuumLog || *got.CheckpointedPages == *got.LogPages {
+			return false, nil
+		}
+		if s.clock.Now().After(until) {
+			return true, nil
+		}
+		if !pause(ctx, readerAgain) {
+			return false, nil
+		}
+	}
 }
 
 // vacuumSome takes one step, and returns how long it took, how many pages the write-ahead log has, and in free how many are left.
@@ -117,7 +147,7 @@ func (s *Store) VacuumCost(ctx context.Context) (task.VacuumCost, error) {
 // FullVacuum runs VACUUM with the lock of the server held.
 func (s *Store) FullVacuum(ctx context.Context, tell func(task.Progress)) (out task.Vacuum, err error) {
 	out.Full = true
-	unlock, err := s.alone()
+	unlock, err := s.alone(byVacuum)
 	if err != nil {
 		return out, err
 	}
@@ -161,16 +191,17 @@ func (s *Store) FullVacuum(ctx context.Context, tell func(task.Progress)) (out t
 	return out, err
 }
 
-// alone takes the lock of the server, which keeps servers from the file until unlock. ErrConflict while there is one.
-func (s *Store) alone() (unlock func() error, err error) {
+// alone takes the lock of the server for a command, which keeps servers from the file until unlock. ErrConflict while there is one.
+func (s *Store) alone(command string) (unlock func() error, err error) {
 	if s.lock == nil {
-		lock := flock.New(s.path + ".lock")
-		ok, err := lock.TryLock()
-		if err != nil {
-			return nil, err
-		}
-		if ok {
+		lock, err := hold(s.path, command)
+		if err == nil {
 			return lock.Unlock, nil
+		}
+		if other, ok := errors.AsType[*servedError](err); ok && other.command != "" && other.command != byServe {
+			return nil, fmt.Errorf("%w: %w: try again then", task.ErrConflict, err)
+		} else if !ok {
+			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("%w: a server has %s open, and nothing could be claimed for as long as a full vacuum takes: stop it first, or use the incremental vacuum, which runs beside it", task.ErrConflict, s.path)

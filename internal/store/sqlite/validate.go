@@ -55,7 +55,9 @@ func Validate(ctx context.Context, path string) (c store.Checks) {
 	checkWAL(&c, path)
 	if checkSchema(ctx, &c, path, db) {
 		checkPlans(ctx, &c, db)
-		checkRoundTrip(ctx, &c, db)
+		if checkMoved(ctx, &c, db) {
+			checkRoundTrip(ctx, &c, db)
+		}
 	}
 	return c
 }
@@ -128,9 +130,24 @@ func checkServer(c *store.Checks, path string) {
 	case err != nil:
 		c.Warn("server", "", "whether a server has the file cannot be found out: %s", err)
 	case is:
-		c.OK("server", "a server has the file")
+		c.OK("server", "%s", havingFile(path))
 	default:
 		c.OK("server", "no server has the file")
+	}
+}
+
+// havingFile says who has the file.
+func havingFile(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	switch h := holder(path); h.command {
+	case "":
+		return "a server has the file"
+	case byServe:
+		return fmt.Sprintf("a server has the file (process %d)", h.pid)
+	default:
+		return fmt.Sprintf("thequeue %s has the file (process %d)", h.command, h.pid)
 	}
 }
 
@@ -311,6 +328,16 @@ func (e *explainer) QueryContext(ctx context.Context, query string, args ...any)
 func (e *explainer) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	e.explain(ctx, query, args)
 	return e.db.QueryRowContext(ctx, "PRAGMA user_version")
+}
+
+// checkMoved looks whether the store is here, and reports whether it takes changes.
+func checkMoved(ctx context.Context, c *store.Checks, db *sql.DB) bool {
+	m, err := getMove(ctx, sqlitedb.New(db))
+	if err != nil {
+		c.Fail("move", "see what the error says", "%s", classify(ctx, err))
+		return false
+	}
+	return c.Moved(m.State, m.Peer)
 }
 
 // checkRoundTrip takes a task through its life, in a type of its own and a transaction that is undone. It has the lock of the file for some milliseconds.

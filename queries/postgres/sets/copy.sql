@@ -165,6 +165,12 @@ SELECT t.id, CAST(octet_length(CAST(t.payload AS text)) + coalesce(octet_length(
     (SELECT sum(octet_length(CAST(l.message AS text)) + coalesce(octet_length(CAST(l.details AS text)), 0) + 100) FROM task_logs AS l WHERE l.task_id = t.id), 0) AS bigint) AS bytes
 FROM task_queue AS t WHERE t.id > @after AND t.id <= @last ORDER BY t.id LIMIT 1000;
 
+-- CopyTaskSizes returns about how many bytes some tasks have with all that belongs to them, ordered.
+-- name: CopyTaskSizes :many
+SELECT t.id, CAST(octet_length(CAST(t.payload AS text)) + coalesce(octet_length(CAST(t.result AS text)), 0) + coalesce(octet_length(CAST(t.error_message AS text)), 0) + coalesce(
+    (SELECT sum(octet_length(CAST(l.message AS text)) + coalesce(octet_length(CAST(l.details AS text)), 0) + 100) FROM task_logs AS l WHERE l.task_id = t.id), 0) AS bigint) AS bytes
+FROM task_queue AS t WHERE t.id = ANY(CAST(@ids AS bigint[])) ORDER BY t.id;
+
 -- name: CopyTasks :many
 SELECT t.* FROM task_queue AS t WHERE t.id = ANY(CAST(@ids AS bigint[]));
 
@@ -217,6 +223,11 @@ DELETE FROM task_queue WHERE id = ANY(CAST(@ids AS bigint[]));
 -- CopyAnswerKeys returns keys of answers, and about how many bytes each has.
 -- name: CopyAnswerKeys :many
 SELECT a.request_key, CAST(coalesce(octet_length(CAST(a.body AS text)), 0) + 100 AS bigint) AS bytes FROM http_answers AS a WHERE a.request_key > @after ORDER BY a.request_key LIMIT 1000;
+
+-- CopyAnswerSizes returns about how many bytes some answers have, ordered.
+-- name: CopyAnswerSizes :many
+SELECT a.request_key, CAST(coalesce(octet_length(CAST(a.body AS text)), 0) + 100 AS bigint) AS bytes
+FROM http_answers AS a WHERE a.request_key = ANY(CAST(@keys AS text[])) ORDER BY a.request_key;
 
 -- name: CopyAnswers :many
 SELECT a.* FROM http_answers AS a WHERE a.request_key = ANY(CAST(@keys AS text[]));

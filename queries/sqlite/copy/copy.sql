@@ -163,6 +163,12 @@ SELECT t.id, CAST(octet_length(t.payload) + coalesce(octet_length(t.result), 0) 
     (SELECT sum(octet_length(l.message) + coalesce(octet_length(l.details), 0) + 100) FROM task_logs AS l WHERE l.task_id = t.id), 0) AS INTEGER) AS bytes
 FROM task_queue AS t WHERE t.id > @after AND t.id <= @last ORDER BY t.id LIMIT 1000;
 
+-- CopyTaskSizes returns about how many bytes some tasks have with all that belongs to them, ordered.
+-- name: CopyTaskSizes :many
+SELECT t.id, CAST(octet_length(t.payload) + coalesce(octet_length(t.result), 0) + coalesce(octet_length(t.error_message), 0) + coalesce(
+    (SELECT sum(octet_length(l.message) + coalesce(octet_length(l.details), 0) + 100) FROM task_logs AS l WHERE l.task_id = t.id), 0) AS INTEGER) AS bytes
+FROM task_queue AS t WHERE t.id IN (SELECT CAST(e.value AS INTEGER) FROM json_each(CAST(@ids AS TEXT)) AS e) ORDER BY t.id;
+
 -- name: CopyTasks :many
 SELECT t.* FROM task_queue AS t WHERE t.id IN (SELECT CAST(e.value AS INTEGER) FROM json_each(CAST(@ids AS TEXT)) AS e);
 
@@ -215,6 +221,11 @@ DELETE FROM task_queue WHERE id IN (SELECT CAST(e.value AS INTEGER) FROM json_ea
 -- CopyAnswerKeys returns keys of answers, and about how many bytes each has.
 -- name: CopyAnswerKeys :many
 SELECT a.request_key, CAST(coalesce(octet_length(a.body), 0) + 100 AS INTEGER) AS bytes FROM http_answers AS a WHERE a.request_key > @after ORDER BY a.request_key LIMIT 1000;
+
+-- CopyAnswerSizes returns about how many bytes some answers have, ordered.
+-- name: CopyAnswerSizes :many
+SELECT a.request_key, CAST(coalesce(octet_length(a.body), 0) + 100 AS INTEGER) AS bytes
+FROM http_answers AS a WHERE a.request_key IN (SELECT CAST(e.value AS TEXT) FROM json_each(CAST(@keys AS TEXT)) AS e) ORDER BY a.request_key;
 
 -- name: CopyAnswers :many
 SELECT a.* FROM http_answers AS a WHERE a.request_key IN (SELECT CAST(e.value AS TEXT) FROM json_each(CAST(@keys AS TEXT)) AS e);
