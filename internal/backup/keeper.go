@@ -31,6 +31,25 @@ type Plan struct {
 
 func (p Plan) set() bool { return p.Every > 0 || p.Cron != nil }
 
+// ticksAhead is at how many ticks of a cron expression its longest time between two is looked for: those of some weeks where there is one a day.
+const ticksAhead = 32
+
+// interval is the longest time between two backups, from now on; 0: none is planned.
+func (p Plan) interval(now time.Time) (longest time.Duration) {
+	if p.Cron == nil {
+		return p.Every
+	}
+	at := p.Cron.Next(now)
+	for range ticksAhead {
+		next := p.Cron.Next(at)
+		if at.IsZero() || next.IsZero() {
+			break
+		}
+		longest, at = max(longest, next.Sub(at)), next
+	}
+	return longest
+}
+
 // Keeper makes the backups of a server: by its plan, and when it is asked to. Run must be running. It is safe for concurrent use.
 type Keeper struct {
 	dir      *Directory
@@ -258,6 +277,7 @@ type State struct {
 	Bytes   int64         // of all of them
 	Failing bool          // the last scheduled one has failed
 	Took    time.Duration // the last that this process has made; 0: none
+	Every   time.Duration // the longest time between two scheduled ones; 0: none is planned
 }
 
 // State reads the directory.
@@ -268,7 +288,7 @@ func (k *Keeper) State() (State, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := State{Count: len(list), Failing: k.failed != nil, Took: k.took}
+	s := State{Count: len(list), Failing: k.failed != nil, Took: k.took, Every: k.plan.interval(k.dir.Now())}
 	for _, b := range list {
 		s.Bytes += b.SizeBytes
 	}

@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net/http"
 	"sync"
@@ -65,6 +66,7 @@ var (
 	freeBytes = desc("disk_free_bytes", "What is free on the disk of the SQLite file.")
 	diskBytes = desc("disk_size_bytes", "Size of that disk.")
 	streams   = desc("event_streams", "Streams of events that clients follow.")
+	away      = desc("store_moved", "1 where the store takes no changes, as it has been moved to another database.")
 
 	backupCount   = desc("backups", "Backups in the directory of this server.")
 	backupBytes   = desc("backups_size_bytes", "Size of all of them.")
@@ -72,6 +74,7 @@ var (
 	backupLength  = desc("backup_size_bytes", "Size of the newest backup.")
 	backupSeconds = desc("backup_duration_seconds", "Time that the last backup by this server took; absent before the first.")
 	backupFailing = desc("backup_failing", "1 when the last scheduled backup has failed.")
+	backupEvery   = desc("backup_interval_seconds", "Longest time between two scheduled backups; absent where none is scheduled.")
 )
 
 // Describe says nothing, so that the registry checks each scrape: which series there are depends on the tasks.
@@ -115,6 +118,7 @@ func (c *collector) collect(ctx context.Context, out chan<- prom.Metric) error {
 	c.counted(out)
 	vitals(out, v)
 	gauge(out, streams, float64(c.queue.Streams()))
+	gauge(out, away, one(errors.Is(c.queue.Ping(ctx), task.ErrMoved)))
 	return c.backedUp(out)
 }
 
@@ -133,6 +137,9 @@ func (c *collector) backedUp(out chan<- prom.Metric) error {
 	if s.Newest != nil {
 		gauge(out, backupAge, c.queue.Now().Sub(s.Newest.CreatedAtUTC).Seconds())
 		gauge(out, backupLength, float64(s.Newest.SizeBytes))
+	}
+	if s.Every > 0 {
+		gauge(out, backupEvery, s.Every.Seconds())
 	}
 	if s.Took > 0 {
 		gauge(out, backupSeconds, s.Took.Seconds())

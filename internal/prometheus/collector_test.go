@@ -19,6 +19,7 @@ import (
 	"github.com/prismq/thequeue/internal/backup"
 	"github.com/prismq/thequeue/internal/prometheus"
 	"github.com/prismq/thequeue/internal/queue"
+	"github.com/prismq/thequeue/internal/schedule"
 	"github.com/prismq/thequeue/internal/store"
 	"github.com/prismq/thequeue/internal/store/sqlite"
 	"github.com/prismq/thequeue/internal/task"
@@ -168,11 +169,11 @@ func TestThePageListsEverySeries(t *testing.T) {
 // backedUp is a keeper that has made a backup.
 func backedUp(t *testing.T, st store.Store) *backup.Keeper {
 	t.Helper()
-	k := backup.NewKeeper(&backup.Directory{Path: t.TempDir(), Engine: st.(*sqlite.Store).Backups(), Now: st.Clock().Now}, backup.Plan{}, false, slog.New(slog.DiscardHandler))
+	k := backup.NewKeeper(&backup.Directory{Path: t.TempDir(), Engine: st.(*sqlite.Store).Backups(), Now: st.Clock().Now}, backup.Plan{Every: time.Hour}, false, slog.New(slog.DiscardHandler))
+	_, err := k.Start("a") // before Run, which would begin one by its plan
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- k.Run(ctx) }()
-	_, err := k.Start("a")
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for late := time.After(30 * time.Second); err == nil && k.Last().State == task.BackupRunning; {
@@ -201,8 +202,15 @@ func TestAScrapeTellsOfBackups(t *testing.T) {
 	k := backup.NewKeeper(dir, backup.Plan{}, false, slog.New(slog.DiscardHandler))
 	text := scrapeOf(t, q, k)
 	has(t, text, "thequeue_backups 0", "thequeue_backup_failing 0")
-	if strings.Contains(text, "thequeue_backup_age_seconds") {
-		t.Errorf("none has an age:\n%s", text)
+	if strings.Contains(text, "thequeue_backup_age_seconds") || strings.Contains(text, "thequeue_backup_interval_seconds") {
+		t.Errorf("none has an age, and none is planned:\n%s", text)
+	}
+	weekdays, err := schedule.Parse("0 3 * * 1-5", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for interval, plan := range map[int]backup.Plan{3600: {Every: time.Hour}, 72 * 3600: {Cron: &weekdays}} {
+		has(t, scrapeOf(t, q, backup.NewKeeper(dir, plan, false, slog.New(slog.DiscardHandler))), fmt.Sprintf("thequeue_backup_interval_seconds %d", interval))
 	}
 	b, err := dir.Create(t.Context(), backup.Options{})
 	if err != nil {

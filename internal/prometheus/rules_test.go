@@ -88,14 +88,15 @@ func expressions(t *testing.T) map[string]string {
 // served is a scrape of a server that has met everything of which there are series.
 func served(t *testing.T) string {
 	t.Helper()
-	q := queue.New(testdb.SQLite(t), queue.Options{})
+	st := testdb.SQLite(t)
+	q := queue.New(st, queue.Options{})
 	if _, err := q.PutType(t.Context(), "a", task.TypeRules{Breaker: &task.Breaker{}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := q.Enqueue(t.Context(), task.Spec{Type: "a"}, queue.MaxAttempts); err != nil {
 		t.Fatal(err)
 	}
-	return scrape(t, q)
+	return scrapeOf(t, q, backedUp(t, st))
 }
 
 var (
