@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +67,7 @@ type tasks interface {
 	ListOperations(ctx context.Context, before int64, limit int) ([]task.Operation, error)
 	CancelOperation(ctx context.Context, id int64) (task.Operation, error)
 	maintainer
+	keys
 }
 
 // maintainer is the part of a queue that looks after its database.
@@ -95,7 +95,7 @@ func (a access) with(ctx context.Context, s *session, do func(tasks) error) erro
 		return err
 	}
 	if a.Database == "" {
-		c, err := client.New(cfg.Server, client.Options{Retries: cmp.Or(cfg.MaxRetries, -1)}) // 0 stands for the client's own default
+		c, err := app.Dial(cfg)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func (c backupCmd) open(s *session) (backups, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	remote, err := client.New(cfg.Server, client.Options{Retries: cmp.Or(cfg.MaxRetries, -1)})
+	remote, err := app.Dial(cfg)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -46,7 +46,7 @@ func TestMistakesOnTheCommandLineExitWith2(t *testing.T) {
 		{[]string{"enqueue", "a", "--payload", "[1]"}, "--payload: must be a JSON object"},
 		{[]string{"enqueue", "a", "--payload", "@" + r.path("none")}, r.path("none")},
 		{[]string{"enqueue", "a", "--run-after", "soon"}, `--run-after: "soon" is not a time`},
-		{[]string{"serve", "--addr", "0.0.0.0:1"}, "addr: must be an address of this machine alone"},
+		{[]string{"serve", "--addr", "0.0.0.0:1"}, "addr: can be reached by other machines"},
 		{[]string{"serve", "--workers=-1"}, "workers: must lie between 0 and 1000"},
 		{[]string{"serve", "--grace", "9"}, "--grace"},
 		{[]string{"stats", "--config", r.path("none.yaml")}, r.path("none.yaml")},

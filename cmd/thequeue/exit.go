@@ -20,6 +20,7 @@ const (
 	exitConflict    = 4   // the task, or the store, is not in a state that allows this
 	exitUnavailable = 5   // the server or the database is not reachable, busy or stopping
 	exitWrong       = 6   // validate or fsck found something that is wrong
+	exitRefused     = 7   // the server wants an API key, or one that may do this
 	exitInterrupted = 130 // by a signal
 )
 
@@ -82,6 +83,8 @@ func exitCode(err error) int {
 		return exitConflict
 	case errors.Is(err, task.ErrBusy), errors.Is(err, task.ErrUnknown), errors.Is(err, task.ErrStopped), errors.Is(err, context.DeadlineExceeded), isNet && dial.Op != "listen", isURL:
 		return exitUnavailable
+	case errors.Is(err, task.ErrUnauthenticated), errors.Is(err, task.ErrForbidden):
+		return exitRefused
 	case isWrong:
 		return exitWrong
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prismq/thequeue/internal/app"
 	"github.com/prismq/thequeue/internal/client"
 	"github.com/prismq/thequeue/internal/config"
 )
@@ -25,8 +26,16 @@ func (c *healthcheckCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	url := cmp.Or(c.URL, "http://"+dialled(cfg.Addr))
-	q, err := client.New(url, client.Options{Timeout: c.Timeout, Retries: -1})
+	url := "http://" + dialled(cfg.Addr)
+	secure, err := app.ClientTLS(cfg)
+	if c.URL == "" && cfg.TLS.On() && err == nil {
+		url = "https://" + dialled(cfg.Addr)
+		secure, err = app.OwnTLS(cfg)
+	}
+	if err != nil {
+		return &usageError{err}
+	}
+	q, err := client.New(cmp.Or(c.URL, url), client.Options{Timeout: c.Timeout, Retries: -1, TLS: secure})
 	if err != nil {
 		return &usageError{err}
 	}

@@ -14,10 +14,14 @@ import (
 )
 
 type serveCmd struct {
-	Addr     string         `placeholder:"HOST:PORT" help:"Where to listen (PRISMQ_ADDR; default 127.0.0.1:8000)."`
-	Database string         `placeholder:"PATH|URL" help:"A SQLite file or a postgres:// URL (PRISMQ_DATABASE_URL, PRISMQ_QUEUE_DB_PATH; default: queue.db in your data directory)."`
-	Workers  *int           `placeholder:"N" help:"Tasks run at a time in this process; 0: none (PRISMQ_WORKERS; default 4)."`
-	Grace    *time.Duration `placeholder:"DURATION" help:"How long running tasks may take to end at a stop, like 30s (PRISMQ_SHUTDOWN_GRACE_SECONDS; default 10s)."`
+	Addr        string         `placeholder:"HOST:PORT" help:"Where to listen (PRISMQ_ADDR; default 127.0.0.1:8000)."`
+	Database    string         `placeholder:"PATH|URL" help:"A SQLite file or a postgres:// URL (PRISMQ_DATABASE_URL, PRISMQ_QUEUE_DB_PATH; default: queue.db in your data directory)."`
+	Workers     *int           `placeholder:"N" help:"Tasks run at a time in this process; 0: none (PRISMQ_WORKERS; default 4)."`
+	Grace       *time.Duration `placeholder:"DURATION" help:"How long running tasks may take to end at a stop, like 30s (PRISMQ_SHUTDOWN_GRACE_SECONDS; default 10s)."`
+	TLSCert     string         `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with this certificate in PEM, which is read again when it changes (PRISMQ_TLS_CERT_FILE)."`
+	TLSKey      string         `name:"tls-key" placeholder:"FILE" help:"Its private key (PRISMQ_TLS_KEY_FILE)."`
+	TLSClientCA string         `name:"tls-client-ca" placeholder:"FILE" help:"Ask clients for certificates that one of these has signed (PRISMQ_TLS_CLIENT_CA_FILE)."`
+	PlainHTTP   bool           `name:"plain-http" help:"Speak plain HTTP on an address that other machines can reach: a proxy in front speaks TLS, or the network is trusted (PRISMQ_PLAIN_HTTP)."`
 	traceFlags
 }
 
@@ -37,6 +41,10 @@ func (f traceFlags) set(cfg *config.Config) {
 func (c *serveCmd) flags(cfg *config.Config) {
 	replace(&cfg.Addr, c.Addr)
 	replace(&cfg.Database, c.Database)
+	replace(&cfg.TLS.CertFile, c.TLSCert)
+	replace(&cfg.TLS.KeyFile, c.TLSKey)
+	replace(&cfg.TLS.ClientCAFile, c.TLSClientCA)
+	cfg.PlainHTTP = cfg.PlainHTTP || c.PlainHTTP
 	setPool(cfg, c.Workers, c.Grace)
 	c.set(cfg)
 }
@@ -59,7 +67,7 @@ func (c *serveCmd) Run(ctx context.Context, s *session) error {
 	if cfg.WorkerID == "" {
 		cfg.WorkerID = processID()
 	}
-	o := s.process(cfg, func(addr string) { s.greet(addr, cfg.Database) })
+	o := s.process(cfg, func(addr string) { s.greet(addr, cfg) })
 	o.Reloads = s.reloads(ctx, o.Log, c.flags, "database")
 	err = app.Serve(ctx, cfg, o)
 	if addressInUse(err) {
@@ -69,13 +77,16 @@ func (c *serveCmd) Run(ctx context.Context, s *session) error {
 }
 
 // greet says where the server is and what to do next.
-func (s *session) greet(addr, database string) {
-	server := ""
-	if addr != "127.0.0.1:8000" {
-		server = " --server http://" + addr
+func (s *session) greet(addr string, cfg config.Config) {
+	url, server := "http://"+addr, ""
+	if cfg.TLS.On() {
+		url = "https://" + addr
 	}
-	fmt.Fprintf(s.stdout, "The Queue listens on http://%s and keeps its tasks in %s; a first task: thequeue enqueue echo --payload '{\"name\":\"Ada\"}'%s\n",
-		addr, config.Redact(database), server)
+	if url != "http://127.0.0.1:8000" {
+		server = " --server " + url
+	}
+	fmt.Fprintf(s.stdout, "The Queue listens on %s and keeps its tasks in %s; a first task: thequeue enqueue echo --payload '{\"name\":\"Ada\"}'%s\n",
+		url, config.Redact(cfg.Database), server)
 }
 
 // processID names the workers of this process.

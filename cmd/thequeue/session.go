@@ -3,10 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/prismq/thequeue/internal/app"
@@ -18,6 +20,11 @@ type cli struct {
 	Config    string `short:"c" placeholder:"FILE" help:"Settings in JSON, YAML or TOML (PRISMQ_CONFIG)."`
 	LogLevel  string `placeholder:"LEVEL" help:"What is logged: debug, info, warn or error (PRISMQ_LOG_LEVEL)."`
 	LogFormat string `placeholder:"FORMAT" help:"How it is logged: text or json (PRISMQ_LOG_FORMAT)."`
+
+	APIKey         string `name:"api-key" placeholder:"KEY|@FILE" help:"The key to show the server, better in a file or the environment, where others do not see it (PRISMQ_API_KEY)."`
+	CAFile         string `name:"ca-file" placeholder:"FILE" help:"Certificates in PEM to trust instead of those of the system (PRISMQ_CA_FILE)."`
+	ClientCertFile string `placeholder:"FILE" help:"A certificate in PEM to show the server (PRISMQ_CLIENT_CERT_FILE)."`
+	ClientKeyFile  string `placeholder:"FILE" help:"Its private key (PRISMQ_CLIENT_KEY_FILE)."`
 
 	Serve       serveCmd       `cmd:"" help:"Run the server, and workers in it."`
 	Work        workCmd        `cmd:"" help:"Run a worker for a server elsewhere."`
@@ -49,6 +56,7 @@ type cli struct {
 	Backup      backupCmd      `cmd:"" help:"Make backups of a database, check them, bring them back."`
 	Maintenance maintenanceCmd `cmd:"" help:"Look after the database: sizes, vacuum, checks."`
 	Move        moveCmd        `cmd:"" help:"Move the store to another database, while it is in use."`
+	Keys        keysCmd        `cmd:"" help:"Make, list, rotate and revoke API keys."`
 	Conf        configCmd      `cmd:"" name:"config" help:"Check the settings, or describe them."`
 	Version     versionCmd     `cmd:"" help:"Show the version of this binary."`
 }
@@ -66,15 +74,35 @@ type session struct {
 
 // settings returns the configuration with the given flags on top; need is that of config.Source.
 func (s *session) settings(flags func(*config.Config), need ...string) (config.Config, error) {
+	key, err := s.apiKey()
+	if err != nil {
+		return config.Config{}, &usageError{err}
+	}
 	c, err := config.Load(config.Source{File: s.file(), Getenv: s.getenv, Need: need, Flags: func(c *config.Config) {
 		replace(&c.LogLevel, s.cli.LogLevel)
 		replace(&c.LogFormat, s.cli.LogFormat)
+		replace(&c.APIKey, key)
+		replace(&c.CAFile, s.cli.CAFile)
+		replace(&c.ClientCertFile, s.cli.ClientCertFile)
+		replace(&c.ClientKeyFile, s.cli.ClientKeyFile)
 		flags(c)
 	}})
 	if err != nil {
 		return c, &usageError{err}
 	}
 	return c, nil
+}
+
+// apiKey is the key of the flag, which may be in a file.
+func (s *session) apiKey() (string, error) {
+	if !strings.HasPrefix(s.cli.APIKey, "@") {
+		return s.cli.APIKey, nil
+	}
+	text, err := readValue(s.cli.APIKey, s.stdin)
+	if err != nil {
+		return "", fmt.Errorf("--api-key: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // file is the configuration file that was named; empty: none.

@@ -25,12 +25,16 @@ type Options struct {
 	Version           string                          // shown at /livez; empty: "dev"
 	Backups           *backup.Keeper                  // makes and lists backups; nil: calls about them answer 409
 	Pages             Pages                           // for people, added to the API; nil: there are none
+	KeysRequired      bool                            // every call needs a key, also while there is none
+	MaxWaiting        int                             // claims that wait and streams of events at a time; 0: 10,000
+	MaxWaitingOfOne   int                             // of one key, or one address where nobody needs a key; 0: 1,000
 }
 
 func (o Options) withDefaults(q *queue.Queue) Options {
 	o.MaxBodyBytes = cmp.Or(o.MaxBodyBytes, 1<<20)
 	o.MaxBatchBodyBytes = cmp.Or(o.MaxBatchBodyBytes, max(16<<20, o.MaxBodyBytes))
 	o.Version = cmp.Or(o.Version, "dev")
+	o.MaxWaiting, o.MaxWaitingOfOne = cmp.Or(o.MaxWaiting, 10000), cmp.Or(o.MaxWaitingOfOne, 1000)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -45,6 +49,8 @@ func (o Options) withDefaults(q *queue.Queue) Options {
 type Pages interface {
 	// Routes adds them to the server.
 	Routes(e *echo.Echo)
+	// Permissions has a row for each of the routes.
+	Permissions() Permissions
 	// Wants reports whether an error is to be answered with a page instead of JSON.
 	Wants(r *http.Request) bool
 	// Fail answers with a page that says what is wrong.
@@ -56,12 +62,16 @@ type server struct {
 	queue   *queue.Queue
 	doc     *document
 	origin  *http.CrossOriginProtection
+	rules   map[route]Rule
+	guesses guesses
+	waiting waiting
 	buffers sync.Pool // of *bytes.Buffer: bodies on their way in and out
 }
 
 // New returns the handler of the whole API, and of the pages of o. It is safe for concurrent use once serving. Requests that a browser sends from another site's page are refused with 403.
 func New(q *queue.Queue, o Options) *echo.Echo {
 	s := &server{Options: o.withDefaults(q), queue: q, doc: newDocument(), origin: http.NewCrossOriginProtection()}
+	s.waiting.most, s.waiting.mostOfOne = s.MaxWaiting, s.MaxWaitingOfOne
 	s.buffers.New = func() any { return new(bytes.Buffer) }
 	e := echo.New()
 	e.Logger.SetOutput(io.Discard)
@@ -70,8 +80,11 @@ func New(q *queue.Queue, o Options) *echo.Echo {
 	e.Use(s.around)
 	s.routes(e)
 	if o.Pages != nil {
+		e.POST("/login", s.login)
+		e.POST("/logout", s.logout)
 		o.Pages.Routes(e)
 	}
+	s.rules = rulesOf(e, o.Pages)
 	return e
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +22,9 @@ var (
 	errHost      = errors.New("the server is not known by this name")
 	errNotReady  = errors.New("the service is not ready")
 
+	errTooManyGuesses = errors.New("too many keys from this address were none")
+	errTooManyWait    = errors.New("too many requests wait already")
+
 	// errFullVacuum: a server may not do it.
 	errFullVacuum = fmt.Errorf("%w: while a full vacuum runs nothing can be claimed: stop the servers and run thequeue maintenance vacuum --full --database …, or leave full out, for the vacuum in steps", task.ErrConflict)
 )
@@ -32,6 +37,12 @@ type row struct {
 	title  string
 	detail string // empty: the text of the error
 	retry  bool   // worth another try in a second: the answer says so
+}
+
+// retryLater returns err and has its answer say when to come again.
+func retryLater(c echo.Context, err error, wait time.Duration) error {
+	c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	return err
 }
 
 // table is the one map from errors to answers; the first row that fits is taken.
@@ -55,6 +66,11 @@ var table = []row{
 	{is: errMediaType, status: http.StatusUnsupportedMediaType, code: "unsupported_media_type", title: "Unsupported media type"},
 	{is: errOrigin, status: http.StatusForbidden, code: "cross_origin", title: "Cross-origin request"},
 	{is: errHost, status: http.StatusForbidden, code: "unknown_host", title: "Unknown host", detail: "The server is not known by the name in the Host header: a proxy must pass localhost on, or the name must be in allowed_hosts"},
+	{is: task.ErrUnauthenticated, status: http.StatusUnauthorized, code: "unauthenticated", title: "A key is needed", detail: "A valid API key is needed: send it as Authorization: Bearer KEY; thequeue keys create makes one"},
+	{is: task.ErrForbidden, status: http.StatusForbidden, code: "forbidden", title: "Not allowed"},
+	{is: errNoPages, status: http.StatusForbidden, code: "forbidden", title: "Not allowed"},
+	{is: errTooManyGuesses, status: http.StatusTooManyRequests, code: "too_many_guesses", title: "Too many wrong keys", detail: "Too many keys from this address were none: wait, and send the right one"},
+	{is: errTooManyWait, status: http.StatusTooManyRequests, code: "too_many_waiting", title: "Too many waiting", detail: "Too many claims and streams of this caller, or of all, wait already: end some, or wait"},
 	{is: echo.ErrNotFound, status: http.StatusNotFound, code: "not_found", title: "Not found", detail: "There is no such path"},
 	{is: echo.ErrMethodNotAllowed, status: http.StatusMethodNotAllowed, code: "method_not_allowed", title: "Method not allowed", detail: "This path does not take this method; the Allow header lists those that it takes"},
 }
@@ -89,6 +105,9 @@ func (s *server) answerError(err error, c echo.Context) {
 	}
 	if c.Response().Committed {
 		return
+	}
+	if r.status == http.StatusUnauthorized {
+		c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Bearer realm="thequeue"`)
 	}
 	if r.retry {
 		c.Response().Header().Set(echo.HeaderRetryAfter, "1")
@@ -152,6 +171,9 @@ func detail(r row, err error, c echo.Context) string {
 		}
 		if id, bad := pathText(c, "run_id", maxRunID); bad == nil {
 			return "Run " + id + " not found"
+		}
+		if id := c.Param("key_id"); id != "" {
+			return "Key " + id + " not found"
 		}
 		if name := c.QueryParam("type"); name != "" {
 			return "Type " + name + " not found"

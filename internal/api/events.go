@@ -99,6 +99,13 @@ func (s *server) stream(c echo.Context, f task.EventFilter, bad *task.InvalidErr
 	if err := bad.OrNil(); err != nil {
 		return err
 	}
+	leave, err := s.waiting.enter(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	whole, stop := s.whileAdmitted(c)
+	defer stop()
 	events := s.queue.Events(f, after)
 	s.beginStream(c)
 	text := []byte("retry: " + comeBack + "\n\n")
@@ -106,11 +113,11 @@ func (s *server) stream(c echo.Context, f task.EventFilter, bad *task.InvalidErr
 		if err := s.send(c, text); err != nil {
 			return nil // the client has gone, and the answer with it
 		}
-		ctx, stop := context.WithTimeout(c.Request().Context(), stillThere)
+		ctx, stop := context.WithTimeout(whole, stillThere)
 		es, missed, err := events.Next(ctx)
 		stop()
 		switch {
-		case errors.Is(err, context.DeadlineExceeded) && c.Request().Context().Err() == nil:
+		case errors.Is(err, context.DeadlineExceeded) && whole.Err() == nil:
 			text = append(text[:0], ": still there\n\n"...)
 		case err != nil:
 			return nil

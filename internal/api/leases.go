@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -32,9 +33,23 @@ func (s *server) claim(c echo.Context) error {
 	if claim.Capabilities, err = task.ParseCapabilities(in.Capabilities); err != nil {
 		return task.Invalid("capabilities", "%s", err)
 	}
-	leases, err := s.queue.Claim(c.Request().Context(), claim)
-	if err != nil {
+	if err := CallerOf(c).permitClaim(claim.Types); err != nil {
 		return err
+	}
+	ctx := c.Request().Context()
+	if claim.Wait > 0 {
+		leave, err := s.waiting.enter(c)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		var stop func()
+		ctx, stop = s.whileAdmitted(c)
+		defer stop()
+	}
+	leases, err := s.queue.Claim(ctx, claim)
+	if err != nil {
+		return cmp.Or(lost(ctx), err)
 	}
 	return writeMany(s, c, `{"tasks":`, leases, "}")
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
-// around is the one piece that every request passes: it names the request, refuses other sites' pages, turns a panic into an
-// answer, and logs at level debug.
+// around is the one piece that every request passes: it names the request, refuses other sites' pages and those who may not do what they ask for, turns a
+// panic into an answer, and logs at level debug.
 func (s *server) around(next echo.HandlerFunc) echo.HandlerFunc {
-	next = s.guarded(s.once(next))
+	next = s.guarded(s.admitted(s.once(next)))
 	return func(c echo.Context) error {
 		named(c)
 		ctx := c.Request().Context()

@@ -26,11 +26,11 @@ const (
 )
 
 // once executes a POST that carries an idempotency key only if its key is new, and else answers as it was answered before. A request without the
-// header passes.
+// header passes, and one about API keys: the store is to hold none of them, not even in an answer.
 func (s *server) once(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if r.Method != http.MethodPost || len(r.Header[keyHeader]) == 0 || !strings.HasPrefix(c.Path(), "/api/") {
+		if r.Method != http.MethodPost || len(r.Header[keyHeader]) == 0 || !strings.HasPrefix(c.Path(), "/api/") || strings.HasPrefix(c.Path(), base+keysPath) {
 			return next(c)
 		}
 		key, err := headerKey(r)
@@ -45,7 +45,7 @@ func (s *server) once(next echo.HandlerFunc) echo.HandlerFunc {
 		if Waits(r) {
 			hold += task.MaxWait
 		}
-		a, done, err := s.queue.Reserve(r.Context(), *key, fingerprint(r, body), hold)
+		a, done, err := s.queue.Reserve(r.Context(), *key, fingerprint(c, body), hold)
 		if err != nil {
 			return err
 		}
@@ -86,6 +86,8 @@ func (s *server) executeOnce(c echo.Context, next echo.HandlerFunc, a task.Answe
 // what says that the service could not do it, for the next try.
 func keeps(rec *recorder) bool {
 	switch rec.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return false
 	case http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
 		return false
 	}
@@ -116,9 +118,12 @@ func (s *server) wholeBody(c echo.Context) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// fingerprint is the same for the same method, path, query and body.
-func fingerprint(r *http.Request, body []byte) string {
-	h := sha256.New()
+// fingerprint is the same for the same method, path, query and body of the same caller: nobody is given the answer to another one.
+func fingerprint(c echo.Context, body []byte) string {
+	h, r := sha256.New(), c.Request()
+	if key := CallerOf(c).Key; key != nil {
+		fmt.Fprintf(h, "%q ", key.Name)
+	}
 	fmt.Fprintf(h, "%s %s?%s\n", r.Method, r.URL.EscapedPath(), r.URL.RawQuery)
 	h.Write(body)
 	return hex.EncodeToString(h.Sum(nil))

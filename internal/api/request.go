@@ -13,7 +13,8 @@ import (
 // request is the context of a request, which knows its id.
 type request struct {
 	context.Context
-	id string
+	id     string
+	caller Caller // once it is known
 }
 
 type requestKey struct{}
@@ -30,7 +31,7 @@ func (r *request) Value(key any) any {
 func named(c echo.Context) {
 	id := requestID(c.Request())
 	c.Response().Header().Set(echo.HeaderXRequestID, id)
-	c.SetRequest(c.Request().WithContext(&request{c.Request().Context(), id}))
+	c.SetRequest(c.Request().WithContext(&request{Context: c.Request().Context(), id: id}))
 }
 
 // requestID is the caller's own id where it is a plain word, else a new one.

@@ -13,6 +13,8 @@ const (
 	base      = "/api/queue"
 	claimPath = "/claim"
 	batchPath = "/enqueue/batch"
+	keysPath  = "/keys"
+	runsPath  = "/api/runs"
 
 	maintenancePath = "/maintenance"
 	runningPath     = maintenancePath + "/running"
@@ -28,16 +30,16 @@ func Waits(r *http.Request) bool {
 func (s *server) routes(e *echo.Echo) {
 	q := e.Group(base)
 
-	q.POST("/enqueue", s.enqueue)                // compat
-	q.GET("/tasks", s.listTasks)                 // compat
-	q.GET("/tasks/:task_id", s.getTask)          // compat
-	q.POST("/tasks/:task_id/cancel", s.cancel)   // compat
-	q.GET("/stats", s.stats)                     // compat
-	q.GET("/metrics", s.metrics)                 //
-	q.GET("/metrics/history", s.history)         //
-	q.POST(batchPath, s.enqueueBatch)            //
-	q.POST("/tasks/:task_id/requeue", s.requeue) //
-	q.DELETE("/tasks/:task_id", s.deleteTask)    //
+	q.POST("/enqueue", s.enqueue)              // compat
+	q.GET("/tasks", s.listTasks)               // compat
+	q.GET("/tasks/:task_id", s.getTask)        // compat
+	q.POST("/tasks/:task_id/cancel", s.cancel) // compat
+	q.GET("/stats", s.stats)                   // compat
+	q.GET("/metrics", s.metrics)               //
+	q.GET("/metrics/history", s.history)       //
+	q.POST(batchPath, s.enqueueBatch)          //
+	q.POST("/tasks/:task_id/requeue", s.auditedByKey("requeue", s.requeue))
+	q.DELETE("/tasks/:task_id", s.auditedByKey("delete", s.deleteTask))
 	q.GET("/tasks/:task_id/attempts", s.listAttempts)
 	q.GET("/tasks/:task_id/explain", s.explain)
 	q.GET("/stranded", s.listStranded)
@@ -104,12 +106,18 @@ func (s *server) routes(e *echo.Echo) {
 
 	// The calls of the older task manager's web client (compat): a run is a task.
 	e.POST("/api/modules/:module_id/run", s.startRun)
-	e.GET("/api/runs", s.listRuns)
-	e.GET("/api/runs/:run_id", s.getRun)
-	e.POST("/api/runs/:run_id/cancel", s.cancelRun)
-	e.DELETE("/api/runs/:run_id", s.cancelRun)
-	e.GET("/api/runs/:run_id/logs", s.listRunLogs)
-	e.GET("/api/runs/:run_id/logs/stream", s.streamRunLogs)
+	e.GET(runsPath, s.listRuns)
+	e.GET(runsPath+"/:run_id", s.getRun)
+	e.POST(runsPath+"/:run_id/cancel", s.cancelRun)
+	e.DELETE(runsPath+"/:run_id", s.cancelRun)
+	e.GET(runsPath+"/:run_id/logs", s.listRunLogs)
+	e.GET(runsPath+"/:run_id/logs/stream", s.streamRunLogs)
+
+	q.GET(keysPath, s.listKeys)
+	q.POST(keysPath, s.audited("create key", s.createKey))
+	q.POST(keysPath+"/:key_id/rotate", s.audited("rotate key", s.rotateKey))
+	q.POST(keysPath+"/:key_id/revoke", s.audited("revoke key", s.revokeKey))
+	q.DELETE(keysPath+"/:key_id", s.audited("delete key", s.deleteKey))
 
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/livez", s.live)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -58,6 +59,9 @@ func (s *server) startRun(c echo.Context) error {
 	if err != nil {
 		return runFields(err)
 	}
+	if err := CallerOf(c).permitTypes(t.Type); err != nil { // of a run_id that was known
+		return err
+	}
 	return s.write(c, http.StatusAccepted, t.Run())
 }
 
@@ -78,15 +82,18 @@ func runFields(err error) error {
 	return err
 }
 
+// runsModule is the module whose runs are asked for; empty: those of all.
+func runsModule(c echo.Context) string {
+	return cmp.Or(strings.TrimSpace(c.QueryParam("module")), strings.TrimSpace(c.QueryParam("module_id")))
+}
+
 func (s *server) listRuns(c echo.Context) error {
 	var bad task.InvalidError
 	f := task.RunFilter{
-		Status: task.RunStatus(c.QueryParam("status")), Type: strings.TrimSpace(c.QueryParam("module")),
+		Status: task.RunStatus(c.QueryParam("status")), Type: runsModule(c),
 		Skip: int(queryInt(c, "offset", 0, 0, maxOffset, &bad)), Limit: int(queryInt(c, "limit", 50, 1, maxRuns, &bad)),
 	}
-	if id := strings.TrimSpace(c.QueryParam("module_id")); f.Type == "" {
-		f.Type = id
-	} else if id != "" && id != f.Type {
+	if id := strings.TrimSpace(c.QueryParam("module_id")); id != "" && id != f.Type {
 		bad.Add("module_id", "is another name for module, and must not differ from it: leave one out")
 	}
 	if f.Status != "" {
@@ -125,7 +132,7 @@ func (s *server) listRuns(c echo.Context) error {
 	return s.write(c, http.StatusOK, out)
 }
 
-// run returns the task of the run in the path.
+// run returns the task of the run in the path. task.ErrNotFound too for one of a type that the caller is kept from: it is not to learn that it exists.
 func (s *server) run(c echo.Context) (task.Task, error) {
 	id, err := pathText(c, "run_id", maxRunID)
 	if err != nil {
@@ -137,6 +144,9 @@ func (s *server) run(c echo.Context) (task.Task, error) {
 		if t, err = s.queue.Reader().GetTask(ctx, taskID); err == nil && t.IdempotencyKey != nil {
 			err = task.ErrNotFound
 		}
+	}
+	if err == nil && !CallerOf(c).sees(t) {
+		err = task.ErrNotFound
 	}
 	return t, err
 }
@@ -202,8 +212,14 @@ func (s *server) streamRunLogs(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	events := s.queue.Events(task.EventFilter{TaskID: t.ID}, 0)
-	ctx, reader := c.Request().Context(), s.queue.Reader()
+	leave, err := s.waiting.enter(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, stop := s.whileAdmitted(c)
+	defer stop()
+	events, reader := s.queue.Events(task.EventFilter{TaskID: t.ID}, 0), s.queue.Reader()
 	if after == 0 {
 		lines, _, err := reader.TailLogs(ctx, t.ID, 0, defaultTail)
 		if err != nil {

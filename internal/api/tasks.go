@@ -32,6 +32,9 @@ func (s *server) enqueue(c echo.Context) error {
 	if spec.Traceparent == nil {
 		spec.Traceparent = headerTrace(c.Request())
 	}
+	if err := CallerOf(c).permitTypes(strings.TrimSpace(spec.Type)); err != nil {
+		return err
+	}
 	t, created, err := s.queue.Enqueue(c.Request().Context(), spec, compatMaxAttempts)
 	if err != nil {
 		return err
@@ -89,6 +92,11 @@ func (s *server) enqueueBatch(c echo.Context) error {
 	}
 	if err := s.decode(c, &in, s.MaxBatchBodyBytes, json.RejectUnknownMembers(true)); err != nil {
 		return err
+	}
+	for i := range in.Tasks {
+		if err := CallerOf(c).permitTypes(strings.TrimSpace(in.Tasks[i].Type)); err != nil {
+			return err
+		}
 	}
 	key, err := headerKey(c.Request())
 	if err != nil {

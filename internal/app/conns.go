@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -31,10 +32,10 @@ type connKey struct{}
 func (c *conns) attach(server *http.Server) {
 	c.open = make(map[*conn]struct{})
 	server.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		return context.WithValue(ctx, connKey{}, nc)
+		return context.WithValue(ctx, connKey{}, ownConn(nc))
 	}
 	server.ConnState = func(nc net.Conn, state http.ConnState) {
-		switch own := nc.(*conn); state {
+		switch own := ownConn(nc); state {
 		case http.StateNew:
 			c.begin(own)
 		case http.StateIdle: // the answer is out
@@ -53,6 +54,14 @@ func (c *conns) attach(server *http.Server) {
 		next.ServeHTTP(w, r)
 		own.unwatched.Store(false)
 	})
+}
+
+// ownConn is the connection that the listener has made, under TLS or not.
+func ownConn(nc net.Conn) *conn {
+	if secure, ok := nc.(*tls.Conn); ok {
+		nc = secure.NetConn()
+	}
+	return nc.(*conn)
 }
 
 // begin enters a connection, or closes it when the server is stopping.

@@ -12,7 +12,7 @@ import (
 
 // fixedKeys are the settings that hold from the start of a process to its end.
 var fixedKeys = []string{
-	"worker_id", "max_retries", "database", "addr", "allowed_hosts", "server", "max_payload_bytes", "max_body_bytes", "idempotency_seconds", "log_format", "webhooks", "tracing", "logs", "backups",
+	"worker_id", "max_retries", "database", "addr", "allowed_hosts", "tls", "plain_http", "api_key", "ca_file", "client_cert_file", "client_key_file", "max_waiting", "max_waiting_of_one", "server", "max_payload_bytes", "max_body_bytes", "idempotency_seconds", "log_format", "webhooks", "tracing", "logs", "backups",
 }
 
 // fixed returns the keys of those that differ.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,7 +59,8 @@ const (
 
 // Serve runs the server, its upkeep and its own workers until ctx ends. Then it stops in this order: it is not ready any more and gives
 // no claims; running tasks get the grace to end, while remote workers can still report; what did not end is handed back; requests under way are
-// answered; the store is closed. An address that cannot be listened on, and a database that cannot be opened, are errors before anything runs.
+// answered; the store is closed. An address that cannot be listened on, one that other machines can reach while there are no keys, a certificate that cannot be read, and a database
+// that cannot be opened, are errors before anything runs.
 func Serve(ctx context.Context, cfg config.Config, o Options) (err error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
@@ -71,10 +73,22 @@ func Serve(ctx context.Context, cfg config.Config, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	if err := closed(ctx, st, cfg); err != nil {
+		return err
+	}
 	return serve(ctx, ln, st, cfg, o)
 }
 
 func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Config, o Options) error {
+	in := net.Listener(listener{ln})
+	renew := func() {}
+	if cfg.TLS.On() {
+		certs, err := newCertificates(cfg.TLS, o.Log)
+		if err != nil {
+			return err
+		}
+		in, renew = tls.NewListener(in, certs.config()), certs.reload
+	}
 	ballast := make([]byte, ballastBytes)
 	defer runtime.KeepAlive(ballast)
 	spans, err := newTracing(ctx, cfg, o)
@@ -112,7 +126,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 		group.Go(func() error { return f.run(running) })
 	}
 	group.Go(func() error {
-		if err := server.Serve(listener{ln}); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(in); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil
@@ -120,6 +134,7 @@ func serve(ctx context.Context, ln net.Listener, st store.Store, cfg config.Conf
 	group.Go(func() error {
 		defer stop()
 		again := newPools(cfg, o, func(cfg config.Config) (*worker.Worker, error) {
+			renew()
 			pool, err := newPool(q, cfg, o)
 			if err == nil {
 				err = set(running, q, cfg)
@@ -185,14 +200,23 @@ func newServer(q *queue.Queue, backups *backup.Keeper, cfg config.Config, o Opti
 	if config.IsPostgres(cfg.Database) {
 		engine = schema.Postgres
 	}
-	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Backups: backups, Database: config.Redact(cfg.Database), Schema: schema.Newest(engine), MaxFormBytes: 3 * int64(cfg.MaxBodyBytes), Log: o.Log})
+	pages := dashboard.New(q, dashboard.Options{Version: o.Version, Backups: backups, Database: config.Redact(cfg.Database), Schema: schema.Newest(engine), KeysRequired: !cfg.OnLoopback(), MaxFormBytes: 3 * int64(cfg.MaxBodyBytes), Log: o.Log})
 	handler := api.New(q, api.Options{
-		MaxBodyBytes: int64(cfg.MaxBodyBytes), Hosts: append([]string{}, cfg.AllowedHosts...), Log: o.Log, Ready: ready, Version: o.Version, Pages: pages, Backups: backups,
+		MaxBodyBytes: int64(cfg.MaxBodyBytes), KeysRequired: !cfg.OnLoopback(), MaxWaiting: cfg.MaxWaiting, MaxWaitingOfOne: cfg.MaxWaitingOfOne, Hosts: hosts(cfg), Log: o.Log, Ready: ready, Version: o.Version, Pages: pages, Backups: backups,
 	})
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
+}
+
+// hosts are the names by which the server may be called: those of the settings, and that of the address where it is a name.
+func hosts(cfg config.Config) []string {
+	out := append([]string{}, cfg.AllowedHosts...)
+	if host, _, err := net.SplitHostPort(cfg.Addr); err == nil && host != "" {
+		out = append(out, host)
+	}
+	return out
 }
 
 // shutDown answers the requests under way and closes what is still open after that.

@@ -81,3 +81,61 @@ func TestAnotherNameOfThisMachineIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who sends a request too slowly is left, and does not hold a connection for ever.
+func TestASlowClientIsLeft(t *testing.T) {
+	t.Parallel()
+	addr, stop, ended := start(t)
+	conn, err := net.Dial("tcp", addr)
+	if err == nil {
+		_, err = io.WriteString(conn, "POST /api/queue/enqueue HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(3 * readHeaderTimeout)); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(conn); err != nil {
+		t.Errorf("after %v it is not left: %q, error %v", 3*readHeaderTimeout, text, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Uploads that are too long are refused before they are read, so that a hundred at once cost next to nothing.
+func TestHugeUploadsAreRefusedUnread(t *testing.T) {
+	t.Parallel()
+	addr, stop, ended := start(t)
+	var conns []net.Conn
+	for range 100 {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_, err = io.WriteString(conn, "POST /api/queue/enqueue HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n{\"type\":\"")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	for _, conn := range conns {
+		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		head := make([]byte, len("HTTP/1.1 413"))
+		if _, err := io.ReadFull(conn, head); err != nil || string(head) != "HTTP/1.1 413" {
+			t.Fatalf("got %q, error %v", head, err)
+		}
+	}
+	for _, conn := range conns {
+		conn.Close()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

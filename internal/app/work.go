@@ -21,7 +21,7 @@ import (
 // grace to end, and what did not is handed back.
 func Work(ctx context.Context, cfg config.Config, o Options) (err error) {
 	defer func() { err = errors.Join(err, o.Guard.Close()) }()
-	c, err := client.New(cfg.Server, client.Options{Retries: cmp.Or(cfg.MaxRetries, -1)})
+	c, err := Dial(cfg)
 	if err != nil {
 		return err
 	}
@@ -37,6 +37,15 @@ func Work(ctx context.Context, cfg config.Config, o Options) (err error) {
 	}
 	o.Log.Info("working", "server", config.Redact(cfg.Server), "worker_id", cfg.WorkerID, "tasks_at_a_time", cfg.Workers)
 	return newPools(cfg, o, func(cfg config.Config) (*worker.Worker, error) { return newWorker(c, cfg, o) }).run(ctx, w)
+}
+
+// Dial returns a client of the server that the settings name, which shows it their key and certificate.
+func Dial(cfg config.Config) (*client.Client, error) {
+	secure, err := ClientTLS(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(cfg.Server, client.Options{Retries: cmp.Or(cfg.MaxRetries, -1), APIKey: cfg.APIKey, TLS: secure}) // 0 stands for the client's own default
 }
 
 func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, error) {

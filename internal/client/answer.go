@@ -39,6 +39,7 @@ func (e *Error) Unwrap() error {
 	return map[string]error{
 		"not_found": task.ErrNotFound, "lease_lost": task.ErrLeaseLost, "conflict": task.ErrConflict, "busy": task.ErrBusy, "result_unknown": task.ErrUnknown,
 		"stopping": task.ErrStopped, "not_ready": task.ErrStopped, "disk_full": task.ErrFull, "backup_unusable": task.ErrUnusable, "moved": task.ErrMoved,
+		"unauthenticated": task.ErrUnauthenticated, "forbidden": task.ErrForbidden, "too_many_waiting": task.ErrBusy, "too_many_guesses": task.ErrBusy,
 	}[e.Code]
 }
 
@@ -76,7 +77,7 @@ func read(resp *http.Response, b []byte, out any) (pause time.Duration, err erro
 
 // after is the pause that an answer asks for; negative: it would be the same again.
 func after(resp *http.Response) time.Duration {
-	if resp.StatusCode != http.StatusServiceUnavailable {
+	if resp.StatusCode != http.StatusServiceUnavailable && resp.StatusCode != http.StatusTooManyRequests {
 		return -1
 	}
 	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))

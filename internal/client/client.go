@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,8 @@ import (
 // Options of a client. The zero value is good.
 type Options struct {
 	HTTP    *http.Client  // nil: one of its own that keeps up to 64 connections open
+	APIKey  string        // sent with every call; empty: none
+	TLS     *tls.Config   // of its own HTTP client, so not beside HTTP; nil: as the system does
 	Timeout time.Duration // of one try, without the wait of a claim; 0: 10 s
 	Retries int           // how often a call is tried again; 0: 4; negative: never
 }
@@ -56,6 +59,7 @@ func New(baseURL string, o Options) (*Client, error) {
 	o.Retries = max(0, cmp.Or(o.Retries, 4))
 	if o.HTTP == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.TLSClientConfig = o.TLS
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = keepConnections, keepConnections
 		o.HTTP = &http.Client{Transport: t}
 	}
@@ -64,6 +68,13 @@ func New(baseURL string, o Options) (*Client, error) {
 
 // Close gives up the idle connections.
 func (c *Client) Close() { c.o.HTTP.CloseIdleConnections() }
+
+// authorize has a request carry the key.
+func (c *Client) authorize(req *http.Request) {
+	if c.o.APIKey != "" {
+		req.Header.Set("Authorization", "Bearer "+c.o.APIKey)
+	}
+}
 
 // call is one request and how often it may be done.
 type call struct {
@@ -116,6 +127,7 @@ func (c *Client) try(ctx context.Context, r call, out any) (pause time.Duration,
 	if err != nil {
 		return -1, err
 	}
+	c.authorize(req)
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -56,6 +56,7 @@ func (c *Client) follow(ctx context.Context, f task.EventFilter, after *int64, e
 	if err != nil {
 		return false, stopped{err}
 	}
+	c.authorize(req)
 	req.Header.Set("Accept", "text/event-stream")
 	if *after > 0 {
 		req.Header.Set("Last-Event-ID", strconv.FormatInt(*after, 10))

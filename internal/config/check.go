@@ -114,9 +114,15 @@ func (c Config) checkServer(bad *task.InvalidError) {
 			bad.Add("allowed_hosts", "%q must be the name of a host, without a scheme or port", host)
 		}
 	}
+	c.checkTLS(bad)
 	if !isHTTP(c.Server) {
 		bad.Add("server", "must be a URL like http://127.0.0.1:8000")
 	}
+	if _, _, err := task.ParseAPIKey(c.APIKey); c.APIKey != "" && err != nil {
+		bad.Add("api_key", "must be a key as thequeue keys create shows it: tq_, 12 letters and digits, _ and 43 more")
+	}
+	between(float64(c.MaxWaiting), 1, 1e6, "max_waiting", bad)
+	between(float64(c.MaxWaitingOfOne), 1, 1e6, "max_waiting_of_one", bad)
 	between(c.ShutdownGraceSeconds, 0, 3600, "shutdown_grace_seconds", bad)
 	between(c.IdempotencySeconds, 60, 30*86400, "idempotency_seconds", bad)
 	between(c.Logs.RetentionDays, 0, 36500, "logs.retention_days", bad)
@@ -278,7 +284,35 @@ func checkDatabase(database string) string {
 	return ""
 }
 
-// checkAddr refuses every address that other machines can reach: the server knows no access keys.
+// checkTLS refuses plain HTTP where keys would pass a network, unless it is asked for.
+func (c Config) checkTLS(bad *task.InvalidError) {
+	files := map[string]string{"tls.cert_file": c.TLS.CertFile, "tls.key_file": c.TLS.KeyFile, "tls.client_ca_file": c.TLS.ClientCAFile, "ca_file": c.CAFile, "client_cert_file": c.ClientCertFile, "client_key_file": c.ClientKeyFile}
+	for _, field := range slices.Sorted(maps.Keys(files)) {
+		if hasNUL(files[field]) {
+			bad.Add(field, "must not hold NUL")
+		}
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		bad.Add("tls", "needs both a cert_file and a key_file")
+	}
+	if c.TLS.ClientCAFile != "" && !c.TLS.On() {
+		bad.Add("tls.client_ca_file", "needs a cert_file and a key_file too: clients show certificates by TLS alone")
+	}
+	if (c.ClientCertFile == "") != (c.ClientKeyFile == "") {
+		bad.Add("client_cert_file", "goes with a client_key_file: give both")
+	}
+	if checkAddr(c.Addr) == "" && !c.OnLoopback() && !c.TLS.On() && !c.PlainHTTP {
+		bad.Add("addr", "can be reached by other machines, and keys would pass the network in the clear: give tls.cert_file and tls.key_file, or listen on 127.0.0.1; where a proxy in front speaks TLS, or the network is trusted, say plain_http")
+	}
+}
+
+// OnLoopback reports whether only this machine can reach the address that the server listens on.
+func (c Config) OnLoopback() bool {
+	host, _, err := net.SplitHostPort(c.Addr)
+	ip, notIP := netip.ParseAddr(host)
+	return err == nil && (host == "localhost" || notIP == nil && ip.IsLoopback())
+}
+
 func checkAddr(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -287,8 +321,8 @@ func checkAddr(addr string) string {
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return "must have a port between 0 and 65535"
 	}
-	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return "must be an address of this machine alone, like 127.0.0.1 or [::1]: there are no access keys, so put a proxy with authentication before it"
+	if strings.ContainsAny(host, "/ \x00@") {
+		return "must begin with an address, or the name of one, like 127.0.0.1:8000"
 	}
 	return ""
 }

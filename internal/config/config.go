@@ -30,6 +30,14 @@ type Config struct {
 	Addr                 string                       `conf:"addr" env:"PRISMQ_ADDR"`                                     // host:port to listen on; port 0: any free one
 	AllowedHosts         []string                     `conf:"allowed_hosts" env:"PRISMQ_ALLOWED_HOSTS"`                   // names by which the server may be called, beside localhost and addresses
 	Server               string                       `conf:"server" env:"PRISMQ_SERVER_URL"`                             // where clients and `work` find the server
+	TLS                  TLS                          `conf:"tls"`                                                        // the certificate of the server; none: it speaks plain HTTP
+	PlainHTTP            bool                         `conf:"plain_http" env:"PRISMQ_PLAIN_HTTP"`                         // plain HTTP on an address that others can reach, too
+	APIKey               string                       `conf:"api_key" env:"PRISMQ_API_KEY"`                               // what clients and `work` show the server; empty: nothing
+	CAFile               string                       `conf:"ca_file" env:"PRISMQ_CA_FILE"`                               // the certificates that clients and `work` trust; empty: those of the system
+	ClientCertFile       string                       `conf:"client_cert_file" env:"PRISMQ_CLIENT_CERT_FILE"`             // the certificate that clients and `work` show the server; empty: none
+	ClientKeyFile        string                       `conf:"client_key_file" env:"PRISMQ_CLIENT_KEY_FILE"`               // its private key
+	MaxWaiting           int                          `conf:"max_waiting" env:"PRISMQ_MAX_WAITING"`                       // claims that wait and streams of events at a time
+	MaxWaitingOfOne      int                          `conf:"max_waiting_of_one" env:"PRISMQ_MAX_WAITING_OF_ONE"`         // of them, those of one key, or one address where there are no keys
 	ShutdownGraceSeconds float64                      `conf:"shutdown_grace_seconds" env:"PRISMQ_SHUTDOWN_GRACE_SECONDS"` // how long running tasks may take to end when the process stops
 	MaxPayloadBytes      int                          `conf:"max_payload_bytes" env:"PRISMQ_MAX_PAYLOAD_BYTES"`           // the longest payload of a task
 	MaxBodyBytes         int                          `conf:"max_body_bytes" env:"PRISMQ_MAX_BODY_BYTES"`                 // the longest request
@@ -95,6 +103,16 @@ func (h Webhook) Names() []task.EventName {
 	return out
 }
 
+// TLS names the files of the server's certificate, in PEM. They are read again when they change.
+type TLS struct {
+	CertFile     string `conf:"cert_file" env:"PRISMQ_TLS_CERT_FILE"`           // the certificate, and those between it and one that clients trust
+	KeyFile      string `conf:"key_file" env:"PRISMQ_TLS_KEY_FILE"`             // its private key
+	ClientCAFile string `conf:"client_ca_file" env:"PRISMQ_TLS_CLIENT_CA_FILE"` // who signs the certificates that clients must show; empty: they need none
+}
+
+// On reports whether the server speaks TLS.
+func (t TLS) On() bool { return t.CertFile != "" }
+
 // Tracing says where the spans of OpenTelemetry are sent.
 type Tracing struct {
 	OTLPEndpoint string  `conf:"otlp_endpoint" env:"PRISMQ_OTLP_ENDPOINT"`     // URL of a collector that takes OTLP over HTTP; empty: no spans are made
@@ -113,6 +131,8 @@ func Default(getenv func(string) string) Config {
 		Database:             defaultDatabase(runtime.GOOS, getenv),
 		Addr:                 "127.0.0.1:8000",
 		Server:               "http://127.0.0.1:8000",
+		MaxWaiting:           10000,
+		MaxWaitingOfOne:      1000,
 		ShutdownGraceSeconds: 10,
 		MaxPayloadBytes:      1 << 20,
 		MaxBodyBytes:         2 << 20,

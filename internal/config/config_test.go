@@ -64,7 +64,7 @@ func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 	c.Database = ""
 	want := config.Config{
 		SchedulingStrategy: "priority", LeaseDurationSeconds: 60, PollIntervalSeconds: 1, MaxRetries: 3, Workers: 4,
-		Addr: "127.0.0.1:8000", Server: "http://127.0.0.1:8000", ShutdownGraceSeconds: 10, IdempotencySeconds: 86400,
+		Addr: "127.0.0.1:8000", Server: "http://127.0.0.1:8000", ShutdownGraceSeconds: 10, MaxWaiting: 10000, MaxWaitingOfOne: 1000, IdempotencySeconds: 86400,
 		MaxPayloadBytes: 1 << 20, MaxBodyBytes: 2 << 20, Tracing: config.Tracing{SampleRatio: 1}, Backups: config.Backups{Keep: 10}, LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {

@@ -65,7 +65,7 @@ func (d *Dashboard) done(c echo.Context, what did) error {
 // audit writes the audit row of what was done and returns its number; 0: it could not be written, which the log says.
 func (d *Dashboard) audit(c echo.Context, what did) int64 {
 	ctx := context.WithoutCancel(c.Request().Context())
-	a, err := d.queue.Audit(ctx, task.Audit{Actor: "dashboard from " + c.RealIP(), Action: what.action, Subject: what.subject, Message: what.message})
+	a, err := d.queue.Audit(ctx, task.Audit{Actor: api.Actor(c, "dashboard"), Action: what.action, Subject: what.subject, Message: what.message})
 	if err != nil {
 		d.Log.ErrorContext(ctx, "no audit row", "action", what.action, "subject", what.subject, "message", what.message, "error", err)
 		return 0

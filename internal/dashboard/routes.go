@@ -11,6 +11,7 @@ func (d *Dashboard) Routes(e *echo.Echo) {
 	look := []string{http.MethodGet, http.MethodHead}
 	get := func(path string, h echo.HandlerFunc) { e.Match(look, path, h) }
 
+	get(loginPath, d.login)
 	get("/", d.overview)
 	get("/tasks", d.tasks)
 	get("/tasks/new", d.newTask)

@@ -15,7 +15,7 @@ from typing import Any, Callable
 import thequeue
 from thequeue import AsyncClient, Client
 
-from .support import shared, unlike, until
+from .support import Server, shared, unlike, until
 
 NEVER_CALLED = {"close", "events"}  # tested by themselves
 
@@ -61,7 +61,7 @@ class Calls:
         return leases[0]
 
     def test_every_call(self) -> None:
-        for name in ("tasks", "leases", "logs", "workers", "types", "operations", "failures", "schedules", "database", "backups", "runs",
+        for name in ("tasks", "leases", "logs", "workers", "types", "operations", "failures", "schedules", "database", "backups", "runs", "keys",
                      "service"):
             with self.subTest(name):
                 getattr(self, "look_at_" + name)()
@@ -242,6 +242,34 @@ class Calls:
         self.assertIsNotNone(c.verify_backup(name)["verified_at_utc"])
         with self.assertRaises(thequeue.NotFound):
             c.verify_backup(unlike("none"))
+
+    def look_at_keys(self) -> None:
+        server = Server()  # which needs a key from then on
+        self.addCleanup(server.stop)
+        make = type(self).make
+        c = make(server.url)
+        self.addCleanup(c.close)
+        first = c.create_key("ops", "admin", expires_in_seconds=3600)
+        with self.assertRaises(thequeue.Denied):
+            c.keys()
+        c = make(server.url, api_key=first["key"])
+        self.addCleanup(c.close)
+        shop = c.create_key("shop", "producer", types=["mail.*"])
+        seller = make(server.url, api_key=shop["key"])
+        self.addCleanup(seller.close)
+        self.assertEqual(seller.enqueue("mail.send")["status"], "queued")
+        with self.assertRaises(thequeue.Denied) as caught:
+            seller.enqueue("video")
+        self.assertEqual((caught.exception.status, caught.exception.code), (403, "forbidden"))
+        second = c.rotate_key(shop["key_id"], overlap_seconds=60, expires_in_seconds=600)
+        self.assertEqual((second["name"], second["types"]), ("shop", ["mail.*"]))
+        self.assertIsNotNone(c.revoke_key(shop["key_id"])["revoked_at_utc"])
+        with self.assertRaises(thequeue.Denied):
+            seller.enqueue("mail.send")
+        with self.assertRaises(thequeue.Conflict):
+            c.delete_key(second["key_id"])
+        c.delete_key(shop["key_id"])
+        self.assertEqual([k["key_id"] for k in c.keys()], [first["key_id"], second["key_id"]])
 
     def look_at_service(self) -> None:
         c = self.c

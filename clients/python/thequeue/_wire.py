@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import ssl
 import uuid
@@ -127,11 +128,12 @@ class Address:
 
 
 def address(base_url: str, api_key: str | None, headers: Mapping[str, str] | None, context: ssl.SSLContext | None) -> Address:
-    """Read the address of a server, such as http://127.0.0.1:8000."""
+    """Read the address of a server, such as http://127.0.0.1:8000. What is not given comes from the environment."""
+    api_key = api_key or os.environ.get("PRISMQ_API_KEY")
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(f"base_url: must be the address of a server, like http://127.0.0.1:8000, not {base_url!r}")
-    tls = (context or ssl.create_default_context()) if parts.scheme == "https" else None
+    tls = (context or ssl.create_default_context(cafile=os.environ.get("PRISMQ_CA_FILE") or None)) if parts.scheme == "https" else None
     port = parts.port or (443 if tls else 80)
     host = parts.hostname
     named = f"[{host}]" if ":" in host else host

@@ -8,14 +8,15 @@ from typing import Any, AsyncIterator, Literal, Mapping, Sequence, cast
 
 from ._asyncio_http import AsyncHTTP
 from ._wire import API, Call, address, backoff, keyed, segment, without_none
-from .client import LONG, backup_path, fence_of, maintenance_path, new_tasks, run_path, schedule_path, task_path, type_path, worker_path
+from .client import LONG, backup_path, fence_of, key_path, maintenance_path, new_tasks, run_path, schedule_path, task_path, type_path, worker_path
 from .errors import Busy, ConnectionFailed, FieldError, Invalid, LeaseLost, NotFound, ResultUnknown
 from .types import (
-    Action, Analysis, Attempt, Backup, Cancelled, Checkpoint, CleanedWorkers, DatabaseStats, DeletedLogs, Event,
-    Explanation, Failure, Health, Integrity, Json, Lease, Level, LogLine, Metrics, Names, NewTask, Occurrence,
-    Operation, Optimization, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, Reclaimed, Retained, RetryPolicy,
-    RunEntry, RunLine, RunLog, RunPage, RunWord, Schedule, ScheduleSpec, Stats, Status, Stranded, Strategy, Task, TaskType, Time, TypeRules, Vacuum, VacuumCost,
-    WorkerEntry, WorkerPulse, WorkerStatus, format_time,
+    Action, Analysis, ApiKey, Attempt, Backup, Cancelled, Checkpoint, CleanedWorkers, DatabaseStats, DeletedLogs,
+    Event, Explanation, Failure, Health, Integrity, Json, Lease, Level, LogLine, Metrics, Names, NewApiKey, NewTask,
+    Occurrence, Operation, Optimization, Page, Point, Proposal, Pulse, Receipt, RecentLogLine, Reclaimed, Retained,
+    RetryPolicy, Role, RunEntry, RunLine, RunLog, RunPage, RunWord, Schedule, ScheduleSpec, Stats, Status, Stranded,
+    Strategy, Task, TaskType, Time, TypeRules, Vacuum, VacuumCost, WorkerEntry, WorkerPulse, WorkerStatus,
+    format_time,
 )
 
 
@@ -37,8 +38,9 @@ class AsyncClient:
                  ssl_context: ssl.SSLContext | None = None) -> None:
         """Make a client; it does not connect yet.
 
-        ``api_key`` is sent as ``Authorization: Bearer``; ``headers`` go with every request; ``timeout`` is of one try, in seconds,
-        without the time that a claim waits; ``connections`` are kept open. Raises ValueError naming the argument that is wrong.
+        ``api_key``, or without it that of the variable ``PRISMQ_API_KEY``, is sent as ``Authorization: Bearer``; ``headers`` go with
+        every request; without an ``ssl_context`` the certificates of ``PRISMQ_CA_FILE`` are trusted, or those of the system;
+        ``timeout`` is of one try, in seconds, without the time that a claim waits; ``connections`` are kept open. Raises ValueError naming the argument that is wrong.
         """
         if timeout <= 0 or retries < 0 or connections < 1:
             raise ValueError("timeout: must be above 0; retries: must be 0 or more; connections: must be 1 or more")
@@ -487,6 +489,29 @@ class AsyncClient:
     async def stop_maintenance(self) -> str:
         """End what the server does of all this early, and return what it was; raises NotFound when there is nothing."""
         return cast(str, (await self._http.send(Call("DELETE", maintenance_path("running"), twice=True))).json()["verb"])
+
+    async def keys(self) -> list[ApiKey]:
+        """Return the API keys, in force or not, oldest first. All calls about keys need the key of an admin."""
+        return cast("list[ApiKey]", (await self._http.send(Call("GET", f"{API}/keys", twice=True))).json())
+
+    async def create_key(self, name: str, role: Role, *, types: Sequence[str] | None = None,
+                   expires_in_seconds: float | None = None) -> NewApiKey:
+        """Make a key. It is shown this once. ``types`` limits it to task types by patterns, in which ``*`` stands for any characters."""
+        body = without_none(name=name, role=role, types=types and list(types), expires_in_seconds=expires_in_seconds)
+        return cast(NewApiKey, (await self._http.send(Call("POST", f"{API}/keys", body=body))).json())
+
+    async def rotate_key(self, key_id: str, *, overlap_seconds: float = 0, expires_in_seconds: float | None = None) -> NewApiKey:
+        """Make a key that replaces another one, which opens nothing any more when the overlap is over."""
+        body = without_none(overlap_seconds=overlap_seconds, expires_in_seconds=expires_in_seconds)
+        return cast(NewApiKey, (await self._http.send(Call("POST", key_path(key_id, "rotate"), body=body))).json())
+
+    async def revoke_key(self, key_id: str) -> ApiKey:
+        """Let a key open nothing any more."""
+        return cast(ApiKey, (await self._http.send(Call("POST", key_path(key_id, "revoke"), twice=True))).json())
+
+    async def delete_key(self, key_id: str) -> None:
+        """Forget a key that opens nothing any more. Raises Conflict while it is in force."""
+        await self._delete(Call("DELETE", key_path(key_id), twice=True))
 
     async def backups(self) -> list[Backup]:
         """Return the backups that are whole, newest first."""

@@ -17,6 +17,7 @@ Outcome = Literal["succeeded", "cancelled", "exhausted", "rejected", "expired"]
 Strategy = Literal["fifo", "lifo", "priority", "weighted_random"]
 RunWord = Literal["queued", "running", "completed", "failed", "cancelled"]
 Level = Literal["debug", "info", "warning", "error"]
+Role = Literal["producer", "worker", "viewer", "operator", "admin"]
 Action = Literal["cancel", "requeue", "delete", "set_priority"]
 Time = Union[datetime, str]
 """An instant: a datetime (without a time zone it is UTC) or an RFC 3339 text."""
@@ -588,6 +589,25 @@ class Occurrence(TypedDict):
     tick_utc: str
     local: str
     run_after_utc: str
+
+
+class ApiKey(TypedDict):
+    """An API key, without its secret; ``types`` are patterns of the task types that it is limited to, None for all types."""
+
+    key_id: str
+    name: str
+    role: Role
+    types: list[str] | None
+    created_at_utc: str
+    expires_at_utc: str | None
+    revoked_at_utc: str | None
+    last_used_at_utc: str | None
+
+
+class NewApiKey(ApiKey):
+    """A key that has just been made: ``key`` is shown this once."""
+
+    key: str
 
 
 class Backup(TypedDict):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "thequeue"
-SHARED = ["LONG", "backup_path", "fence_of", "maintenance_path", "new_tasks", "run_path", "schedule_path", "task_path", "type_path", "worker_path"]
+SHARED = ["LONG", "backup_path", "fence_of", "key_path", "maintenance_path", "new_tasks", "run_path", "schedule_path", "task_path", "type_path", "worker_path"]
 
 
 def transform(source: str) -> str:

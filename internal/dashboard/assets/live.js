@@ -49,8 +49,8 @@
       const here = new URL(location.href);
       here.searchParams.delete("done");
       const answer = await fetch(here, { headers: { Accept: "text/html" } });
-      lost = !answer.ok;
-      if (answer.ok) {
+      lost = !answer.ok || answer.redirected; // to the form that asks for a key
+      if (!lost) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         for (const part of parts()) {
           const now = fresh.getElementById(part.id);
