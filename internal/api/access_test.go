@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,9 +129,19 @@ func TestPermissionsOfRolesAndRoutes(t *testing.T) {
 	}
 	r.out.WriteString(strings.Join(out, "\n") + "\n")
 	r.golden("permissions")
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "security.md"))
+	at := filepath.Join("..", "..", "docs", "security.md")
+	page, err := os.ReadFile(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		before, rest, _ := strings.Cut(string(page), out[0])
+		_, after, _ := strings.Cut(rest, "\n\n")
+		page = []byte(before + r.out.String() + "\n" + after)
+		err = os.WriteFile(at, page, 0o644)
+	}
 	if err != nil || !strings.Contains(string(page), r.out.String()) {
-		t.Errorf("docs/security.md does not have the table of testdata/permissions.golden: %v", err)
+		t.Errorf("docs/security.md does not have the table of testdata/permissions.golden, which -update writes there: %v", err)
 	}
 }
 
@@ -415,6 +426,37 @@ func TestLongPollsAndStreamsAreCapped(t *testing.T) {
 		<-first
 		<-second
 		r.wants(200, "", "POST", claim, short, two...)
+	})
+}
+
+// More claims and streams than the store has connections wait, and nobody else does for them.
+func TestWhoWaitsHoldsNoConnection(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, st store.Store) {
+		r := newRig(t, st, api.Options{})
+		ctx, stop := context.WithCancel(t.Context())
+		const each = 50
+		var all sync.WaitGroup
+		for i := range each {
+			begun := flushed{httptest.NewRecorder(), make(chan struct{}, 1)}
+			all.Go(func() { r.api.ServeHTTP(begun, httptest.NewRequestWithContext(ctx, "GET", "/api/queue/events", nil)) })
+			<-begun.first
+			body := fmt.Sprintf(`{"worker_id":"w%d","wait_seconds":30}`, i)
+			all.Go(func() {
+				r.api.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "POST", claim, strings.NewReader(body)))
+			})
+		}
+		for end := time.After(30 * time.Second); strings.Count(r.call("GET", "/api/queue/workers", "").Body.String(), `"worker_id":"w`) < each; {
+			select {
+			case <-end:
+				t.Fatal("not all wait")
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		r.wants(201, "queued", "POST", enqueue, `{"type":"a"}`)
+		r.wants(200, `"total_tasks":1`, "GET", "/api/queue/stats", "")
+		stop()
+		all.Wait()
 	})
 }
 

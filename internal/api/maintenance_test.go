@@ -56,7 +56,7 @@ func TestMaintenanceTellsHowFarItHasCome(t *testing.T) {
 		stream := httptest.NewRecorder()
 		r.api.ServeHTTP(stream, req)
 		events := strings.Split(strings.TrimSpace(stream.Body.String()), "\n\n")
-		if first, last := events[0], events[len(events)-1]; len(events) < 3 || !strings.HasPrefix(first, "event: progress\ndata: {\"step\":\"audit_log\",\"done\":0,\"total\":") || !strings.HasPrefix(last, "event: done\ndata: {\"tables\":[") {
+		if first, last := events[0], events[len(events)-1]; len(events) < 3 || !strings.HasPrefix(first, "event: progress\ndata: {\"step\":\"api_keys\",\"done\":0,\"total\":") || !strings.HasPrefix(last, "event: done\ndata: {\"tables\":[") {
 			t.Errorf("%d events: %s", len(events), stream.Body)
 		}
 		if a := r.call("POST", maintenance+"/analyze", `{"table":"nothing"}`, accept...); a.Code != http.StatusUnprocessableEntity {
