@@ -70,7 +70,7 @@ func (q *Queue) NewWorker(o WorkerOptions) (*worker.Worker, error) { return work
 // Client is the queue of a server, over HTTP. It is safe for concurrent use.
 type Client struct{ *client.Client }
 
-// ClientOptions has how often calls are tried again and how long they may take; the zero value is good.
+// ClientOptions has how often calls are tried again and how long they may take, and the key and certificates for a server that wants them; the zero value is good.
 type ClientOptions = client.Options
 
 // Dial returns a client of the server at baseURL, such as http://127.0.0.1:8000. It does not connect yet: Ready tells whether the server answers.

@@ -465,8 +465,13 @@ func TestTheSchemaKeepsTheValuesOfTheOtherTables(t *testing.T) {
 	kind := func(name, columns, values string) string {
 		return fmt.Sprintf("INSERT INTO task_types (type, updated_at_utc, %s) VALUES (%s, :T4, %s)", columns, name, values)
 	}
+	key := func(id, role, types, hash string) string {
+		return fmt.Sprintf("INSERT INTO api_keys (key_id, name, role, types, secret_hash, created_at_utc) VALUES ('%s', 'n', '%s', %s, '%s', :T4)", id, role, types, hash)
+	}
+	hash := strings.Repeat("0", 64)
 	var rules []rule
 	for _, statement := range []string{
+		key("k1", "admin", "NULL", hash), key("k2", "viewer", `'["a*"]'`, hash),
 		entry("'debug'"), entry("'info'"), entry("'warning'"), entry("'error'"), lane("'a'", "{}", "1"), lane("'"+long+"'", "{}", "1000"), worker("w", "{}", "NULL"), worker("w", "{}", `'["a"]'`),
 		kind("'a'", "paused", "TRUE"), kind("'"+long+"'", "paused", "FALSE"), kind("'a'", "max_concurrency, max_attempts, max_payload_bytes", "1, 1, 2"),
 		kind("'a'", "max_concurrency, max_attempts, timeout_seconds, retry_policy, payload_schema", "1000000, 100, 0.5, '{}', '{}'"),
@@ -474,6 +479,7 @@ func TestTheSchemaKeepsTheValuesOfTheOtherTables(t *testing.T) {
 		rules = append(rules, rule{name: "permitted", statement: statement, permitted: 1})
 	}
 	for _, statement := range []string{
+		key("", "admin", "NULL", hash), key("k1", "boss", "NULL", hash), key("k1", "viewer", "'{}'", hash), key("k1", "admin", `'["a"]'`, hash), key("k1", "admin", "NULL", "tq_secret"),
 		entry("'loud'"), entry("'INFO'"), entry("''"), entry("NULL"), strings.Replace(entry("'info'"), "(1,", "(99,", 1),
 		lane("''", "{}", "1"), lane("'"+long+"x'", "{}", "1"), lane("NULL", "{}", "1"), lane("'a'", "[]", "1"), lane("'a'", "{}", "0"), lane("'a'", "{}", "1001"), lane("'mail'", "{}", "100"),
 		worker("", "{}", "NULL"), worker("w", "[]", "NULL"), worker("w", "{}", "'{}'"),

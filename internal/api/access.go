@@ -95,7 +95,9 @@ func (s *server) authenticate(c echo.Context, text string) (task.APIKey, error) 
 	case wait > 0:
 		return key, retryLater(c, errTooManyGuesses, wait)
 	}
-	s.guesses.failed(address, s.queue.Now())
+	if n := s.guesses.failed(address, s.queue.Now()); n == 1 || n == maxGuesses { // not a line for each
+		s.Log.WarnContext(c.Request().Context(), "an API key that is none in force", "address", address, "path", c.Request().URL.Path, "within_a_minute", n)
+	}
 	return key, err
 }
 

@@ -501,6 +501,9 @@ func TestKeysAreInNoLogAnswerOrAudit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if n := strings.Count(log.String(), "an API key that is none in force"); n != 1 || !strings.Contains(log.String(), "address=192.0.2.1") {
+			t.Errorf("%d lines about a wrong key:\n%s", n, log.String())
+		}
 		for _, secret := range []string{root.Key[16:], made["key"].(string)[16:]} {
 			for what, text := range map[string]string{"log": log.String(), "answers": answers.String(), "audit": fmt.Sprint(audits)} {
 				if strings.Contains(text, secret) {
@@ -535,4 +538,24 @@ func TestTheLastUseOfAKeyIsNoted(t *testing.T) {
 			t.Errorf("%+v, error %v", k, err)
 		}
 	})
+}
+
+// What operators and administrators change is in the audit: each of their routes says so.
+func TestEveryActionOfAnOperatorIsAudited(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("routes.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.NewReplacer(`(maintenancePath+"`, `("/maintenance`, "(runningPath", `("/maintenance/running"`, `(keysPath+"`, `("/keys`, "(keysPath", `("/keys"`).Replace(string(source))
+	for route, rule := range api.PermissionTable {
+		method, path, _ := strings.Cut(route, " ")
+		if method == http.MethodGet || rule.May != api.Operates && rule.May != api.Administers {
+			continue
+		}
+		registered := method + `("` + strings.TrimPrefix(path, "/api/queue") + `", s.audited`
+		if !strings.Contains(lines, registered) {
+			t.Errorf("%s is not registered as what is audited", route)
+		}
+	}
 }

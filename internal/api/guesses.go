@@ -37,8 +37,8 @@ func (g *guesses) wait(address string, now time.Time) time.Duration {
 	return max(0, guessWindow-now.Sub(who.since))
 }
 
-// failed counts a key that was none.
-func (g *guesses) failed(address string, now time.Time) {
+// failed counts a key that was none, and returns how many of the window there are.
+func (g *guesses) failed(address string, now time.Time) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	from := network(address)
@@ -49,6 +49,7 @@ func (g *guesses) failed(address string, now time.Time) {
 		g.by[from] = who
 	}
 	who.n++
+	return who.n
 }
 
 // makeRoom forgets those whose window is over and, while there are too many, others. The caller holds mu.

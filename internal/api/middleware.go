@@ -45,7 +45,7 @@ func (s *server) guarded(next echo.HandlerFunc) echo.HandlerFunc {
 				err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 			}
 		}()
-		if s.Hosts != nil && !knownHost(c.Request().Host, s.Hosts) {
+		if s.Hosts != nil && !c.IsTLS() && !knownHost(c.Request().Host, s.Hosts) {
 			return errHost
 		}
 		if s.origin.Check(c.Request()) != nil {
@@ -62,6 +62,7 @@ func (s *server) guarded(next echo.HandlerFunc) echo.HandlerFunc {
 
 // knownHost reports whether a Host header is localhost, an address or one of the names. A page that has pointed its own name at this
 // machine (DNS rebinding) is of the same origin for a browser, and only the name gives it away. Without the header it is no browser.
+// Over TLS it has no certificate for its own name.
 func knownHost(host string, names []string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -155,6 +155,13 @@ func TestTLSIsServedAndItsFilesAreReadAgain(t *testing.T) {
 		t.Errorf("plain HTTP is answered %s", resp.Status)
 	}
 
+	own, err := OwnTLS(cfg) // as healthcheck does
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ready(t, addr, own); err != nil {
+		t.Errorf("by the certificate itself: %v", err)
+	}
 	open, err := tls.Dial("tcp", addr, trust)
 	if err != nil {
 		t.Fatal(err)
@@ -174,8 +181,11 @@ func TestTLSIsServedAndItsFilesAreReadAgain(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if _, err := io.WriteString(open, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(open, "GET /livez HTTP/1.1\r\nHost: queue.example\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := ready(t, addr, own); err == nil {
+		t.Error("another certificate is taken for the one of the settings")
 	}
 	if text, err := io.ReadAll(open); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 200") {
 		t.Errorf("the connection from before got %q, error %v", text, err)

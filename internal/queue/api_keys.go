@@ -185,14 +185,13 @@ func (r *keyring) used() map[string]time.Time {
 	return out
 }
 
-// touchAPIKeys stores when keys were used last.
-func (q *Queue) touchAPIKeys(ctx context.Context) error {
+// touchAPIKeys stores when keys were used last. Where that cannot be, nothing else suffers: it is told with their next use.
+func (q *Queue) touchAPIKeys(ctx context.Context) {
 	for id, at := range q.keyring.used() {
 		if err := q.store.TouchAPIKey(ctx, id, at); err != nil {
-			return fmt.Errorf("note the use of a key: %w", err)
+			q.o.Log.DebugContext(ctx, "the use of a key is not noted", "key_id", id, "error", err)
 		}
 	}
-	return nil
 }
 
 // APIKeys returns all keys, in force or not, oldest first.

@@ -84,9 +84,7 @@ func (q *Queue) look(ctx context.Context, reap bool) (next time.Time, err error)
 	if err := q.purgeAnswers(ctx, now); err != nil {
 		return later, err
 	}
-	if err := q.touchAPIKeys(ctx); err != nil {
-		return later, err
-	}
+	q.touchAPIKeys(ctx)
 	if err := q.lookAround(ctx, now); err != nil {
 		return later, err
 	}

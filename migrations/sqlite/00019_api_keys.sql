@@ -5,7 +5,7 @@ CREATE TABLE api_keys (
     key_id           TEXT      NOT NULL PRIMARY KEY CHECK (key_id <> ''), -- the part of the key that may be shown
     name             TEXT      NOT NULL CHECK (name <> '' AND length(name) <= 200),
     role             TEXT      NOT NULL CHECK (role IN ('producer', 'worker', 'viewer', 'operator', 'admin')),
-    types            TEXT      CHECK (json_valid(types)), -- patterns of the task types that it is limited to, as an array; NULL: all
+    types            TEXT      CHECK (json_type(types) = 'array'), -- patterns of the task types that it is limited to, as an array; NULL: all
     secret_hash      TEXT      NOT NULL CHECK (length(secret_hash) = 64), -- SHA-256 of its secret part, in hexadecimal
     created_at_utc   TIMESTAMP NOT NULL CHECK (typeof(created_at_utc) = 'integer'),
     expires_at_utc   TIMESTAMP CHECK (typeof(expires_at_utc) IN ('integer', 'null')),

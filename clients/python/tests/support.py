@@ -34,16 +34,17 @@ def database() -> str:
 class Server:
     """A server on a port that stays the same when it is started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: str = "") -> None:
+        """Start one on the database that all tests share, or on another one."""
         if not BINARY:
             raise unittest.SkipTest("THEQUEUE_BINARY names no program: go test ./tests/e2e -run Python builds one")
-        self.url = ""
+        self.url, self.database = "", database
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it serves."""
         addr = self.url.removeprefix("http://") or "127.0.0.1:0"
-        self.process = subprocess.Popen([BINARY, "serve", "--workers", "0", "--addr", addr, "--database", database()],
+        self.process = subprocess.Popen([BINARY, "serve", "--workers", "0", "--addr", addr, "--database", self.database or database()],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout and self.process.stderr
         said = _GREETING.search(self.process.stdout.readline())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import shutil
 import socket
+import tempfile
 import threading
 import time
 import unittest
@@ -244,7 +246,9 @@ class Calls:
             c.verify_backup(unlike("none"))
 
     def look_at_keys(self) -> None:
-        server = Server()  # which needs a key from then on
+        place = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, place)
+        server = Server(f"{place}/queue.db")  # which needs a key from then on
         self.addCleanup(server.stop)
         make = type(self).make
         c = make(server.url)

@@ -4,7 +4,8 @@
 #   worker.sh TYPE COMMAND [ARGUMENT...]
 #
 # It needs curl and jq. THEQUEUE_SERVER is the address of the server, THEQUEUE_LEASE how many seconds a lease lasts. It is renewed at every third of that; when
-# the task was cancelled, or the lease is lost, the command is stopped. SIGTERM stops the command, hands the task back, and ends the worker.
+# the task was cancelled, or the lease is lost, the command is stopped. SIGTERM stops the command, hands the task back, and ends the worker. A server that wants a key gets that of
+# PRISMQ_API_KEY, and is trusted by the certificates of PRISMQ_CA_FILE.
 set -u
 server=${THEQUEUE_SERVER:-http://127.0.0.1:8000}/api/queue
 lease=${THEQUEUE_LEASE:-60}
@@ -50,6 +51,9 @@ retry = 5
 retry-connrefused
 header = "Content-Type: application/json"
 END
+[ -z "${PRISMQ_API_KEY:-}" ] || echo "header = \"Authorization: Bearer $PRISMQ_API_KEY\"" >>curlrc
+[ -z "${PRISMQ_CA_FILE:-}" ] || echo "cacert = \"$PRISMQ_CA_FILE\"" >>curlrc
+unset PRISMQ_API_KEY # which is no affair of the command
 jq --null-input --arg worker "$worker" --arg type "$type" --argjson lease "$lease" \
     '{worker_id: $worker, types: [$type], lease_seconds: $lease, wait_seconds: 20}' >claim
 
