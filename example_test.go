@@ -87,6 +87,91 @@ func ExampleDial() {
 	// completed me
 }
 
+// A program starts functions in the background, and keeps account of them in memory.
+func ExampleNewBackgroundTaskManager() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	m, err := thequeue.NewBackgroundTaskManager(thequeue.BackgroundOptions{})
+	if err != nil {
+		panic(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+
+	id, err := m.StartTask(thequeue.Run{RunID: "convert-1", ModuleID: "convert", Parameters: `{"pages": 3}`}, convert)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(id, m.IsTaskActive(id), m.ActiveTaskIDs())
+	if err := m.WaitAll(ctx); err != nil {
+		panic(err)
+	}
+	run, _ := m.GetRun(id)
+	fmt.Println(run.Status, *run.ExitCode, *run.ItemsProcessed, m.ActiveTaskCount())
+	stop()
+	if err := <-ended; err != nil {
+		panic(err)
+	}
+	// Output:
+	// convert-1 true [convert-1]
+	// completed 0 3 0
+}
+
+// convert is the work of a run.
+func convert(_ context.Context, r *thequeue.Running) (*thequeue.JSON, error) {
+	r.Progress(100, "3/3 pages")
+	result := thequeue.JSON(`{"converted": true}`)
+	return &result, nil
+}
+
+// With a queue the same program survives its crashes: a run is a task, and the next process of this name resumes what its module has a handler for.
+func ExampleClient_NewBackgroundTaskManager() {
+	address, end := startServer() // stands for: thequeue serve
+	defer end()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	c, err := thequeue.Dial(address, thequeue.ClientOptions{})
+	if err != nil {
+		panic(err)
+	}
+	m, err := c.NewBackgroundTaskManager(thequeue.BackgroundOptions{Name: "my-service", Handlers: map[string]thequeue.Work{"convert": convert}})
+	if err != nil {
+		panic(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+
+	if _, err := m.StartTask(thequeue.Run{RunID: "convert-1", ModuleID: "convert"}, convert); err != nil {
+		panic(err)
+	}
+	begun := make(chan struct{})
+	if _, err := m.StartTask(thequeue.Run{RunID: "wait-1", ModuleID: "wait"}, func(ctx context.Context, _ *thequeue.Running) (*thequeue.JSON, error) {
+		close(begun)
+		<-ctx.Done() // it was cancelled, or the program ends
+		return nil, ctx.Err()
+	}); err != nil {
+		panic(err)
+	}
+	<-begun
+	cancelled, err := m.CancelTask(ctx, "wait-1") // returns when it has ended
+	fmt.Println(cancelled, err)
+	if err := m.WaitAll(ctx); err != nil {
+		panic(err)
+	}
+	for _, id := range []string{"convert-1", "wait-1"} {
+		run, err := c.Run(ctx, id) // as the server has it
+		fmt.Println(run.RunID, run.Status, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		panic(err)
+	}
+	// Output:
+	// true <nil>
+	// convert-1 completed <nil>
+	// wait-1 cancelled <nil>
+}
+
 // startServer serves a queue of its own over HTTP.
 func startServer() (address string, end func()) {
 	dir, err := os.MkdirTemp("", "thequeue")

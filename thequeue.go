@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prismq/thequeue/internal/app"
+	"github.com/prismq/thequeue/internal/background"
 	"github.com/prismq/thequeue/internal/client"
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/store"
@@ -29,6 +30,14 @@ type (
 	WorkerOptions = worker.Options
 	Options       = queue.Options
 	InvalidError  = task.InvalidError
+
+	BackgroundTaskManager = background.Manager
+	BackgroundOptions     = background.Options
+	Registry              = background.Registry
+	Run                   = task.Run
+	RunStatus             = task.RunStatus
+	Running               = background.Running
+	Work                  = background.Work
 )
 
 // The errors to tell apart with errors.Is.
@@ -85,6 +94,24 @@ func Dial(baseURL string, o ClientOptions) (*Client, error) {
 // NewWorker returns a worker that takes its tasks from the server; its Run method runs them until the context ends. While the server cannot be reached it asks
 // again, and what it runs goes on until its lease is over.
 func (c *Client) NewWorker(o WorkerOptions) (*worker.Worker, error) { return worker.New(c.Client, o) }
+
+// NewBackgroundTaskManager returns a manager that starts functions in the background and keeps account of them in memory; its Run method runs them until the context ends. The methods of
+// Queue and Client of this name keep them in a queue: then they outlive the process.
+func NewBackgroundTaskManager(o BackgroundOptions) (*BackgroundTaskManager, error) {
+	return background.New(o)
+}
+
+// NewBackgroundTaskManager returns a manager whose runs are tasks of the queue; its Run method runs them until the context ends.
+func (q *Queue) NewBackgroundTaskManager(o BackgroundOptions) (*BackgroundTaskManager, error) {
+	o.Queue = background.Local(q.Queue)
+	return background.New(o)
+}
+
+// NewBackgroundTaskManager returns a manager whose runs are tasks of the server; its Run method runs them until the context ends.
+func (c *Client) NewBackgroundTaskManager(o BackgroundOptions) (*BackgroundTaskManager, error) {
+	o.Queue = background.Remote(c.Client)
+	return background.New(o)
+}
 
 // Reject marks an error of a handler as final: the task is not tried again.
 func Reject(err error) error { return worker.Reject(err) }
