@@ -351,9 +351,11 @@ func (c *backupRestoreCmd) Run(ctx context.Context, s *session) error {
 	if c.Output == "json" {
 		return s.printJSON(done)
 	}
-	return s.printRows([][]string{
-		{"backup", done.Name}, {"database", done.Database}, {"schema", fmt.Sprint(done.SchemaVersion)}, {"replaced", text(done.ReplacedFile)},
-	})
+	rows := [][]string{{"backup", done.Name}, {"database", done.Database}, {"schema", fmt.Sprint(done.SchemaVersion)}, {"replaced", text(done.ReplacedFile)}}
+	if done.Note != "" {
+		rows = append(rows, []string{"note", done.Note})
+	}
+	return s.printRows(rows)
 }
 
 // confirm reports whether the answer to a question is yes.

@@ -29,6 +29,11 @@ type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
+// unavailableError is about a server that takes no requests, whatever the reason.
+type unavailableError struct{ error }
+
+func (e *unavailableError) Unwrap() error { return e.error }
+
 // wrongError is what validate or fsck has found; the output lists it.
 type wrongError struct{ error }
 
@@ -72,11 +77,14 @@ func exitCode(err error) int {
 	dial, isNet := errors.AsType[*net.OpError](err)
 	_, isURL := errors.AsType[*url.Error](err)
 	_, isWrong := errors.AsType[*wrongError](err)
+	_, isUnavailable := errors.AsType[*unavailableError](err)
 	switch {
 	case isUsage, isInvalid:
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
+	case isUnavailable:
+		return exitUnavailable
 	case errors.Is(err, task.ErrNotFound):
 		return exitNotFound
 	case errors.Is(err, task.ErrConflict), errors.Is(err, task.ErrMoved):

@@ -41,7 +41,7 @@ func (c *healthcheckCmd) Run(ctx context.Context, s *session) error {
 	}
 	defer q.Close()
 	if err := q.Ready(ctx); err != nil {
-		return fmt.Errorf("not ready: %w", err)
+		return &unavailableError{fmt.Errorf("not ready: %w", err)}
 	}
 	_, err = fmt.Fprintln(s.stdout, "ready")
 	return err
