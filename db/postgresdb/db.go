@@ -36,6 +36,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.announceStmt, err = db.PrepareContext(ctx, announce); err != nil {
 		return nil, fmt.Errorf("error preparing query Announce: %w", err)
 	}
+	if q.backendPIDStmt, err = db.PrepareContext(ctx, backendPID); err != nil {
+		return nil, fmt.Errorf("error preparing query BackendPID: %w", err)
+	}
 	if q.beginMoveStepStmt, err = db.PrepareContext(ctx, beginMoveStep); err != nil {
 		return nil, fmt.Errorf("error preparing query BeginMoveStep: %w", err)
 	}
@@ -647,6 +650,11 @@ func (q *Queries) Close() error {
 	if q.announceStmt != nil {
 		if cerr := q.announceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing announceStmt: %w", cerr)
+		}
+	}
+	if q.backendPIDStmt != nil {
+		if cerr := q.backendPIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing backendPIDStmt: %w", cerr)
 		}
 	}
 	if q.beginMoveStepStmt != nil {
@@ -1672,6 +1680,7 @@ type Queries struct {
 	advanceScheduleStmt       *sql.Stmt
 	analyzeTablesStmt         *sql.Stmt
 	announceStmt              *sql.Stmt
+	backendPIDStmt            *sql.Stmt
 	beginMoveStepStmt         *sql.Stmt
 	breakTypeStmt             *sql.Stmt
 	cancelOperationStmt       *sql.Stmt
@@ -1878,6 +1887,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		advanceScheduleStmt:       q.advanceScheduleStmt,
 		analyzeTablesStmt:         q.analyzeTablesStmt,
 		announceStmt:              q.announceStmt,
+		backendPIDStmt:            q.backendPIDStmt,
 		beginMoveStepStmt:         q.beginMoveStepStmt,
 		breakTypeStmt:             q.breakTypeStmt,
 		cancelOperationStmt:       q.cancelOperationStmt,

@@ -17,6 +17,8 @@ type Querier interface {
 	AnalyzeTables(ctx context.Context) error
 	// Announce tells the sessions that listen. A lost announcement does no harm, so the commit need not wait for the disk.
 	Announce(ctx context.Context, payload string) error
+	// BackendPID returns the number of the process that serves this statement.
+	BackendPID(ctx context.Context) (int64, error)
 	// BeginMoveStep has the statements of this transaction give up on a lock after some seconds, more than the one after which autovacuum gives way, and its commit, with
 	// all that came before, wait for the disk.
 	BeginMoveStep(ctx context.Context) error

@@ -9,6 +9,18 @@ import (
 	"context"
 )
 
+const backendPID = `-- name: BackendPID :one
+SELECT CAST(pg_backend_pid() AS bigint) AS pid
+`
+
+// BackendPID returns the number of the process that serves this statement.
+func (q *Queries) BackendPID(ctx context.Context) (int64, error) {
+	row := q.queryRow(ctx, q.backendPIDStmt, backendPID)
+	var pid int64
+	err := row.Scan(&pid)
+	return pid, err
+}
+
 const describeSession = `-- name: DescribeSession :one
 SELECT CAST(current_setting('server_encoding') AS text) AS encoding,
        CAST(EXTRACT(epoch FROM CAST(current_setting('statement_timeout') AS interval)) * 1000 AS bigint) AS statement_timeout_ms

@@ -88,7 +88,12 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		clock: &databaseClock{base: machine}, announcer: newAnnouncer(cfg, machine, o.Log),
 	}
 	s.q, s.sets, s.lists = postgresdb.New(s.db), postgresdb.New(s.setDB), postgresdb.New(s.listDB)
-	err = s.clock.measure(ctx, s.q) // from here on the tables stay
+	if o.Serve {
+		err = s.checkSession(ctx)
+	}
+	if err == nil {
+		err = s.clock.measure(ctx, s.q) // from here on the tables stay
+	}
 	if err == nil {
 		err = s.describe(ctx)
 	}
@@ -99,7 +104,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		err = s.checkMove(ctx, o.Serve)
 	}
 	if err != nil {
-		return nil, errors.Join(classify(ctx, "open PostgreSQL", err), s.disconnect())
+		return nil, errors.Join(classify(ctx, "open PostgreSQL", pooled(err)), s.disconnect())
 	}
 	s.gather()
 	running, cancel := context.WithCancel(context.Background())
@@ -234,7 +239,7 @@ func openSchema(ctx context.Context, cfg *pgx.ConnConfig) (*schema.Schema, func(
 			return s, db.Close, nil
 		}
 	}
-	return nil, nil, errors.Join(err, db.Close())
+	return nil, nil, errors.Join(pooled(err), db.Close())
 }
 
 // checkEncoding refuses a database that cannot hold every text, or that would take bytes which are none. It is the first question asked.
