@@ -12,6 +12,40 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+const boundAudit = `-- name: BoundAudit :one
+SELECT CAST(coalesce(min(a.audit_id), 0) AS INTEGER) AS lowest, CAST(coalesce(max(a.audit_id), 0) AS INTEGER) AS highest FROM audit_log AS a
+`
+
+type BoundAuditRow struct {
+	Lowest  int64
+	Highest int64
+}
+
+// BoundAudit returns the first and the last id; 0: there is none.
+func (q *Queries) BoundAudit(ctx context.Context) (BoundAuditRow, error) {
+	row := q.queryRow(ctx, q.boundAuditStmt, boundAudit)
+	var i BoundAuditRow
+	err := row.Scan(&i.Lowest, &i.Highest)
+	return i, err
+}
+
+const boundRollups = `-- name: BoundRollups :one
+SELECT CAST(coalesce(min(r.at_utc), 0) AS INTEGER) AS lowest, CAST(coalesce(max(r.at_utc), 0) AS INTEGER) AS highest FROM task_rollups AS r
+`
+
+type BoundRollupsRow struct {
+	Lowest  int64
+	Highest int64
+}
+
+// BoundRollups returns when the first and the last of them began, in microseconds; 0: there is none.
+func (q *Queries) BoundRollups(ctx context.Context) (BoundRollupsRow, error) {
+	row := q.queryRow(ctx, q.boundRollupsStmt, boundRollups)
+	var i BoundRollupsRow
+	err := row.Scan(&i.Lowest, &i.Highest)
+	return i, err
+}
+
 const clearMoveChanges = `-- name: ClearMoveChanges :exec
 DELETE FROM move_changes
 `
@@ -199,11 +233,17 @@ func (q *Queries) CopyAttempts(ctx context.Context, ids string) ([]Attempt, erro
 }
 
 const copyAudit = `-- name: CopyAudit :many
-SELECT audit_id, at_utc, actor, "action", subject, message FROM audit_log ORDER BY audit_id LIMIT 5000 OFFSET CAST(?1 AS INTEGER)
+SELECT audit_id, at_utc, actor, "action", subject, message FROM audit_log WHERE audit_id > ?1 AND audit_id <= ?2 ORDER BY audit_id
 `
 
-func (q *Queries) CopyAudit(ctx context.Context, skip int64) ([]Audit, error) {
-	rows, err := q.query(ctx, q.copyAuditStmt, copyAudit, skip)
+type CopyAuditParams struct {
+	After int64
+	Upto  int64
+}
+
+// CopyAudit returns the rows above one id and not above another.
+func (q *Queries) CopyAudit(ctx context.Context, arg CopyAuditParams) ([]Audit, error) {
+	rows, err := q.query(ctx, q.copyAuditStmt, copyAudit, arg.After, arg.Upto)
 	if err != nil {
 		return nil, err
 	}
@@ -506,11 +546,17 @@ func (q *Queries) CopyOperations(ctx context.Context, skip int64) ([]Operation, 
 }
 
 const copyRollups = `-- name: CopyRollups :many
-SELECT seconds, type, at_utc, node, counts FROM task_rollups ORDER BY seconds, type, at_utc, node LIMIT 5000 OFFSET CAST(?1 AS INTEGER)
+SELECT seconds, type, at_utc, node, counts FROM task_rollups WHERE seconds IN (60, 3600) AND at_utc > ?1 AND at_utc <= ?2 ORDER BY seconds, at_utc
 `
 
-func (q *Queries) CopyRollups(ctx context.Context, skip int64) ([]Rollup, error) {
-	rows, err := q.query(ctx, q.copyRollupsStmt, copyRollups, skip)
+type CopyRollupsParams struct {
+	After time.Time
+	Upto  time.Time
+}
+
+// CopyRollups returns those that began after one instant and not after another.
+func (q *Queries) CopyRollups(ctx context.Context, arg CopyRollupsParams) ([]Rollup, error) {
+	rows, err := q.query(ctx, q.copyRollupsStmt, copyRollups, arg.After, arg.Upto)
 	if err != nil {
 		return nil, err
 	}

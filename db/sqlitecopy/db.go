@@ -24,6 +24,12 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.boundAuditStmt, err = db.PrepareContext(ctx, boundAudit); err != nil {
+		return nil, fmt.Errorf("error preparing query BoundAudit: %w", err)
+	}
+	if q.boundRollupsStmt, err = db.PrepareContext(ctx, boundRollups); err != nil {
+		return nil, fmt.Errorf("error preparing query BoundRollups: %w", err)
+	}
 	if q.clearMoveChangesStmt, err = db.PrepareContext(ctx, clearMoveChanges); err != nil {
 		return nil, fmt.Errorf("error preparing query ClearMoveChanges: %w", err)
 	}
@@ -239,6 +245,16 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.boundAuditStmt != nil {
+		if cerr := q.boundAuditStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing boundAuditStmt: %w", cerr)
+		}
+	}
+	if q.boundRollupsStmt != nil {
+		if cerr := q.boundRollupsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing boundRollupsStmt: %w", cerr)
+		}
+	}
 	if q.clearMoveChangesStmt != nil {
 		if cerr := q.clearMoveChangesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing clearMoveChangesStmt: %w", cerr)
@@ -628,6 +644,8 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                    DBTX
 	tx                    *sql.Tx
+	boundAuditStmt        *sql.Stmt
+	boundRollupsStmt      *sql.Stmt
 	clearMoveChangesStmt  *sql.Stmt
 	copyAPIKeysStmt       *sql.Stmt
 	copyAnswerKeysStmt    *sql.Stmt
@@ -704,6 +722,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                    tx,
 		tx:                    tx,
+		boundAuditStmt:        q.boundAuditStmt,
+		boundRollupsStmt:      q.boundRollupsStmt,
 		clearMoveChangesStmt:  q.clearMoveChangesStmt,
 		copyAPIKeysStmt:       q.copyAPIKeysStmt,
 		copyAnswerKeysStmt:    q.copyAnswerKeysStmt,

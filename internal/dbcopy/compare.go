@@ -314,6 +314,14 @@ func tallyStore(ctx context.Context, database, which string, o Options) (_ map[s
 		for i, t := range r.short {
 			out[t.name] = tallyOf(short[i])
 		}
+		var d digester
+		for _, t := range r.spanned {
+			var sum Tally
+			if err := t.everyPart(ctx, func(rows []any) { sum.merge(d.tally(rows)) }); err != nil {
+				return err
+			}
+			out[t.name] = sum
+		}
 		last, err := r.lastTask(ctx)
 		if err != nil {
 			return err

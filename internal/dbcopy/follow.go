@@ -208,6 +208,14 @@ func readShort(ctx context.Context, r *rows) ([]keyed, error) {
 	return out, nil
 }
 
+// syncTables makes the tables that do not belong to tasks those of the store; with into it compares them.
+func (m *mover) syncTables(ctx context.Context, into *tallies) error {
+	if err := m.syncShort(ctx, into); err != nil {
+		return err
+	}
+	return m.syncSpanned(ctx, into)
+}
+
 // syncShort makes the short tables of the target those of the store. With into it reads them again, compares them, and notes what they
 // hold.
 func (m *mover) syncShort(ctx context.Context, into *tallies) error {
@@ -220,7 +228,7 @@ func (m *mover) syncShort(ctx context.Context, into *tallies) error {
 		if err != nil {
 			return err
 		}
-		return replaceShort(ctx, r, have, want)
+		return replace(ctx, r.short, have, want)
 	}); err != nil {
 		return fmt.Errorf("to: %w", err)
 	}
@@ -247,15 +255,15 @@ func (m *mover) syncShort(ctx context.Context, into *tallies) error {
 	})
 }
 
-// replaceShort makes the short tables, which are as have, what want says.
-func replaceShort(ctx context.Context, r *rows, have, want []keyed) error {
+// replace makes tables, which are as have, what want says.
+func replace(ctx context.Context, tables []table, have, want []keyed) error {
 	var d digester
 	same := func(i int, key string) bool {
 		a, inHave := have[i][key]
 		b, inWant := want[i][key]
 		return inHave && inWant && d.of(a) == d.of(b)
 	}
-	for i, t := range slices.Backward(r.short) {
+	for i, t := range slices.Backward(tables) {
 		for key, row := range have[i] {
 			if same(i, key) {
 				continue
@@ -265,7 +273,7 @@ func replaceShort(ctx context.Context, r *rows, have, want []keyed) error {
 			}
 		}
 	}
-	for i, t := range r.short {
+	for i, t := range tables {
 		var add []any
 		for key, row := range want[i] {
 			if !same(i, key) {

@@ -1,6 +1,7 @@
 package dbcopy
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -173,6 +174,11 @@ func empty(ctx context.Context, r *rows) error {
 			return fmt.Errorf("%w: %s has rows; name a new database", ErrNotEmpty, t.name)
 		}
 	}
+	for _, t := range r.spanned {
+		if _, highest, err := t.bounds(ctx); err != nil || highest != 0 {
+			return cmp.Or(err, fmt.Errorf("%w: %s has rows; name a new database", ErrNotEmpty, t.name))
+		}
+	}
 	return nil
 }
 
@@ -181,7 +187,7 @@ const few = 500
 
 // copy fills the target from the store in use, and compares the two.
 func (m *mover) copy(ctx context.Context) error {
-	if err := m.syncShort(ctx, nil); err != nil {
+	if err := m.syncTables(ctx, nil); err != nil {
 		return err
 	}
 	if err := m.firstPass(ctx); err != nil {
@@ -231,7 +237,7 @@ func (m *mover) finish(ctx context.Context) (fence time.Duration, err error) {
 			break
 		}
 	}
-	if err := m.syncShort(ctx, m.tallies); err != nil {
+	if err := m.syncTables(ctx, m.tallies); err != nil {
 		return 0, err
 	}
 	if err := m.raiseSequences(ctx); err != nil {
@@ -324,6 +330,12 @@ func DryRun(ctx context.Context, from, to string) (_ Plan, err error) {
 		p.Rows = counts
 		for _, t := range r.short {
 			if err := t.all(ctx, func(any) error { p.Rows[t.name]++; return nil }); err != nil {
+				return err
+			}
+		}
+		for _, t := range r.spanned {
+			p.Rows[t.name] = 0
+			if err := t.everyPart(ctx, func(rows []any) { p.Rows[t.name] += int64(len(rows)) }); err != nil {
 				return err
 			}
 		}

@@ -334,3 +334,32 @@ func TestChangesOfLargeTasksAreFollowedInParts(t *testing.T) {
 		}
 	}
 }
+
+// TestAuditAndMetricsAreCopiedInParts has more of them than are read at once, and changes some in every part meanwhile.
+func TestAuditAndMetricsAreCopiedInParts(t *testing.T) {
+	t.Parallel()
+	from, to := everything(t), testdb.EmptyPostgresURL(t)
+	exec(t, from, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+		INSERT INTO audit_log (at_utc, actor, action, subject, message) SELECT i, 'a', 'b', 'c', 'row ' || i FROM n`,
+		`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+		INSERT INTO task_rollups (seconds, type, at_utc, node, counts) SELECT 3600, 't' || (i % 3), 1769846400000000 + i * 3600000000, 'n', '{}' FROM n`)
+	changed := false
+	r, err := dbcopy.Move(t.Context(), from, to, dbcopy.Options{Tell: func(p dbcopy.Progress) {
+		if p.Phase == "copy" && !changed {
+			changed = true
+			exec(t, from, "DELETE FROM task_rollups WHERE node = 'n' AND (at_utc / 3600000000) % 5 = 0", "UPDATE task_rollups SET counts = '{\"claimed\":1}' WHERE node = 'n' AND type = 't1'",
+				"DELETE FROM audit_log WHERE audit_id % 3000 = 0", "INSERT INTO audit_log (at_utc, actor, action, subject, message) VALUES (1, 'late', 'b', 'c', 'd')")
+		}
+	}})
+	if err != nil || !changed {
+		t.Fatalf("changed %v, %v", changed, err)
+	}
+	for _, d := range mustBeSame(t, from, to) {
+		if got := r.Tables[d.Table]; got != d.To {
+			t.Errorf("%s: the move says %d rows %s, there are %d %s", d.Table, got.Rows, got.Hash(), d.To.Rows, d.To.Hash())
+		}
+		if d.Table == "audit_log" && d.To.Rows < 11000 || d.Table == "task_rollups" && d.To.Rows < 200 {
+			t.Errorf("%s has %d rows", d.Table, d.To.Rows)
+		}
+	}
+}

@@ -267,15 +267,31 @@ func pgRows(q *postgressets.Queries) *rows {
 			cut: cutting(q.CutKeyRate, func(r sqlitecopy.KeyRate) postgressets.CutKeyRateParams {
 				return postgressets.CutKeyRateParams{Type: r.Type, ConcurrencyKey: r.ConcurrencyKey}
 			})},
-		{name: "task_rollups", key: keyOf, page: pages[sqlitecopy.Rollup](q.CopyRollups), paste: together(q.PasteRollups),
-			cut: cutting(q.CutRollup, func(r sqlitecopy.Rollup) postgressets.CutRollupParams {
-				return postgressets.CutRollupParams{Seconds: r.Seconds, Type: r.Type, AtUTC: r.AtUTC, Node: r.Node}
-			})},
 		{name: "failure_groups", key: keyOf, page: pages[sqlitecopy.FailureGroup](q.CopyFailureGroups), paste: together(q.PasteFailureGroups),
 			cut: cutting(q.CutFailureGroup, func(r sqlitecopy.FailureGroup) postgressets.CutFailureGroupParams {
 				return postgressets.CutFailureGroupParams{Fingerprint: r.Fingerprint, Type: r.Type}
 			})},
-		{name: "audit_log", key: keyOf, page: pages[sqlitecopy.Audit](q.CopyAudit), paste: together(q.PasteAudit),
+	}
+	r.spanned = []table{
+		{name: "task_rollups", key: keyOf, step: rollupStep, paste: together(q.PasteRollups),
+			bounds: func(ctx context.Context) (int64, int64, error) {
+				b, err := q.BoundRollups(ctx)
+				return b.Lowest, b.Highest, err
+			},
+			within: func(ctx context.Context, after, upto int64) ([]any, error) {
+				return boxed[sqlitecopy.Rollup](q.CopyRollups(ctx, postgressets.CopyRollupsParams{After: time.UnixMicro(after).UTC(), Upto: time.UnixMicro(upto).UTC()}))
+			},
+			cut: cutting(q.CutRollup, func(r sqlitecopy.Rollup) postgressets.CutRollupParams {
+				return postgressets.CutRollupParams{Seconds: r.Seconds, Type: r.Type, AtUTC: r.AtUTC, Node: r.Node}
+			})},
+		{name: "audit_log", key: keyOf, step: auditStep, paste: together(q.PasteAudit),
+			bounds: func(ctx context.Context) (int64, int64, error) {
+				b, err := q.BoundAudit(ctx)
+				return b.Lowest, b.Highest, err
+			},
+			within: func(ctx context.Context, after, upto int64) ([]any, error) {
+				return boxed[sqlitecopy.Audit](q.CopyAudit(ctx, postgressets.CopyAuditParams{After: after, Upto: upto}))
+			},
 			cut: cutting(q.CutAudit, func(r sqlitecopy.Audit) int64 { return r.AuditID })},
 		{name: "api_keys", key: keyOf, page: pages[sqlitecopy.APIKey](q.CopyAPIKeys), paste: together(q.PasteAPIKeys),
 			cut: cutting(q.CutAPIKey, func(r sqlitecopy.APIKey) string { return r.KeyID })},

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/prismq/thequeue/db/sqlitecopy"
 	"github.com/prismq/thequeue/internal/store/sqlite"
@@ -148,15 +149,31 @@ func liteRows(q *sqlitecopy.Queries) *rows {
 			cut: cutting(q.CutKeyRate, func(r sqlitecopy.KeyRate) sqlitecopy.CutKeyRateParams {
 				return sqlitecopy.CutKeyRateParams{Type: r.Type, ConcurrencyKey: r.ConcurrencyKey}
 			})},
-		{name: "task_rollups", key: keyOf, page: pages[sqlitecopy.Rollup](q.CopyRollups), paste: each(q.PasteRollup),
-			cut: cutting(q.CutRollup, func(r sqlitecopy.Rollup) sqlitecopy.CutRollupParams {
-				return sqlitecopy.CutRollupParams{Seconds: r.Seconds, Type: r.Type, AtUTC: r.AtUTC, Node: r.Node}
-			})},
 		{name: "failure_groups", key: keyOf, page: pages[sqlitecopy.FailureGroup](q.CopyFailureGroups), paste: each(q.PasteFailureGroup),
 			cut: cutting(q.CutFailureGroup, func(r sqlitecopy.FailureGroup) sqlitecopy.CutFailureGroupParams {
 				return sqlitecopy.CutFailureGroupParams{Fingerprint: r.Fingerprint, Type: r.Type}
 			})},
-		{name: "audit_log", key: keyOf, page: pages[sqlitecopy.Audit](q.CopyAudit), paste: each(q.PasteAudit),
+	}
+	r.spanned = []table{
+		{name: "task_rollups", key: keyOf, step: rollupStep, paste: each(q.PasteRollup),
+			bounds: func(ctx context.Context) (int64, int64, error) {
+				b, err := q.BoundRollups(ctx)
+				return b.Lowest, b.Highest, err
+			},
+			within: func(ctx context.Context, after, upto int64) ([]any, error) {
+				return boxed[sqlitecopy.Rollup](q.CopyRollups(ctx, sqlitecopy.CopyRollupsParams{After: time.UnixMicro(after).UTC(), Upto: time.UnixMicro(upto).UTC()}))
+			},
+			cut: cutting(q.CutRollup, func(r sqlitecopy.Rollup) sqlitecopy.CutRollupParams {
+				return sqlitecopy.CutRollupParams{Seconds: r.Seconds, Type: r.Type, AtUTC: r.AtUTC, Node: r.Node}
+			})},
+		{name: "audit_log", key: keyOf, step: auditStep, paste: each(q.PasteAudit),
+			bounds: func(ctx context.Context) (int64, int64, error) {
+				b, err := q.BoundAudit(ctx)
+				return b.Lowest, b.Highest, err
+			},
+			within: func(ctx context.Context, after, upto int64) ([]any, error) {
+				return boxed[sqlitecopy.Audit](q.CopyAudit(ctx, sqlitecopy.CopyAuditParams{After: after, Upto: upto}))
+			},
 			cut: cutting(q.CutAudit, func(r sqlitecopy.Audit) int64 { return r.AuditID })},
 		{name: "api_keys", key: keyOf, page: pages[sqlitecopy.APIKey](q.CopyAPIKeys), paste: each(q.PasteAPIKey),
 			cut: cutting(q.CutAPIKey, func(r sqlitecopy.APIKey) string { return r.KeyID })},

@@ -16,6 +16,11 @@ type table struct {
 	key  func(row any) string
 	cut  func(ctx context.Context, row any) error
 
+	// Of a spanned table: its first and last place, 0 and 0 where it has no rows, the rows above one place and not above another, and how many places are read at once.
+	bounds func(ctx context.Context) (lowest, highest int64, err error)
+	within func(ctx context.Context, after, upto int64) ([]any, error)
+	step   int64
+
 	// Of a long table: the rows of some tasks, or the answers with some keys.
 	ofTasks func(ctx context.Context, ids []int64) ([]any, error)
 	ofKeys  func(ctx context.Context, keys []string) ([]any, error)
@@ -79,7 +84,8 @@ type step[K any] struct {
 
 // rows are the tables of one side within a transaction, in an order in which a row refers to none that comes later.
 type rows struct {
-	short   []table
+	short   []table // each of them is held in memory
+	spanned []table // audit and metrics, which are read in parts; the place of a row is its id, or its time in microseconds
 	tasks   []table // the tasks, then what belongs to them
 	answers table
 

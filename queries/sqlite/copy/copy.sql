@@ -111,8 +111,13 @@ DELETE FROM key_rates WHERE type = @type AND concurrency_key = @concurrency_key;
 INSERT INTO key_rates (type, concurrency_key, open_utc, full_utc)
 VALUES (@type, @concurrency_key, @open_utc, @full_utc);
 
+-- CopyRollups returns those that began after one instant and not after another.
 -- name: CopyRollups :many
-SELECT * FROM task_rollups ORDER BY seconds, type, at_utc, node LIMIT 5000 OFFSET CAST(@skip AS INTEGER);
+SELECT * FROM task_rollups WHERE seconds IN (60, 3600) AND at_utc > @after AND at_utc <= @upto ORDER BY seconds, at_utc;
+
+-- BoundRollups returns when the first and the last of them began, in microseconds; 0: there is none.
+-- name: BoundRollups :one
+SELECT CAST(coalesce(min(r.at_utc), 0) AS INTEGER) AS lowest, CAST(coalesce(max(r.at_utc), 0) AS INTEGER) AS highest FROM task_rollups AS r;
 
 -- name: CutRollup :exec
 DELETE FROM task_rollups WHERE seconds = @seconds AND type = @type AND at_utc = @at_utc AND node = @node;
@@ -133,8 +138,13 @@ INSERT INTO failure_groups (
 VALUES (
     @fingerprint, @type, @pattern, @sample_message, @sample_task_id, @first_seen_utc, @last_seen_utc, @count);
 
+-- CopyAudit returns the rows above one id and not above another.
 -- name: CopyAudit :many
-SELECT * FROM audit_log ORDER BY audit_id LIMIT 5000 OFFSET CAST(@skip AS INTEGER);
+SELECT * FROM audit_log WHERE audit_id > @after AND audit_id <= @upto ORDER BY audit_id;
+
+-- BoundAudit returns the first and the last id; 0: there is none.
+-- name: BoundAudit :one
+SELECT CAST(coalesce(min(a.audit_id), 0) AS INTEGER) AS lowest, CAST(coalesce(max(a.audit_id), 0) AS INTEGER) AS highest FROM audit_log AS a;
 
 -- name: CutAudit :exec
 DELETE FROM audit_log WHERE audit_id = @audit_id;
