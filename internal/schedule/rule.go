@@ -28,51 +28,37 @@ var parser = cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron
 // Parse reads an expression: minute, hour, day of month, month and day of week, with the second in front where there are six, or a word like
 // @daily. A day matches one of the two days where both are given. The error says what is wrong with it, and what to write instead.
 func Parse(expression string, zone *time.Location) (Rule, error) {
-	fields := strings.Fields(expression)
+	texts := strings.Fields(expression)
 	switch {
-	case len(fields) == 0:
+	case len(texts) == 0:
 		return Rule{}, errors.New("must not be empty: write five fields like 0 3 * * *, or six with the second in front")
-	case strings.Contains(fields[0], "="):
+	case strings.Contains(texts[0], "="):
 		return Rule{}, errors.New("must not name a time zone: put it in timezone")
-	case strings.EqualFold(fields[0], "@every"):
+	case strings.EqualFold(texts[0], "@every"):
 		return Rule{}, errors.New("@every is not known: write the times, like */5 * * * * for every five minutes")
-	case fields[0][0] != '@' && len(fields) != 5 && len(fields) != 6:
-		return Rule{}, fmt.Errorf("has %d fields, and must have minute, hour, day of month, month and day of week, or the second in front of these", len(fields))
+	case texts[0][0] != '@' && len(texts) != 5 && len(texts) != 6:
+		return Rule{}, fmt.Errorf("has %d fields, and must have minute, hour, day of month, month and day of week, or the second in front of these", len(texts))
 	}
-	hourly := strings.EqualFold(fields[0], "@hourly")
-	if fields[0][0] != '@' {
-		sunday(&fields[len(fields)-1])
-		hourly = strings.ContainsAny(fields[len(fields)-4][:1], "*?")
+	hourly := strings.EqualFold(texts[0], "@hourly")
+	if texts[0][0] != '@' {
+		hourly = texts[len(texts)-4][0] == '*'
+		for i, f := range fields[len(fields)-len(texts):] {
+			var err error
+			if texts[i], err = f.read(texts[i]); err != nil {
+				return Rule{}, err
+			}
+		}
 	}
-	parsed, err := parser.Parse(strings.ToLower(strings.Join(fields, " ")))
+	parsed, err := parser.Parse(strings.ToLower(strings.Join(texts, " ")))
 	if err != nil {
 		return Rule{}, fmt.Errorf("is not a cron expression: %w", err)
 	}
 	r := Rule{fields: parsed.(*cron.SpecSchedule), zone: zone, hourly: hourly} // every descriptor but @every is one
 	r.fields.Location = time.UTC
-	const star = 1 << 63
-	for _, bits := range []uint64{r.fields.Second, r.fields.Minute, r.fields.Hour, r.fields.Dom, r.fields.Month, r.fields.Dow} {
-		if bits&^star == 0 {
-			return Rule{}, errors.New("has a field without a value")
-		}
-	}
 	if r.naive(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return Rule{}, errors.New("never comes: no month that it names has such a day")
 	}
 	return r, nil
-}
-
-// sunday writes the 7 of a day of week, which many know as Sunday, as 0.
-func sunday(field *string) {
-	parts := strings.Split(*field, ",")
-	for i, p := range parts {
-		if p == "7" {
-			parts[i] = "0"
-		} else if from, ok := strings.CutSuffix(p, "-7"); ok {
-			parts[i] = from + "-6,0"
-		}
-	}
-	*field = strings.Join(parts, ",")
 }
 
 // Zone returns the time zone called so in the IANA database.

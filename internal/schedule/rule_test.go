@@ -121,6 +121,14 @@ func TestExpressions(t *testing.T) {
 		"@yearly":          "2027-01-01T00:00:00Z",
 		"@Weekly":          "2026-02-01T00:00:00Z",
 		"0 0 1 jan ?":      "2027-01-01T00:00:00Z",
+		"0 0 ? * sat-sat":  "2026-02-07T00:00:00Z",
+		"0 0 * * 7-1":      "2026-02-01T00:00:00Z", // Sunday and Monday
+		"0 0 * * 1-7/3":    "2026-02-01T00:00:00Z", // Monday, Thursday, Sunday
+		"0 0 * * 2/2":      "2026-02-03T00:00:00Z", // Tuesday, Thursday, Saturday
+		"*/59 8 * * *":     "2026-01-31T08:59:00Z",
+		"1-5,3-7 9 * * *":  "2026-01-31T09:01:00Z",
+		"*/30,10 8 * * *":  "2026-01-31T08:10:00Z",
+		"0 0 */1 * 1":      "2026-02-02T00:00:00Z", // every day of the month, so that the day of the week decides
 	} {
 		if got := ruleOf(t, expression, "UTC").Next(after).Format(time.RFC3339); got != want {
 			t.Errorf("%q: first tick %s, want %s", expression, got, want)
@@ -138,27 +146,53 @@ func TestExpressions(t *testing.T) {
 func TestRefusesWhatIsNoExpression(t *testing.T) {
 	t.Parallel()
 	for expression, want := range map[string]string{
-		"":                    "must not be empty",
-		" ":                   "must not be empty",
-		"* * * *":             "has 4 fields",
-		"* * * * * * *":       "has 7 fields",
-		"60 * * * *":          "above maximum (59)",
-		"* 24 * * *":          "above maximum (23)",
-		"* * 0 * *":           "below minimum (1)",
-		"* * * 13 *":          "above maximum (12)",
-		"* * * * 8":           "above maximum (6)",
-		"*/0 * * * *":         "positive",
-		"a * * * *":           "not a cron expression",
-		", * * * *":           "without a value",
-		"0 0 30 2 *":          "never comes",
-		"TZ=UTC * * * * *":    "put it in timezone",
-		"CRON_TZ=X":           "put it in timezone",
-		"@every 5m":           "*/5 * * * *",
-		"@sometimes":          "not a cron expression",
-		"-1 * * * *":          "not a cron expression",
-		"1--2 * * * *":        "not a cron expression",
-		"1/2/3 * * * *":       "not a cron expression",
-		"99999999999 * * * *": "not a cron expression",
+		"":                              "must not be empty",
+		" ":                             "must not be empty",
+		"* * * *":                       "has 4 fields",
+		"* * * * * * *":                 "has 7 fields",
+		"60 * * * *":                    `the minute "60", which must lie between 0 and 59`,
+		"* 24 * * *":                    `the hour "24", which must lie between 0 and 23`,
+		"* * 0 * *":                     `the day of the month "0", which must lie between 1 and 31`,
+		"* * * 13 *":                    `the month "13", which must lie between 1 and 12`,
+		"* * * * 8":                     `the day of the week "8", which must lie between 0 and 7`,
+		"60 * * * * *":                  `the second "60"`,
+		"1/9223372036854775807 * * * *": "means 1 alone",
+		"*/0 * * * *":                   "a positive number behind the /",
+		"*/+5 * * * *":                  "a positive number behind the /",
+		"a * * * *":                     "must be made of numbers from 0 to 59, of *",
+		"+5 * * * *":                    "must be made of numbers from 0 to 59, of *",
+		"* * * * first":                 "or a name from sun to sat",
+		", * * * *":                     "is an empty list",
+		"1,,2 * * * *":                  `the minute "1,,2", which has an empty place in its list: write 1,2`,
+		"5, * * * *":                    "write 5",
+		"* ,5 * * *":                    `the hour ",5", which has an empty place in its list: write 5`,
+		"* 22-6 * * *":                  "goes backwards: write 22-23,0-6",
+		"* * * * fri-mon":               "goes backwards: write 5-6,0-1",
+		"* * 31-1 * *":                  "goes backwards: write 31-31,1-1",
+		"*/60 * * * *":                  "means 0 alone: write 0, or a shorter step",
+		"*/70,5 * * * *":                `which takes with */70 a step past the end`,
+		"* 1-5/10 * * *":                "means 1 alone: write 1,",
+		"40/30 * * * *":                 "means 40 alone: write 40,",
+		"* * */31 * *":                  "means 1 alone",
+		"1,1 * * * *":                   "says the same by 1 and 1: leave one of them out",
+		"* * * * mon,1":                 "says the same by mon and 1",
+		"* * * * 0,7":                   "says the same by 0 and 7",
+		"5-7,10,5-7 * * * *":            "says the same by 5-7 and 5-7",
+		"*,5 * * * *":                   "names every one by *: leave the others out",
+		"* 5,* * * *":                   "names every one by *",
+		"? * * * *":                     "can be ? only as a day: write *",
+		"* ?/2 * * *":                   "must be made of numbers",
+		"0 0 30 2 *":                    "never comes",
+		"TZ=UTC * * * * *":              "put it in timezone",
+		"CRON_TZ=X":                     "put it in timezone",
+		"@every 5m":                     "*/5 * * * *",
+		"@sometimes":                    "not a cron expression",
+		"-1 * * * *":                    "must be made of numbers",
+		"1--2 * * * *":                  "must lie between 0 and 59",
+		"1-2-3 * * * *":                 "must be made of numbers",
+		"1/2/3 * * * *":                 "a positive number behind the /",
+		"99999999999 * * * *":           "must lie between 0 and 59",
+		"9999999999999999999 * * * *":   "must lie between 0 and 59",
 	} {
 		if _, err := Parse(expression, time.UTC); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want one with %q", expression, err, want)
@@ -175,8 +209,8 @@ var zones = []string{
 	"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "America/Santiago", "Pacific/Apia", "Asia/Kathmandu", "America/St_Johns", "Africa/Casablanca",
 }
 
-// field draws a field of an expression whose values begin at lo and end at hi.
-func field(t *rapid.T, name string, lo, hi int) string {
+// drawField draws a field of an expression whose values begin at lo and end at hi.
+func drawField(t *rapid.T, name string, lo, hi int) string {
 	return rapid.OneOf(
 		rapid.Just("*"),
 		rapid.Custom(func(t *rapid.T) string { return "*/" + itoa(rapid.IntRange(1, hi).Draw(t, "step")) }),
@@ -196,7 +230,7 @@ func itoa(n int) string {
 func TestTicksAreThoseOfTheClocks(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		expression := strings.Join([]string{field(t, "minute", 0, 59), field(t, "hour", 0, 23), field(t, "day", 1, 28), "*", field(t, "weekday", 0, 6)}, " ")
+		expression := strings.Join([]string{drawField(t, "minute", 0, 59), drawField(t, "hour", 0, 23), drawField(t, "day", 1, 28), "*", drawField(t, "weekday", 0, 6)}, " ")
 		r := ruleOf(t, expression, rapid.SampledFrom(zones).Draw(t, "zone"))
 		year := rapid.SampledFrom([]int{2011, 2025, 2026}).Draw(t, "year")
 		day := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, rapid.IntRange(0, 364).Draw(t, "day"))
