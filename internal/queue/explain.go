@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,10 +19,6 @@ const (
 	aliveFor = 300 * time.Second
 	// holdersShown is how many tasks that use up a limit are named.
 	holdersShown = 10
-	// aheadCounted bounds the tasks of one lane that are counted one by one, and lanesCounted the lanes in which they are.
-	aheadCounted, lanesCounted = 10_000, 200
-	// rateOver is the time over which the rate of an estimate is measured, by ratedTasks of each of ratedTypes at most.
-	rateOver, ratedTasks, ratedTypes = 5 * time.Minute, 100, 10
 )
 
 // Explain tells why a task does not run, in the order in which the causes must be dealt with, or what has become of it. Error: task.ErrNotFound.
@@ -56,7 +53,9 @@ func ended(t task.Task) task.Reason {
 	case task.Cancelled:
 		r.Message = "It was cancelled"
 	case task.Exhausted:
-		r.Message = fmt.Sprintf("Its %d attempts are used up", t.MaxAttempts)
+		if r.Message = "Its only attempt is used up"; t.MaxAttempts > 1 {
+			r.Message = fmt.Sprintf("Its %d attempts are used up", t.MaxAttempts)
+		}
 	case task.Rejected:
 		r.Message = "Its worker has said that no further attempt is worth it"
 	case task.Expired:
@@ -202,6 +201,11 @@ func (s *scene) broken(taskType string) *task.Reason {
 	}
 }
 
+// pace says how many tasks a rate lets be claimed.
+func pace(r task.RateLimit) string {
+	return fmt.Sprintf("%s may be claimed in %s s", count(int64(r.Tasks), "task", "tasks"), strconv.FormatFloat(r.PerSeconds, 'f', -1, 64))
+}
+
 // rated is the rate of the type, when it has no token left.
 func (s *scene) rated(taskType string) *task.Reason {
 	r := s.rules[taskType]
@@ -210,7 +214,7 @@ func (s *scene) rated(taskType string) *task.Reason {
 	}
 	return &task.Reason{
 		Code: "rate_limited", UntilUTC: r.RateOpenUTC,
-		Message: fmt.Sprintf("Of its type %s %d tasks may be claimed in %g s, and that is used up until %s.", taskType, r.RateLimit.Tasks, r.RateLimit.PerSeconds, at(*r.RateOpenUTC)),
+		Message: fmt.Sprintf("Of its type %s no more than %s, and that is used up until %s.", taskType, pace(*r.RateLimit), at(*r.RateOpenUTC)),
 		Details: details(map[string]any{"type": taskType, "rate_limit": r.RateLimit}),
 	}
 }
@@ -260,7 +264,7 @@ func (q *Queue) full(ctx context.Context, rules task.Type) (*task.Reason, error)
 	}
 	return &task.Reason{
 		Code:    "limit_reached",
-		Message: fmt.Sprintf("Of its type %s at most %d may run at a time, and %d do: %s.", rules.Type, most, status.ProcessingTasks, named(holders, status.ProcessingTasks)),
+		Message: fmt.Sprintf("Of its type %s at most %d may run at a time, and %s: %s.", rules.Type, most, count(status.ProcessingTasks, "does", "do"), named(holders, status.ProcessingTasks)),
 		Details: details(map[string]any{"max_concurrency": most, "processing_tasks": status.ProcessingTasks, "tasks": holders}),
 	}, nil
 }
@@ -290,16 +294,18 @@ func (s *scene) nobody(l task.Lane) *task.Reason {
 	if len(s.live) == 0 {
 		r := &task.Reason{Code: "no_worker", Message: fmt.Sprintf("No worker was heard in the last %.0f minutes; start one.", aliveFor.Minutes())}
 		if s.draining > 0 {
-			r.Message = fmt.Sprintf("All workers take nothing new (%d drain); start another.", s.draining)
+			r.Message = fmt.Sprintf("All workers take nothing new (%s); start another.", count(int64(s.draining), "drains", "drain"))
 			r.Details = details(map[string]any{"draining_workers": s.draining})
 		}
 		return r
 	}
 	asking := slices.DeleteFunc(slices.Clone(s.live), func(c task.Claim) bool { return !c.AsksFor(l.Type) })
 	if len(asking) == 0 {
-		return &task.Reason{
-			Code: "no_worker_for_type", Message: fmt.Sprintf("None of the %d live workers takes tasks of type %s.", len(s.live), l.Type), Details: details(map[string]any{"type": l.Type, "live_workers": len(s.live)}),
+		r := &task.Reason{Code: "no_worker_for_type", Details: details(map[string]any{"type": l.Type, "live_workers": len(s.live)})}
+		if r.Message = fmt.Sprintf("The only live worker does not take tasks of type %s.", l.Type); len(s.live) > 1 {
+			r.Message = fmt.Sprintf("None of the %d live workers takes tasks of type %s.", len(s.live), l.Type)
 		}
+		return r
 	}
 	return lacking(l, asking)
 }
@@ -318,7 +324,7 @@ func lacking(l task.Lane, workers []task.Claim) *task.Reason {
 		}
 		if lack > 0 {
 			missing = append(missing, map[string]any{"capability": name, "requires": l.Requires[name], "lacked_by": lack})
-			words = append(words, fmt.Sprintf("%s (%d of %d lack it)", alone.Canonical(), lack, len(workers)))
+			words = append(words, fmt.Sprintf("%s (%d of %s it)", alone.Canonical(), lack, count(int64(len(workers)), "lacks", "lack")))
 		}
 	}
 	if len(words) == 0 {
@@ -329,91 +335,6 @@ func lacking(l task.Lane, workers []task.Claim) *task.Reason {
 		Message: fmt.Sprintf("No live worker that takes type %s offers all that it requires: %s.", l.Type, strings.Join(words, ", ")),
 		Details: details(map[string]any{"missing": missing, "live_workers_for_type": len(workers)}),
 	}
-}
-
-// place counts the tasks that workers which claim by priority take before this one. A task that nothing holds back is next.
-func (q *Queue) place(ctx context.Context, s *scene, t task.Task, lane task.Lane, blocked bool) (*task.Reason, error) {
-	takers := s.takers(lane)
-	if len(takers) == 0 {
-		return nil, nil
-	}
-	backlog, err := q.store.ListBacklog(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ahead, atLeast, types, counted := int64(0), false, []string{t.Type}, 0
-	for _, b := range backlog {
-		shared := slices.ContainsFunc(takers, func(c task.Claim) bool { return c.MayTake(b.Lane) })
-		if b.Priority > t.Priority || b.Ready == 0 || s.rules[b.Type].Paused || !shared {
-			continue
-		}
-		n := b.Ready
-		if b.Priority == t.Priority {
-			if counted++; counted > lanesCounted {
-				atLeast = true
-				break
-			}
-			if b.ID == t.LaneID && t.ConcurrencyKey != nil { // keys take turns: those of other keys come between
-				n, err = q.store.CountKeyAhead(ctx, b.ID, *t.ConcurrencyKey, t.ID, aheadCounted)
-			} else {
-				n, err = q.store.CountAhead(ctx, b.ID, t.ID, aheadCounted)
-			}
-			if err != nil {
-				return nil, err
-			}
-			atLeast = atLeast || n == aheadCounted
-		}
-		if ahead += n; n > 0 && !slices.Contains(types, b.Type) {
-			types = append(types, b.Type)
-		}
-	}
-	if ahead == 0 {
-		if blocked {
-			return nil, nil
-		}
-		return &task.Reason{Code: "next", Message: fmt.Sprintf("Nothing holds it back: it is the next one by priority (live workers that may take it: %d).", len(takers))}, nil
-	}
-	perMinute, err := q.rate(ctx, types[:min(len(types), ratedTypes)])
-	if err != nil {
-		return nil, err
-	}
-	return inLine(ahead, atLeast, perMinute), nil
-}
-
-func inLine(ahead int64, atLeast bool, perMinute float64) *task.Reason {
-	r, figures := &task.Reason{Code: "tasks_ahead"}, map[string]any{"ahead": ahead, "at_least": atLeast}
-	least := ""
-	if atLeast {
-		least = "at least "
-	}
-	r.Message = fmt.Sprintf("By priority %s%d tasks come before it", least, ahead)
-	if perMinute == 0 {
-		r.Message, r.Details = r.Message+", and none of their kind was completed lately.", details(figures)
-		return r
-	}
-	wait := time.Duration(float64(ahead) / perMinute * float64(time.Minute)).Round(time.Second)
-	r.Message += fmt.Sprintf("; %.3g a minute were completed lately, so it may begin in about %v.", perMinute, wait)
-	figures["completed_per_minute"], figures["estimate_seconds"] = perMinute, wait.Seconds()
-	r.Details = details(figures)
-	return r
-}
-
-// rate is how many tasks of some types were completed a minute lately.
-func (q *Queue) rate(ctx context.Context, types []string) (perMinute float64, err error) {
-	now := q.Now()
-	for _, name := range types {
-		ends, err := q.store.ListFinishes(ctx, name, ratedTasks)
-		if err != nil {
-			return 0, err
-		}
-		ends = slices.DeleteFunc(ends, func(e time.Time) bool { return now.Sub(e) > rateOver })
-		over := rateOver
-		if len(ends) == ratedTasks {
-			over = max(now.Sub(slices.MinFunc(ends, time.Time.Compare)), time.Second)
-		}
-		perMinute += float64(len(ends)) / over.Minutes()
-	}
-	return perMinute, nil
 }
 
 // Stranded returns the lanes with queued tasks that no live worker may take, and why, by priority.

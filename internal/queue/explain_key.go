@@ -24,7 +24,7 @@ func (q *Queue) heldByKey(ctx context.Context, s *scene, t task.Task) ([]task.Re
 			shown := holders[:min(n, holdersShown)]
 			out = append(out, task.Reason{
 				Code:    "key_limit_reached",
-				Message: fmt.Sprintf("Of its key %s at most %d may run at a time, and %d do: %s.", key, *rules.MaxConcurrency, n, named(shown, int64(n))),
+				Message: fmt.Sprintf("Of its key %s at most %d may run at a time, and %s: %s.", key, *rules.MaxConcurrency, count(int64(n), "does", "do"), named(shown, int64(n))),
 				Details: details(map[string]any{"concurrency_key": key, "max_concurrency": *rules.MaxConcurrency, "tasks": shown}),
 			})
 		}
@@ -37,7 +37,7 @@ func (q *Queue) heldByKey(ctx context.Context, s *scene, t task.Task) ([]task.Re
 		if open != nil && open.After(s.now) {
 			out = append(out, task.Reason{
 				Code: "key_rate_limited", UntilUTC: open,
-				Message: fmt.Sprintf("Of its key %s %d tasks may be claimed in %g s, and that is used up until %s.", key, rules.RateLimit.Tasks, rules.RateLimit.PerSeconds, at(*open)),
+				Message: fmt.Sprintf("Of its key %s no more than %s, and that is used up until %s.", key, pace(*rules.RateLimit), at(*open)),
 				Details: details(map[string]any{"concurrency_key": key, "rate_limit": rules.RateLimit}),
 			})
 		}

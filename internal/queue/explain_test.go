@@ -66,11 +66,11 @@ func TestEveryCauseIsExplained(t *testing.T) {
 		r.wantWhy(one.ID, []string{"no_worker"})
 
 		r.wantClaimed(task.Claim{WorkerID: "other", Types: []string{"b"}}, 0)
-		r.wantWhy(one.ID, []string{"no_worker_for_type"}, "None of the 1 live workers takes tasks of type a")
+		r.wantWhy(one.ID, []string{"no_worker_for_type"}, "The only live worker does not take tasks of type a")
 
 		small := task.Claim{WorkerID: "small", Capabilities: task.Capabilities{"gpu": true, "memory": 4.0}}
 		r.wantClaimed(small, 0)
-		r.wantWhy(one.ID, []string{"no_worker_offers"}, `{"memory":{"min":8}} (1 of 1 lack it)`, `"lacked_by":1`)
+		r.wantWhy(one.ID, []string{"no_worker_offers"}, `{"memory":{"min":8}} (1 of 1 lacks it)`, `"lacked_by":1`)
 
 		r.wantClaimed(task.Claim{WorkerID: "gpuless", Capabilities: task.Capabilities{"memory": 64.0}}, 0)
 		r.wantWhy(one.ID, []string{"no_worker_offers"}, `{"gpu":true} (1 of 2 lack it)`, `{"memory":{"min":8}} (1 of 2 lack it)`)
@@ -93,7 +93,7 @@ func TestEveryCauseIsExplained(t *testing.T) {
 		r.put("a", task.TypeRules{MaxConcurrency: ptr(1)})
 		two := r.enqueue(task.Spec{Type: "a"})
 		r.wantClaimed(big, 0)
-		r.wantWhy(two.ID, []string{"limit_reached"}, "at most 1 may run at a time, and 1 do: "+fmt.Sprint(one.ID), `"worker_id":"big"`)
+		r.wantWhy(two.ID, []string{"limit_reached"}, "at most 1 may run at a time, and 1 does: "+fmt.Sprint(one.ID), `"worker_id":"big"`)
 
 		failed, err := r.Fail(r.Context(), one.ID, held.LeaseToken, task.Failure{Message: "no luck"})
 		r.ok(err)
@@ -108,7 +108,7 @@ func TestEveryCauseIsExplained(t *testing.T) {
 		spent, starved := r.enqueue(task.Spec{Type: "a"}), r.enqueue(task.Spec{Type: "a"})
 		r.wantClaimed(big, 1)
 		r.wantClaimed(big, 0)
-		r.wantWhy(starved.ID, []string{"rate_limited"}, "1 tasks may be claimed in 30 s, and that is used up until 2026-01-31T08:00:30Z", `"per_seconds":30`)
+		r.wantWhy(starved.ID, []string{"rate_limited"}, "Of its type a no more than 1 task may be claimed in 30 s, and that is used up until 2026-01-31T08:00:30Z", `"per_seconds":30`)
 		r.put("a", task.TypeRules{})
 		for _, id := range []int64{spent.ID, starved.ID} {
 			_, _, err = r.Cancel(r.Context(), id)
@@ -149,7 +149,48 @@ func TestATaskBehindOthersIsToldItsPlace(t *testing.T) {
 			r.ok(r.complete(r.wantClaimed(task.Claim{WorkerID: "w", Types: []string{"a", "b"}}, 1)[0]))
 		}
 		r.clock.advance(time.Minute)
-		r.wantWhy(last.ID, []string{"tasks_ahead"}, "By priority 1 tasks come before it", "0.4 a minute", "in about 2m30s", `"estimate_seconds":150`)
+		r.wantWhy(last.ID, []string{"tasks_ahead"}, "By priority 1 task comes before it; 0.4 a minute were completed lately, so it may begin in about 2m30s.", `"estimate_seconds":150`, `"estimate_by":"completions"`)
+	})
+}
+
+// A task that waits for the rate of its type, or of its key, is not told a time before that; what other types may not have now does not stand before it.
+func TestEstimatesKeepToRates(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		w := task.Claim{WorkerID: "w"}
+		last := func(n int, s task.Spec) int64 {
+			var id int64
+			for range n {
+				id = r.enqueue(s).ID
+			}
+			return id
+		}
+		r.put("slow", task.TypeRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: 60, Burst: 2}})
+		id := last(5, task.Spec{Type: "slow"})
+		r.wantClaimed(w, 1)
+		r.wantWhy(id, []string{"tasks_ahead"}, "By priority 3 tasks come before it; of its type 1 task may be claimed in 60 s, so it may begin in about 3m0s.", `"estimate_by":"rate_limit"`, `"estimate_seconds":180`)
+		for range 10 { // which come every half minute, as far as is known
+			r.enqueue(task.Spec{Type: "slow", Priority: ptr(1)})
+		}
+		r.put("slow", task.TypeRules{})
+		for range 10 {
+			r.ok(r.complete(r.wantClaimed(w, 1)[0]))
+		}
+		r.wantWhy(id, []string{"tasks_ahead"}, "2 a minute were completed lately, so it may begin in about 1m30s", `"estimate_by":"completions"`)
+		r.put("slow", task.TypeRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: 1_000_000}})
+		r.wantClaimed(w, 1)
+		r.wantWhy(id, []string{"rate_limited", "tasks_ahead"}, "Of its type slow no more than 1 task may be claimed in 1000000 s", "By priority 2 tasks come before it; of its type 1 task may be claimed in 1000000 s, so it may begin in about 35 days.", `"estimate_seconds":3000000`)
+		r.wantWhy(last(1, task.Spec{Type: "slow", Priority: ptr(101)}), []string{"rate_limited", "tasks_ahead"}, "By priority 3 tasks")
+
+		r.wantWhy(last(1, task.Spec{Type: "other", Priority: ptr(101)}), []string{"next"}) // none of the slow ones may run before it
+		r.ok(r.complete(r.wantClaimed(w, 1)[0]))
+		_, err := r.PauseType(r.Context(), "slow")
+		r.ok(err)
+		r.wantWhy(id, []string{"type_paused", "rate_limited"}) // and no time
+
+		r.put("keyed", task.TypeRules{PerKey: &task.KeyRules{RateLimit: &task.RateLimit{Tasks: 2, PerSeconds: 3600, Burst: 1}}})
+		id = last(4, task.Spec{Type: "keyed", ConcurrencyKey: ptr("a")})
+		r.wantClaimed(task.Claim{WorkerID: "w", Types: []string{"keyed"}}, 1)
+		r.wantWhy(id, []string{"key_rate_limited", "tasks_ahead"}, "By priority 2 tasks come before it; of its key 2 tasks may be claimed in 3600 s, so it may begin in about 1h30m.", `"estimate_by":"key_rate_limit"`)
 	})
 }
 
@@ -172,7 +213,7 @@ func TestWhatHasBecomeOfAnEndedTaskIsExplained(t *testing.T) {
 				return err
 			}
 		}
-		r.wantWhy(end(task.Spec{MaxAttempts: ptr(1)}, fail(false)), []string{"exhausted"}, "1 attempts are used up", "no luck")
+		r.wantWhy(end(task.Spec{MaxAttempts: ptr(1)}, fail(false)), []string{"exhausted"}, "Its only attempt is used up", "no luck")
 		r.wantWhy(end(task.Spec{}, fail(true)), []string{"rejected"}, "no luck")
 		expired := r.enqueue(task.Spec{DeadlineUTC: &task.Time{Time: r.clock.Now().Add(time.Second)}})
 		r.upkeep(2 * time.Second)
@@ -188,7 +229,7 @@ func TestWorkersThatDrainAreNotCounted(t *testing.T) {
 		r.claim(task.Claim{WorkerID: "w"})
 		one := r.enqueue(task.Spec{})
 		sql(`UPDATE workers SET drain = TRUE`)
-		r.wantWhy(one.ID, []string{"no_worker"}, "1 drain")
+		r.wantWhy(one.ID, []string{"no_worker"}, "1 drains")
 	})
 }
 

@@ -64,7 +64,7 @@ func TestHealthStrandedTasks(t *testing.T) {
 		_, err := r.WorkerHeartbeat(r.Context(), "w", nil, []string{"other"})
 		r.ok(err)
 		r.enqueue(task.Spec{})
-		r.wantHealth(task.Strained, []string{"stranded warning test"}, "1 task of type test waits", "takes tasks of type test")
+		r.wantHealth(task.Strained, []string{"stranded warning test"}, "1 task of type test waits", "does not take tasks of type test")
 		r.enqueue(task.Spec{RunAfterUTC: &task.Time{Time: r.clock.Now().Add(time.Hour)}, Type: "later"}) // it has time
 		r.wantHealth(task.Strained, []string{"stranded warning test"})
 	})

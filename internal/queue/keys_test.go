@@ -66,7 +66,7 @@ func TestExplainNamesWhatHoldsAKey(t *testing.T) {
 		if l := r.claimOne(); l.ID != held.ID {
 			r.Fatalf("claimed task %d, want %d", l.ID, held.ID)
 		}
-		r.wantWhy(waits.ID, []string{"key_limit_reached"}, "Of its key tenant-1 at most 1 may run at a time, and 1 do: 1.", `"concurrency_key":"tenant-1"`)
+		r.wantWhy(waits.ID, []string{"key_limit_reached"}, "Of its key tenant-1 at most 1 may run at a time, and 1 does: 1.", `"concurrency_key":"tenant-1"`)
 		r.wantWhy(other.ID, []string{"next"})
 		r.put("test", task.TypeRules{PerKey: &task.KeyRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: 30}}})
 		if l := r.claimOne(); l.ID != waits.ID && l.ID != other.ID {
@@ -78,7 +78,7 @@ func TestExplainNamesWhatHoldsAKey(t *testing.T) {
 				r.Fatal("the rate of the key gave two")
 			}
 		}
-		r.wantWhy(third.ID, []string{"key_rate_limited"}, "Of its key tenant-1 1 tasks may be claimed in 30 s, and that is used up until")
+		r.wantWhy(third.ID, []string{"key_rate_limited"}, "Of its key tenant-1 no more than 1 task may be claimed in 30 s, and that is used up until")
 	})
 }
 
