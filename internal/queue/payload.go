@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,7 +56,9 @@ func compileSchema(text task.JSON) payloadSchema {
 	}
 	if s.err != nil {
 		s.err = fmt.Errorf("is not a JSON Schema: %s", firstLine(s.err))
+		return s
 	}
+	s.err = endless(s.schema)
 	return s
 }
 
@@ -92,9 +95,23 @@ func (s payloadSchema) check(payload task.JSON) error {
 		return task.Invalid(fieldAt("payload", at), "is a number that no schema is checked against: its exponent must lie between -%d and %[1]d", maxExponent)
 	}
 	if bad, ok := errors.AsType[*jsonschema.ValidationError](s.schema.Validate(doc)); ok {
-		return &task.InvalidError{Fields: complaints(bad, "payload", nil)}
+		return &task.InvalidError{Fields: onceEach(complaints(bad, "payload", nil))}
 	}
 	return nil
+}
+
+// onceEach names each field once, with all that is wrong with it.
+func onceEach(all []task.FieldError) []task.FieldError {
+	out := make([]task.FieldError, 0, len(all))
+	for _, f := range all {
+		switch at := slices.IndexFunc(out, func(o task.FieldError) bool { return o.Field == f.Field }); {
+		case at < 0:
+			out = append(out, f)
+		case !slices.Contains(strings.Split(out[at].Message, "; "), f.Message):
+			out[at].Message += "; " + f.Message
+		}
+	}
+	return out
 }
 
 // maxExponent bounds the exponent of a number that is compared: the library works with all digits of it, 10^n of which for an exponent of n digits.

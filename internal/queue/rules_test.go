@@ -87,10 +87,22 @@ func TestARetryPolicyIsFirstTheTasksThenTheTypesThenTheConfigurations(t *testing
 	})
 }
 
+// The time in which a bucket fills is one that can be told.
+func TestABurstThatWouldTakeAgesIsRefused(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		_, err := r.PutType(r.Context(), "test", task.TypeRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: task.MaxRateSeconds, Burst: task.MaxRateTasks}})
+		r.invalid(err, "rate_limit.burst", "more than ten years")
+		r.put("test", task.TypeRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: task.MaxRateSeconds, Burst: 100}})
+		r.enqueueMany(101, task.Spec{Type: "test"})
+		r.wantClaimed(task.Claim{Max: 100}, 100)
+		r.wantClaimed(task.Claim{}, 0)
+	})
+}
+
 func TestAPayloadMustFitTheSchemaOfItsType(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		schema := task.JSON(`{"type":"object","required":["to"],"properties":{"to":{"type":"string"},"n":{"type":"integer","maximum":9007199254740993},
-			"items":{"type":"array","items":{"$ref":"#/$defs/item"}}},"$defs":{"item":{"required":["a"],"additionalProperties":{"type":"boolean"}}}}`)
+			"items":{"type":"array","items":{"$ref":"#/$defs/item"}}},"$defs":{"item":{"required":["a"],"additionalProperties":{"type":"boolean"},"anyOf":[{"type":"object"},{"type":"null"}]}}}`)
 		r.put("test", task.TypeRules{PayloadSchema: &schema})
 		r.enqueue(task.Spec{Payload: `{"to":"x","n":9007199254740993,"items":[{"a":true}],"more":null}`})
 		r.enqueue(task.Spec{Type: "other"})
@@ -101,6 +113,7 @@ func TestAPayloadMustFitTheSchemaOfItsType(t *testing.T) {
 			`{"to":"","n":1e1500000}`:        {"payload.n: is a number that no schema is checked against: its exponent must lie between -400 and 400"},
 			`{"to":"","n":-1E-999999999999999999999}`: {"payload.n: is a number"},
 			`{"to":"","items":[{"a":[{"b":2e401}]}]}`: {"payload.items[0].a[0].b: is a number"},
+			`{"to":"","items":[5]}`:                   {"payload.items[0]: got number, want object; got number, want null"},
 			`{"to":"","items":[{"a":true},{"b":1}]}`:  {"payload.items[1]: missing property 'a'", "payload.items[1].b: got number, want boolean"},
 		} {
 			_, _, err := r.Enqueue(r.Context(), task.Spec{Type: " test ", Payload: task.JSON(payload)}, 5)
@@ -141,6 +154,55 @@ func TestASchemaThatIsNoneIsRefused(t *testing.T) {
 		}
 		for _, draft := range []string{"https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema#"} {
 			r.put("test", task.TypeRules{PayloadSchema: ptr(task.JSON(`{"$schema":"` + draft + `"}`))})
+		}
+	})
+}
+
+// A schema that comes back to itself for the same value has no end, whatever the way. One that does so for what lies inside is a tree.
+func TestASchemaWithoutEndIsRefused(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		doubling := make([]string, 40)
+		for i := range doubling {
+			doubling[i] = fmt.Sprintf(`"a%d":{"allOf":[{"$ref":"#/$defs/a%d"},{"$ref":"#/$defs/a%[2]d"}]}`, i, i+1)
+		}
+		for schema, want := range map[string]string{
+			`{"$ref":"#"}`:                                  "# leads back to itself",
+			`{"allOf":[{"$ref":"#"}]}`:                      "# leads over #/allOf/0 back to itself for one and the same value",
+			`{"anyOf":[{"required":["a"]},{"$ref":"#"}]}`:   "back to itself",
+			`{"oneOf":[{"$ref":"#"}]}`:                      "back to itself",
+			`{"not":{"$ref":"#"}}`:                          "back to itself",
+			`{"if":true,"then":{"$ref":"#"}}`:               "back to itself",
+			`{"if":{"required":["a"]},"else":{"$ref":"#"}}`: "back to itself",
+			`{"if":{"$ref":"#"}}`:                           "back to itself",
+			`{"$dynamicRef":"#"}`:                           "back to itself",
+			`{"dependentSchemas":{"a":{"$ref":"#"}}}`:       "back to itself",
+			`{"properties":{"a":{"$ref":"#/properties/b"},"b":{"$ref":"#/properties/a"}}}`:                           "back to itself",
+			`{"items":{"$ref":"#/$defs/x"},"$defs":{"x":{"allOf":[{"$ref":"#/$defs/y"}]},"y":{"$ref":"#/$defs/x"}}}`: "back to itself",
+			`{"$schema":"http://json-schema.org/draft-07/schema#","dependencies":{"a":{"$ref":"#"}}}`:                "back to itself",
+			`{"$schema":"https://json-schema.org/draft/2019-09/schema","$recursiveRef":"#"}`:                         "back to itself",
+			`{"$ref":"#/$defs/a0","$defs":{` + strings.Join(doubling, ",") + `,"a40":{}}}`:                           "would take too long",
+		} {
+			_, err := r.PutType(r.Context(), "test", task.TypeRules{PayloadSchema: ptr(task.JSON(schema))})
+			if err == nil {
+				r.Errorf("%s is taken", schema)
+				continue
+			}
+			r.invalid(err, "payload_schema", want)
+		}
+		for _, schema := range []string{
+			`{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"left":{"$ref":"#"},"right":{"$ref":"#"},"more":{"type":"array","items":{"$ref":"#"}}}}`,
+			`{"allOf":[{"$ref":"#/$defs/node"}],"$defs":{"node":{"required":["name"],"properties":{"left":{"$ref":"#/$defs/node"},"right":{"allOf":[{"$ref":"#"}]},"more":{"items":{"$ref":"#/$defs/node"}}}}}}`,
+			`{"$dynamicAnchor":"node","required":["name"],"properties":{"left":{"$dynamicRef":"#node"},"right":{"$dynamicRef":"#node"},"more":{"prefixItems":[{"$dynamicRef":"#node"}]}}}`,
+			`{"required":["name"],"patternProperties":{"^(left|right)$":{"$ref":"#"}},"properties":{"more":{"additionalItems":{"$ref":"#"},"items":{"$ref":"#"}}}}`,
+		} {
+			r.put("test", task.TypeRules{PayloadSchema: ptr(task.JSON(schema))})
+			r.enqueue(task.Spec{Payload: `{"name":"a","left":{"name":"b","right":{"name":"c"}},"more":[{"name":"d","left":{"name":"e"}}]}`})
+			for payload, field := range map[string]string{
+				`{"name":"a","left":{"name":"b","right":{}}}`: "payload.left.right", `{"name":"a","more":[{"name":"d","left":{}}]}`: "payload.more[0].left",
+			} {
+				_, _, err := r.Enqueue(r.Context(), task.Spec{Type: "test", Payload: task.JSON(payload)}, 5)
+				r.invalid(err, field, "missing property 'name'")
+			}
 		}
 	})
 }
