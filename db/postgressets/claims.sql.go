@@ -515,6 +515,18 @@ func (q *Queries) CountReady(ctx context.Context, now time.Time) ([]CountReadyRo
 	return items, nil
 }
 
+const drains = `-- name: Drains :one
+SELECT EXISTS (SELECT 1 FROM workers WHERE worker_id = $1 AND drain)
+`
+
+// Drains reports whether a worker is to take nothing new.
+func (q *Queries) Drains(ctx context.Context, workerID string) (bool, error) {
+	row := q.db.QueryRow(ctx, drains, workerID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const holdsTask = `-- name: HoldsTask :one
 SELECT EXISTS (SELECT 1 FROM task_queue AS p WHERE p.status = 'processing' AND p.locked_by = CAST($1 AS text))
 `
@@ -701,7 +713,7 @@ const lockWorker = `-- name: LockWorker :exec
 SELECT pg_advisory_xact_lock(hashtextextended('quarantine', 0) # hashtextextended(CAST($1 AS text), 0))
 `
 
-// The next four are for tasks in quarantine, which the claims above leave alone. They run in one transaction, which keeps other claims of the worker that
+// The next five are for tasks in quarantine, which the claims above leave alone. They run in one transaction, which keeps other claims of the worker that
 // do the same waiting: so what a worker is seen to hold does not grow meanwhile.
 func (q *Queries) LockWorker(ctx context.Context, workerID string) error {
 	_, err := q.db.Exec(ctx, lockWorker, workerID)

@@ -61,16 +61,18 @@ func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error
 
 // claimWaiting looks once more after it has joined the waiters, so that no task can slip in between, and then whenever it is woken.
 func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, error) {
+	began := q.Now()
 	w := q.waiters.join(c)
 	defer q.waiters.leave(w)
 	timeout := time.NewTimer(c.Wait)
 	defer timeout.Stop()
 	meant := int64(0) // the task for which this claim was woken, where that is known
 	for last := false; ; {
-		if e, ok := q.workers.get(c.WorkerID); ok && e.drain {
+		if e, ok := q.workers.get(c.WorkerID); (ok && e.drain) || w.dismissed() {
 			return []task.Lease{}, nil
 		}
 		leases, err := q.claimNow(ctx, c)
+		leases = q.withoutLost(ctx, c.WorkerID, began, leases)
 		if err != nil || (len(leases) > 0 && meant != 0 && !slices.ContainsFunc(leases, func(l task.Lease) bool { return l.ID == meant })) {
 			q.waiters.wakeAll() // that task may still be there
 		}
@@ -88,12 +90,42 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 			default:
 				return leases, nil
 			}
+		case <-w.ended:
+			return leases, nil
 		case <-q.drained:
 			return leases, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// withoutLost hands back the tasks that the worker itself has lost since its claim began, and returns the other leases. Who waits for the answer may be gone with the lease, and
+// would lose the task again: one worker that hangs is no evidence of two that have died. A claim that was dismissed in time is given none of them.
+func (q *Queue) withoutLost(ctx context.Context, workerID string, began time.Time, leases []task.Lease) []task.Lease {
+	lost := func(l task.Lease) bool {
+		if l.Lost == 0 {
+			return false
+		}
+		attempts, err := q.store.ListAttempts(ctx, l.ID)
+		return err == nil && slices.ContainsFunc(attempts, func(a task.Attempt) bool { // else it goes on as any other
+			return a.WorkerID == workerID && a.Outcome != nil && *a.Outcome == task.AttemptLost && a.FinishedAtUTC.After(began)
+		})
+	}
+	back, rest := []task.Lease{}, []task.Lease{}
+	for _, l := range leases {
+		if lost(l) {
+			back = append(back, l)
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	if len(back) == 0 {
+		return leases
+	}
+	q.waiters.dismiss(workerID)
+	q.handBack(context.WithoutCancel(ctx), back)
+	return rest
 }
 
 // handBack releases leases that nobody will work on.

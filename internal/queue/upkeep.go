@@ -138,6 +138,9 @@ func (q *Queue) reap(ctx context.Context, now time.Time, max int) ([]task.Task, 
 	for _, t := range lost {
 		q.o.Log.WarnContext(ctx, "lease expired", "task_id", t.ID, "type", t.Type, "attempts", t.Attempts, "status", t.Status)
 		q.watchers.tell(t.ID)
+		if t.LastWorkerID != nil {
+			q.waiters.dismiss(*t.LastWorkerID)
+		}
 	}
 	q.happened(task.EventLost, lost...)
 	failed := slices.DeleteFunc(slices.Clone(lost), func(t task.Task) bool { return t.Status != task.Failed })

@@ -15,14 +15,15 @@ type waiters struct {
 
 type waiter struct {
 	claim task.Claim
-	woken chan int64 // holds one wake-up: the id of the task it is for, 0 for any
+	woken chan int64    // holds one wake-up: the id of the task it is for, 0 for any
+	ended chan struct{} // closed: nobody may be there any more who waits for the answer
 	place *list.Element
 }
 
 func (ws *waiters) join(c task.Claim) *waiter {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	w := &waiter{claim: c, woken: make(chan int64, 1)}
+	w := &waiter{claim: c, woken: make(chan int64, 1), ended: make(chan struct{})}
 	w.place = ws.list.PushBack(w)
 	return w
 }
@@ -36,6 +37,27 @@ func (ws *waiters) leave(w *waiter) {
 	case <-w.woken:
 		ws.wakeEach()
 	default:
+	}
+}
+
+// dismiss ends the waiting claims of a worker without a task: it has been silent for longer than a lease, so they may be all that is left of it. Should it live, it
+// asks again.
+func (ws *waiters) dismiss(workerID string) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for e := ws.list.Front(); e != nil; e = e.Next() {
+		if w := e.Value.(*waiter); w.claim.WorkerID == workerID && !w.dismissed() {
+			close(w.ended)
+		}
+	}
+}
+
+func (w *waiter) dismissed() bool {
+	select {
+	case <-w.ended:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -57,7 +79,7 @@ func (ws *waiters) wake(t task.Task) {
 // for any. The caller holds mu.
 func (ws *waiters) wakeIn(lane task.Lane, id int64) {
 	for e := ws.list.Front(); e != nil && lane.Ready > 0; e = e.Next() {
-		if w := e.Value.(*waiter); w.claim.MayTake(lane) && w.wake(id) {
+		if w := e.Value.(*waiter); !w.dismissed() && w.claim.MayTake(lane) && w.wake(id) {
 			lane.Ready--
 		}
 	}

@@ -506,3 +506,46 @@ func TestWeightedRandomIsSeededForEachClaim(t *testing.T) {
 		}
 	})
 }
+
+// A worker that hangs with a task in one slot has claims of other slots that wait. None of them is given the task back when its lease has run out, on whichever node that is seen: the worker may be gone, and
+// one worker would count for two that are lost. One that lives asks again.
+func TestAWorkerThatHangsIsNotGivenItsTaskBack(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		other := queue.New(r.st, queue.Options{Clock: r.clock})
+		for _, c := range []struct {
+			name string
+			reap func(context.Context) (time.Time, error)
+		}{{"here", r.Upkeep}, {"on another node", other.Upkeep}} {
+			w := &watched{}
+			r := r.watch(w)
+			if c.name == "here" {
+				c.reap = r.Upkeep
+			}
+			one := r.enqueue(task.Spec{Type: "poison " + c.name})
+			r.wantClaimed(task.Claim{WorkerID: "hangs", Lease: time.Second}, 1)
+			w.looks["hangs"] = 0
+			waiting := r.wait(w, "hangs")
+			r.clock.advance(2 * time.Second)
+			_, err := c.reap(r.Context())
+			r.ok(err)
+			_, err = r.Upkeep(r.Context()) // has claims look that wait, too
+			r.ok(err)
+			select {
+			case a := <-waiting.answer:
+				if r.ok(a.err); len(a.leases) != 0 {
+					r.Errorf("%s: the worker that hangs is given %v", c.name, a.leases)
+				}
+			case <-time.After(soon):
+				r.Fatalf("%s: the claim of the worker that hangs still waits", c.name)
+			}
+			if got := r.get(one.ID); got.Status != task.Queued || got.Lost != 1 || got.Attempts != 1 {
+				r.Errorf("%s: the task is %s, lost %d, attempts %d", c.name, got.Status, got.Lost, got.Attempts)
+			}
+			r.clock.advance(time.Second)
+			again := r.wantClaimed(task.Claim{WorkerID: "hangs"}, 1)[0]
+			if r.ok(r.complete(again)); again.ID != one.ID {
+				r.Errorf("%s: a new claim is given task %d, want %d", c.name, again.ID, one.ID)
+			}
+		}
+	})
+}

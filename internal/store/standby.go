@@ -22,18 +22,30 @@ type standing struct {
 }
 
 // Take reports whether the worker, which asks for work at now and holds something, is the one that stands by for the task. It becomes that when no
-// other has asked within the last minute.
-func (s *Standby) Take(id int64, worker string, now time.Time) bool {
+// other has asked within the last minute, or when the other drains, which is looked up: it asks for nothing more. Two that ask at once may both become it.
+func (s *Standby) Take(id int64, worker string, now time.Time, drains func(worker string) (bool, error)) (bool, error) {
+	if other := s.other(id, worker, now); other != "" {
+		if gone, err := drains(other); err != nil || !gone {
+			return false, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if other, ok := s.byTask[id]; ok && other.worker != worker && now.Before(other.until) {
-		return false
-	}
 	if s.byTask == nil {
 		s.byTask = make(map[int64]standing)
 	}
 	s.byTask[id] = standing{worker: worker, until: now.Add(standbyFor)}
-	return true
+	return true, nil
+}
+
+// other is who stands by for a task at now, unless it is the worker; empty: nobody.
+func (s *Standby) other(id int64, worker string, now time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.byTask[id]; ok && o.worker != worker && now.Before(o.until) {
+		return o.worker
+	}
+	return ""
 }
 
 // Keep forgets all tasks but those given.

@@ -68,12 +68,14 @@ func (s *Store) takeAlone(ctx context.Context, t *taking) (done bool, err error)
 			continue
 		}
 		held, err := t.q.HoldsTask(ctx, c.WorkerID)
-		switch {
-		case err != nil:
+		if err != nil {
 			return false, err
-		case held && s.standby.Take(r.ID, c.WorkerID, t.now):
-			return true, nil
-		case held:
+		}
+		if held {
+			drains := func(worker string) (bool, error) { return t.q.Drains(ctx, worker) }
+			if stands, err := s.standby.Take(r.ID, c.WorkerID, t.now, drains); stands || err != nil {
+				return stands, err
+			}
 			continue
 		}
 		if done, err := t.takeQuarantined(ctx, r.ID, w, w.lanes[at]); done || err != nil {

@@ -89,9 +89,20 @@ func (p *picker) alone(ctx context.Context) (done bool, err error) {
 		case err != nil:
 			return false, err
 		}
-		if p.standby.Take(id, p.claim.WorkerID, p.claim.Now) {
-			return true, nil
+		if stands, err := p.standby.Take(id, p.claim.WorkerID, p.claim.Now, p.drains(ctx)); stands || err != nil {
+			return stands, err
 		}
 	}
 	return false, nil
+}
+
+// drains tells whether a worker is to take nothing new.
+func (p *picker) drains(ctx context.Context) func(worker string) (bool, error) {
+	return func(worker string) (bool, error) {
+		w, err := p.GetWorker(ctx, worker)
+		if noRow(err) {
+			return false, nil
+		}
+		return w.Drain, err
+	}
 }

@@ -16,6 +16,7 @@ var quarantineBehaviours = []behaviour{
 	{"KeepsEverythingElseFromTheWorker", keepsElseAway},
 	{"LetsOneBusyWorkerStandBy", letsOneStandBy},
 	{"LooksForAnotherWhenThatOneIsGone", passesStandbyOn},
+	{"LooksForAnotherWhenThatOneDrains", leavesDraining},
 	{"KeepsToTypesCapabilitiesPausesAndLimits", keepsToRules},
 	{"WaitsForTheTimeOfItsTask", waitsForTime},
 	{"EndsWithItsTask", endsQuarantine},
@@ -115,6 +116,26 @@ func passesStandbyOn(r *rig) {
 	r.equal("the first goes on", 1, len(r.claim(task.Claim{WorkerID: "w1", Now: at(70)})))
 	r.release(held, at(70))
 	r.equal("its turn", bad.ID, r.claimOne(later).ID)
+}
+
+func leavesDraining(r *rig) {
+	r.running(task.Spec{})
+	r.insert(task.Spec{})
+	held := r.claimOne(task.Claim{WorkerID: "w2"})
+	bad := r.poison(task.Spec{})
+	r.insertMany(3, task.Spec{})
+	for _, w := range []string{"w1", "w2"} {
+		_, err := r.st.UpsertWorker(r.Context(), task.Worker{WorkerID: w, Capabilities: "{}", HeartbeatUTC: at(4)})
+		r.ok(err)
+	}
+	r.equal("the first stands by", 0, len(r.claim(by("w1", 1))))
+	more := r.claimOne(by("w2", 1)) // who need not
+	_, err := r.st.DrainWorker(r.Context(), "w1", true)
+	r.ok(err)
+	r.equal("the second stands by", 0, len(r.claim(by("w2", 1))))
+	r.release(held, at(4))
+	r.release(more, at(4))
+	r.equal("its turn", bad.ID, r.claimOne(by("w2", 1)).ID)
 }
 
 func keepsToRules(r *rig) {

@@ -153,7 +153,7 @@ FROM numbered AS p CROSS JOIN slots AS s
 WHERE t.id = ANY (ARRAY[p.id])
 RETURNING t.*;
 
--- The next four are for tasks in quarantine, which the claims above leave alone. They run in one transaction, which keeps other claims of the worker that
+-- The next five are for tasks in quarantine, which the claims above leave alone. They run in one transaction, which keeps other claims of the worker that
 -- do the same waiting: so what a worker is seen to hold does not grow meanwhile.
 
 -- name: LockWorker :exec
@@ -166,6 +166,10 @@ SELECT q.id, q.lane_id, CAST(q.ready AND q.run_after_utc <= CAST(@now AS timesta
 FROM task_queue AS q
 WHERE q.lost >= 2 AND q.finished_at_utc IS NULL
 ORDER BY q.lost, q.id;
+
+-- Drains reports whether a worker is to take nothing new.
+-- name: Drains :one
+SELECT EXISTS (SELECT 1 FROM workers WHERE worker_id = @worker_id AND drain);
 
 -- HoldsTask reports whether the worker holds any task. It looks at all tasks in processing.
 -- name: HoldsTask :one
