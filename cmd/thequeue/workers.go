@@ -79,9 +79,14 @@ func (c *workersReclaimCmd) Run(ctx context.Context, s *session) error {
 	return c.with(ctx, s, func(q tasks) error {
 		for _, id := range c.Workers {
 			ids, err := q.ReclaimWorker(ctx, id)
-			if err == nil && c.Output == "json" {
+			switch {
+			case err != nil:
+				err = aboutWorker(id, err)
+			case c.Output == "json":
 				err = s.printJSON(map[string]any{"worker_id": id, "task_ids": ids})
-			} else if err == nil {
+			case len(ids) == 1:
+				_, err = fmt.Fprintf(s.stdout, "%s: 1 task taken back\n", clean(id))
+			default:
 				_, err = fmt.Fprintf(s.stdout, "%s: %d tasks taken back\n", clean(id), len(ids))
 			}
 			if err != nil {

@@ -37,6 +37,7 @@ func TestWorkersAreListedDrainedAndResumed(t *testing.T) {
 		if out := r.ok(q("workers", "reclaim", "w/1 a")...); out != "w/1 a: 0 tasks taken back\n" {
 			t.Errorf("got %q", out)
 		}
+		r.fails(3, []string{"worker none not found"}, q("workers", "reclaim", "none")...)
 		if c := parse[task.Cleaned](t, r.ok(q("workers", "cleanup", "-o", "json")...)); len(c.Deleted) != 0 || len(c.Kept) != 0 {
 			t.Errorf("got %+v", c)
 		}

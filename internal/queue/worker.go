@@ -290,7 +290,7 @@ func (q *Queue) CleanWorkers(ctx context.Context, silent time.Duration, force bo
 }
 
 // ReclaimWorker takes the tasks of a worker back at once, as when their leases have run out: those with attempts left are queued again. It returns their ids, ordered. A worker that lives
-// after all has lost them. A worker that is not in the registry may hold tasks, too.
+// after all has lost them. A worker that is not in the registry may hold tasks, too; where it holds none there is no such worker. Errors: task.ErrNotFound, *task.InvalidError.
 func (q *Queue) ReclaimWorker(ctx context.Context, workerID string) ([]int64, error) {
 	if msg := task.CheckName(workerID, 200); msg != "" {
 		return nil, task.Invalid("worker_id", "%s", msg)
@@ -311,10 +311,16 @@ func (q *Queue) ReclaimWorker(ctx context.Context, workerID string) ([]int64, er
 			n = len(lost)
 		}
 		if ids = append(ids, ended...); len(ended) < upkeepBatch {
-			slices.Sort(ids)
-			return ids, nil
+			break
 		}
 	}
+	if len(ids) == 0 {
+		if _, err := q.store.GetWorker(ctx, workerID); err != nil {
+			return nil, fmt.Errorf("reclaim tasks of worker %s: %w", workerID, err)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
 }
 
 // DrainWorker has a worker take nothing new: its claims get nothing, those that wait end, and the answer to its next heartbeat says drain, on which the engine of this program ends what it runs and
