@@ -135,7 +135,7 @@ func (q *Queries) InsertLanesBeside(ctx context.Context, arg InsertLanesBesidePa
 const lockTasks = `-- name: LockTasks :many
 
 SELECT t.id, t.lane_id, t.type, t.priority, t.compatibility, t.status, t.outcome, t.attempts, t.run_after_utc, t.deadline_utc, t.ready, t.last_worker_id,
-       t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc, t.error_fingerprint
+       t.finished_at_utc, t.error_message, t.idempotency_key, t.concurrency_key, t.created_at_utc, t.error_fingerprint
 FROM task_queue AS t
 WHERE t.id = ANY (CAST(CAST($1 AS text) AS bigint[]))
 ORDER BY t.id
@@ -158,6 +158,7 @@ type LockTasksRow struct {
 	FinishedAtUTC    *time.Time
 	ErrorMessage     *string
 	IdempotencyKey   *string
+	ConcurrencyKey   *string
 	CreatedAtUTC     time.Time
 	ErrorFingerprint *string
 }
@@ -189,6 +190,7 @@ func (q *Queries) LockTasks(ctx context.Context, ids string) ([]LockTasksRow, er
 			&i.FinishedAtUTC,
 			&i.ErrorMessage,
 			&i.IdempotencyKey,
+			&i.ConcurrencyKey,
 			&i.CreatedAtUTC,
 			&i.ErrorFingerprint,
 		); err != nil {

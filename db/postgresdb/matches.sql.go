@@ -22,42 +22,46 @@ WHERE t.id > CAST($1 AS bigint) AND t.id <= CAST($2 AS bigint)
   AND (CAST($8 AS text) = '[]' OR t.last_worker_id = ANY (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($8 AS text) AS jsonb)))))
   AND (t.last_worker_id IS NULL OR t.last_worker_id <> ALL (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($9 AS text) AS jsonb)))))
   AND (CAST($10 AS text) = '[]' OR t.idempotency_key = ANY (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($10 AS text) AS jsonb)))))
-  AND (CAST($11 AS text) = '' OR strpos(lower(t.error_message COLLATE "C"), CAST($11 AS text)) > 0)
-  AND (CAST($12 AS text) = '' OR t.error_message IS NULL OR strpos(lower(t.error_message COLLATE "C"), CAST($12 AS text)) = 0)
-  AND t.priority BETWEEN CAST($13 AS bigint) AND CAST($14 AS bigint)
-  AND t.attempts BETWEEN CAST($15 AS bigint) AND CAST($16 AS bigint)
-  AND t.created_at_utc >= CAST($17 AS timestamptz) AND t.created_at_utc < CAST($18 AS timestamptz)
-  AND t.run_after_utc >= CAST($19 AS timestamptz) AND t.run_after_utc < CAST($20 AS timestamptz)
-  AND (CAST($21 AS bigint) = 1 OR t.finished_at_utc >= CAST($22 AS timestamptz) AND t.finished_at_utc < CAST($23 AS timestamptz))
+  AND (CAST($11 AS text) = '[]' OR t.concurrency_key = ANY (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($11 AS text) AS jsonb)))))
+  AND (t.concurrency_key IS NULL OR t.concurrency_key <> ALL (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($12 AS text) AS jsonb)))))
+  AND (CAST($13 AS text) = '' OR strpos(lower(t.error_message COLLATE "C"), CAST($13 AS text)) > 0)
+  AND (CAST($14 AS text) = '' OR t.error_message IS NULL OR strpos(lower(t.error_message COLLATE "C"), CAST($14 AS text)) = 0)
+  AND t.priority BETWEEN CAST($15 AS bigint) AND CAST($16 AS bigint)
+  AND t.attempts BETWEEN CAST($17 AS bigint) AND CAST($18 AS bigint)
+  AND t.created_at_utc >= CAST($19 AS timestamptz) AND t.created_at_utc < CAST($20 AS timestamptz)
+  AND t.run_after_utc >= CAST($21 AS timestamptz) AND t.run_after_utc < CAST($22 AS timestamptz)
+  AND (CAST($23 AS bigint) = 1 OR t.finished_at_utc >= CAST($24 AS timestamptz) AND t.finished_at_utc < CAST($25 AS timestamptz))
 ORDER BY t.id
-LIMIT CAST($24 AS bigint)
+LIMIT CAST($26 AS bigint)
 `
 
 type FindTasksParams struct {
-	After        int64
-	Upto         int64
-	Statuses     string
-	Types        string
-	NotTypes     string
-	Outcomes     string
-	NotOutcomes  string
-	Workers      string
-	NotWorkers   string
-	Keys         string
-	Error        string
-	NotError     string
-	PriorityFrom int64
-	PriorityTo   int64
-	AttemptsFrom int64
-	AttemptsTo   int64
-	CreatedFrom  time.Time
-	CreatedTo    time.Time
-	RunAfterFrom time.Time
-	RunAfterTo   time.Time
-	FinishedAny  int64
-	FinishedFrom time.Time
-	FinishedTo   time.Time
-	Max          int64
+	After              int64
+	Upto               int64
+	Statuses           string
+	Types              string
+	NotTypes           string
+	Outcomes           string
+	NotOutcomes        string
+	Workers            string
+	NotWorkers         string
+	Keys               string
+	ConcurrencyKeys    string
+	NotConcurrencyKeys string
+	Error              string
+	NotError           string
+	PriorityFrom       int64
+	PriorityTo         int64
+	AttemptsFrom       int64
+	AttemptsTo         int64
+	CreatedFrom        time.Time
+	CreatedTo          time.Time
+	RunAfterFrom       time.Time
+	RunAfterTo         time.Time
+	FinishedAny        int64
+	FinishedFrom       time.Time
+	FinishedTo         time.Time
+	Max                int64
 }
 
 // What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
@@ -75,6 +79,8 @@ func (q *Queries) FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, 
 		arg.Workers,
 		arg.NotWorkers,
 		arg.Keys,
+		arg.ConcurrencyKeys,
+		arg.NotConcurrencyKeys,
 		arg.Error,
 		arg.NotError,
 		arg.PriorityFrom,
@@ -122,42 +128,46 @@ WHERE t.id > CAST($1 AS bigint) AND t.id <= CAST($2 AS bigint)
   AND (CAST($8 AS text) = '[]' OR t.last_worker_id = ANY (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($8 AS text) AS jsonb)))))
   AND (t.last_worker_id IS NULL OR t.last_worker_id <> ALL (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($9 AS text) AS jsonb)))))
   AND (CAST($10 AS text) = '[]' OR t.idempotency_key = ANY (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($10 AS text) AS jsonb)))))
-  AND (CAST($11 AS text) = '' OR strpos(lower(t.error_message COLLATE "C"), CAST($11 AS text)) > 0)
-  AND (CAST($12 AS text) = '' OR t.error_message IS NULL OR strpos(lower(t.error_message COLLATE "C"), CAST($12 AS text)) = 0)
-  AND t.priority BETWEEN CAST($13 AS bigint) AND CAST($14 AS bigint)
-  AND t.attempts BETWEEN CAST($15 AS bigint) AND CAST($16 AS bigint)
-  AND t.created_at_utc >= CAST($17 AS timestamptz) AND t.created_at_utc < CAST($18 AS timestamptz)
-  AND t.run_after_utc >= CAST($19 AS timestamptz) AND t.run_after_utc < CAST($20 AS timestamptz)
-  AND (CAST($21 AS bigint) = 1 OR t.finished_at_utc >= CAST($22 AS timestamptz) AND t.finished_at_utc < CAST($23 AS timestamptz))
+  AND (CAST($11 AS text) = '[]' OR t.concurrency_key = ANY (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($11 AS text) AS jsonb)))))
+  AND (t.concurrency_key IS NULL OR t.concurrency_key <> ALL (ARRAY (SELECT jsonb_array_elements_text(CAST(CAST($12 AS text) AS jsonb)))))
+  AND (CAST($13 AS text) = '' OR strpos(lower(t.error_message COLLATE "C"), CAST($13 AS text)) > 0)
+  AND (CAST($14 AS text) = '' OR t.error_message IS NULL OR strpos(lower(t.error_message COLLATE "C"), CAST($14 AS text)) = 0)
+  AND t.priority BETWEEN CAST($15 AS bigint) AND CAST($16 AS bigint)
+  AND t.attempts BETWEEN CAST($17 AS bigint) AND CAST($18 AS bigint)
+  AND t.created_at_utc >= CAST($19 AS timestamptz) AND t.created_at_utc < CAST($20 AS timestamptz)
+  AND t.run_after_utc >= CAST($21 AS timestamptz) AND t.run_after_utc < CAST($22 AS timestamptz)
+  AND (CAST($23 AS bigint) = 1 OR t.finished_at_utc >= CAST($24 AS timestamptz) AND t.finished_at_utc < CAST($25 AS timestamptz))
 ORDER BY t.id DESC
-LIMIT CAST($24 AS bigint)
+LIMIT CAST($26 AS bigint)
 `
 
 type ListMatchingParams struct {
-	After        int64
-	Upto         int64
-	Statuses     string
-	Types        string
-	NotTypes     string
-	Outcomes     string
-	NotOutcomes  string
-	Workers      string
-	NotWorkers   string
-	Keys         string
-	Error        string
-	NotError     string
-	PriorityFrom int64
-	PriorityTo   int64
-	AttemptsFrom int64
-	AttemptsTo   int64
-	CreatedFrom  time.Time
-	CreatedTo    time.Time
-	RunAfterFrom time.Time
-	RunAfterTo   time.Time
-	FinishedAny  int64
-	FinishedFrom time.Time
-	FinishedTo   time.Time
-	Max          int64
+	After              int64
+	Upto               int64
+	Statuses           string
+	Types              string
+	NotTypes           string
+	Outcomes           string
+	NotOutcomes        string
+	Workers            string
+	NotWorkers         string
+	Keys               string
+	ConcurrencyKeys    string
+	NotConcurrencyKeys string
+	Error              string
+	NotError           string
+	PriorityFrom       int64
+	PriorityTo         int64
+	AttemptsFrom       int64
+	AttemptsTo         int64
+	CreatedFrom        time.Time
+	CreatedTo          time.Time
+	RunAfterFrom       time.Time
+	RunAfterTo         time.Time
+	FinishedAny        int64
+	FinishedFrom       time.Time
+	FinishedTo         time.Time
+	Max                int64
 }
 
 // ListMatching returns tasks, newest first.
@@ -173,6 +183,8 @@ func (q *Queries) ListMatching(ctx context.Context, arg ListMatchingParams) ([]T
 		arg.Workers,
 		arg.NotWorkers,
 		arg.Keys,
+		arg.ConcurrencyKeys,
+		arg.NotConcurrencyKeys,
 		arg.Error,
 		arg.NotError,
 		arg.PriorityFrom,

@@ -104,7 +104,7 @@ func (q *Queries) DeleteFailureGroup(ctx context.Context, fingerprint string) (i
 }
 
 const findFailed = `-- name: FindFailed :many
-SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc
+SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.concurrency_key, t.created_at_utc
 FROM task_queue AS t INDEXED BY task_queue_fingerprint
 WHERE t.status = 'failed' AND t.error_fingerprint IS NOT NULL AND t.error_fingerprint = CAST(?1 AS TEXT) AND t.id > ?2 AND t.id <= ?3
 ORDER BY t.id
@@ -129,6 +129,7 @@ type FindFailedRow struct {
 	FinishedAtUTC  *time.Time
 	ErrorMessage   *string
 	IdempotencyKey *string
+	ConcurrencyKey *string
 	CreatedAtUTC   time.Time
 }
 
@@ -158,6 +159,7 @@ func (q *Queries) FindFailed(ctx context.Context, arg FindFailedParams) ([]FindF
 			&i.FinishedAtUTC,
 			&i.ErrorMessage,
 			&i.IdempotencyKey,
+			&i.ConcurrencyKey,
 			&i.CreatedAtUTC,
 		); err != nil {
 			return nil, err
@@ -174,7 +176,7 @@ func (q *Queries) FindFailed(ctx context.Context, arg FindFailedParams) ([]FindF
 }
 
 const findFailedDown = `-- name: FindFailedDown :many
-SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc
+SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.concurrency_key, t.created_at_utc
 FROM task_queue AS t INDEXED BY task_queue_fingerprint
 WHERE t.status = 'failed' AND t.error_fingerprint IS NOT NULL AND t.error_fingerprint = CAST(?1 AS TEXT) AND t.id > ?2 AND t.id <= ?3
 ORDER BY t.id DESC
@@ -199,6 +201,7 @@ type FindFailedDownRow struct {
 	FinishedAtUTC  *time.Time
 	ErrorMessage   *string
 	IdempotencyKey *string
+	ConcurrencyKey *string
 	CreatedAtUTC   time.Time
 }
 
@@ -228,6 +231,7 @@ func (q *Queries) FindFailedDown(ctx context.Context, arg FindFailedDownParams) 
 			&i.FinishedAtUTC,
 			&i.ErrorMessage,
 			&i.IdempotencyKey,
+			&i.ConcurrencyKey,
 			&i.CreatedAtUTC,
 		); err != nil {
 			return nil, err

@@ -22,42 +22,46 @@ WHERE t.id > CAST(?1 AS INTEGER) AND t.id <= CAST(?2 AS INTEGER)
   AND (CAST(?8 AS TEXT) = '[]' OR t.last_worker_id IN (SELECT v.value FROM json_each(CAST(?8 AS TEXT)) AS v))
   AND (t.last_worker_id IS NULL OR t.last_worker_id NOT IN (SELECT v.value FROM json_each(CAST(?9 AS TEXT)) AS v))
   AND (CAST(?10 AS TEXT) = '[]' OR t.idempotency_key IN (SELECT v.value FROM json_each(CAST(?10 AS TEXT)) AS v))
-  AND (CAST(?11 AS TEXT) = '' OR instr(lower(t.error_message), CAST(?11 AS TEXT)) > 0)
-  AND (CAST(?12 AS TEXT) = '' OR t.error_message IS NULL OR instr(lower(t.error_message), CAST(?12 AS TEXT)) = 0)
-  AND t.priority BETWEEN CAST(?13 AS INTEGER) AND CAST(?14 AS INTEGER)
-  AND t.attempts BETWEEN CAST(?15 AS INTEGER) AND CAST(?16 AS INTEGER)
-  AND t.created_at_utc >= CAST(?17 AS TIMESTAMP) AND t.created_at_utc < CAST(?18 AS TIMESTAMP)
-  AND t.run_after_utc >= CAST(?19 AS TIMESTAMP) AND t.run_after_utc < CAST(?20 AS TIMESTAMP)
-  AND (CAST(?21 AS INTEGER) = 1 OR t.finished_at_utc >= CAST(?22 AS TIMESTAMP) AND t.finished_at_utc < CAST(?23 AS TIMESTAMP))
+  AND (CAST(?11 AS TEXT) = '[]' OR t.concurrency_key IN (SELECT v.value FROM json_each(CAST(?11 AS TEXT)) AS v))
+  AND (t.concurrency_key IS NULL OR t.concurrency_key NOT IN (SELECT v.value FROM json_each(CAST(?12 AS TEXT)) AS v))
+  AND (CAST(?13 AS TEXT) = '' OR instr(lower(t.error_message), CAST(?13 AS TEXT)) > 0)
+  AND (CAST(?14 AS TEXT) = '' OR t.error_message IS NULL OR instr(lower(t.error_message), CAST(?14 AS TEXT)) = 0)
+  AND t.priority BETWEEN CAST(?15 AS INTEGER) AND CAST(?16 AS INTEGER)
+  AND t.attempts BETWEEN CAST(?17 AS INTEGER) AND CAST(?18 AS INTEGER)
+  AND t.created_at_utc >= CAST(?19 AS TIMESTAMP) AND t.created_at_utc < CAST(?20 AS TIMESTAMP)
+  AND t.run_after_utc >= CAST(?21 AS TIMESTAMP) AND t.run_after_utc < CAST(?22 AS TIMESTAMP)
+  AND (CAST(?23 AS INTEGER) = 1 OR t.finished_at_utc >= CAST(?24 AS TIMESTAMP) AND t.finished_at_utc < CAST(?25 AS TIMESTAMP))
 ORDER BY t.id
-LIMIT CAST(?24 AS INTEGER)
+LIMIT CAST(?26 AS INTEGER)
 `
 
 type FindTasksParams struct {
-	After        int64
-	Upto         int64
-	Statuses     string
-	Types        string
-	NotTypes     string
-	Outcomes     string
-	NotOutcomes  string
-	Workers      string
-	NotWorkers   string
-	Keys         string
-	Error        string
-	NotError     string
-	PriorityFrom int64
-	PriorityTo   int64
-	AttemptsFrom int64
-	AttemptsTo   int64
-	CreatedFrom  time.Time
-	CreatedTo    time.Time
-	RunAfterFrom time.Time
-	RunAfterTo   time.Time
-	FinishedAny  int64
-	FinishedFrom time.Time
-	FinishedTo   time.Time
-	Max          int64
+	After              int64
+	Upto               int64
+	Statuses           string
+	Types              string
+	NotTypes           string
+	Outcomes           string
+	NotOutcomes        string
+	Workers            string
+	NotWorkers         string
+	Keys               string
+	ConcurrencyKeys    string
+	NotConcurrencyKeys string
+	Error              string
+	NotError           string
+	PriorityFrom       int64
+	PriorityTo         int64
+	AttemptsFrom       int64
+	AttemptsTo         int64
+	CreatedFrom        time.Time
+	CreatedTo          time.Time
+	RunAfterFrom       time.Time
+	RunAfterTo         time.Time
+	FinishedAny        int64
+	FinishedFrom       time.Time
+	FinishedTo         time.Time
+	Max                int64
 }
 
 // What a filter asks of a task: task.Match says the same in Go. A list is a JSON array; where an empty one stands for any value it comes as '[]'. Both look at
@@ -75,6 +79,8 @@ func (q *Queries) FindTasks(ctx context.Context, arg FindTasksParams) ([]int64, 
 		arg.Workers,
 		arg.NotWorkers,
 		arg.Keys,
+		arg.ConcurrencyKeys,
+		arg.NotConcurrencyKeys,
 		arg.Error,
 		arg.NotError,
 		arg.PriorityFrom,
@@ -122,42 +128,46 @@ WHERE t.id > CAST(?1 AS INTEGER) AND t.id <= CAST(?2 AS INTEGER)
   AND (CAST(?8 AS TEXT) = '[]' OR t.last_worker_id IN (SELECT v.value FROM json_each(CAST(?8 AS TEXT)) AS v))
   AND (t.last_worker_id IS NULL OR t.last_worker_id NOT IN (SELECT v.value FROM json_each(CAST(?9 AS TEXT)) AS v))
   AND (CAST(?10 AS TEXT) = '[]' OR t.idempotency_key IN (SELECT v.value FROM json_each(CAST(?10 AS TEXT)) AS v))
-  AND (CAST(?11 AS TEXT) = '' OR instr(lower(t.error_message), CAST(?11 AS TEXT)) > 0)
-  AND (CAST(?12 AS TEXT) = '' OR t.error_message IS NULL OR instr(lower(t.error_message), CAST(?12 AS TEXT)) = 0)
-  AND t.priority BETWEEN CAST(?13 AS INTEGER) AND CAST(?14 AS INTEGER)
-  AND t.attempts BETWEEN CAST(?15 AS INTEGER) AND CAST(?16 AS INTEGER)
-  AND t.created_at_utc >= CAST(?17 AS TIMESTAMP) AND t.created_at_utc < CAST(?18 AS TIMESTAMP)
-  AND t.run_after_utc >= CAST(?19 AS TIMESTAMP) AND t.run_after_utc < CAST(?20 AS TIMESTAMP)
-  AND (CAST(?21 AS INTEGER) = 1 OR t.finished_at_utc >= CAST(?22 AS TIMESTAMP) AND t.finished_at_utc < CAST(?23 AS TIMESTAMP))
+  AND (CAST(?11 AS TEXT) = '[]' OR t.concurrency_key IN (SELECT v.value FROM json_each(CAST(?11 AS TEXT)) AS v))
+  AND (t.concurrency_key IS NULL OR t.concurrency_key NOT IN (SELECT v.value FROM json_each(CAST(?12 AS TEXT)) AS v))
+  AND (CAST(?13 AS TEXT) = '' OR instr(lower(t.error_message), CAST(?13 AS TEXT)) > 0)
+  AND (CAST(?14 AS TEXT) = '' OR t.error_message IS NULL OR instr(lower(t.error_message), CAST(?14 AS TEXT)) = 0)
+  AND t.priority BETWEEN CAST(?15 AS INTEGER) AND CAST(?16 AS INTEGER)
+  AND t.attempts BETWEEN CAST(?17 AS INTEGER) AND CAST(?18 AS INTEGER)
+  AND t.created_at_utc >= CAST(?19 AS TIMESTAMP) AND t.created_at_utc < CAST(?20 AS TIMESTAMP)
+  AND t.run_after_utc >= CAST(?21 AS TIMESTAMP) AND t.run_after_utc < CAST(?22 AS TIMESTAMP)
+  AND (CAST(?23 AS INTEGER) = 1 OR t.finished_at_utc >= CAST(?24 AS TIMESTAMP) AND t.finished_at_utc < CAST(?25 AS TIMESTAMP))
 ORDER BY t.id DESC
-LIMIT CAST(?24 AS INTEGER)
+LIMIT CAST(?26 AS INTEGER)
 `
 
 type ListMatchingParams struct {
-	After        int64
-	Upto         int64
-	Statuses     string
-	Types        string
-	NotTypes     string
-	Outcomes     string
-	NotOutcomes  string
-	Workers      string
-	NotWorkers   string
-	Keys         string
-	Error        string
-	NotError     string
-	PriorityFrom int64
-	PriorityTo   int64
-	AttemptsFrom int64
-	AttemptsTo   int64
-	CreatedFrom  time.Time
-	CreatedTo    time.Time
-	RunAfterFrom time.Time
-	RunAfterTo   time.Time
-	FinishedAny  int64
-	FinishedFrom time.Time
-	FinishedTo   time.Time
-	Max          int64
+	After              int64
+	Upto               int64
+	Statuses           string
+	Types              string
+	NotTypes           string
+	Outcomes           string
+	NotOutcomes        string
+	Workers            string
+	NotWorkers         string
+	Keys               string
+	ConcurrencyKeys    string
+	NotConcurrencyKeys string
+	Error              string
+	NotError           string
+	PriorityFrom       int64
+	PriorityTo         int64
+	AttemptsFrom       int64
+	AttemptsTo         int64
+	CreatedFrom        time.Time
+	CreatedTo          time.Time
+	RunAfterFrom       time.Time
+	RunAfterTo         time.Time
+	FinishedAny        int64
+	FinishedFrom       time.Time
+	FinishedTo         time.Time
+	Max                int64
 }
 
 // ListMatching returns tasks, newest first.
@@ -173,6 +183,8 @@ func (q *Queries) ListMatching(ctx context.Context, arg ListMatchingParams) ([]T
 		arg.Workers,
 		arg.NotWorkers,
 		arg.Keys,
+		arg.ConcurrencyKeys,
+		arg.NotConcurrencyKeys,
 		arg.Error,
 		arg.NotError,
 		arg.PriorityFrom,

@@ -18,9 +18,13 @@ type Match struct {
 	Workers     []string // of the current or last attempt
 	NotWorkers  []string
 	Keys        []string // idempotency keys
-	Failures    []string // fingerprints of the error by which it has failed
-	Error       string   // the error message contains it, in small letters A to Z as in capitals; empty: any message, or none
-	NotError    string   // the error message does not; a task without one passes
+
+	ConcurrencyKeys    []string
+	NotConcurrencyKeys []string
+
+	Failures []string // fingerprints of the error by which it has failed
+	Error    string   // the error message contains it, in small letters A to Z as in capitals; empty: any message, or none
+	NotError string   // the error message does not; a task without one passes
 
 	ID, Priority, Attempts Span
 
@@ -78,7 +82,7 @@ func later(a *time.Time, b time.Time) *time.Time {
 func (m Match) Matches(t Task, now time.Time) bool {
 	return among(m.Statuses, &t.Status) && among(m.Types, &t.Type) && !slices.Contains(m.NotTypes, t.Type) &&
 		among(m.Outcomes, t.Outcome) && barred(m.NotOutcomes, t.Outcome) &&
-		among(m.Workers, t.LastWorkerID) && barred(m.NotWorkers, t.LastWorkerID) && among(m.Keys, t.IdempotencyKey) && among(m.Failures, t.ErrorFingerprint) &&
+		among(m.Workers, t.LastWorkerID) && barred(m.NotWorkers, t.LastWorkerID) && among(m.Keys, t.IdempotencyKey) && among(m.ConcurrencyKeys, t.ConcurrencyKey) && barred(m.NotConcurrencyKeys, t.ConcurrencyKey) && among(m.Failures, t.ErrorFingerprint) &&
 		(m.Error == "" || tells(t.ErrorMessage, m.Error)) && (m.NotError == "" || !tells(t.ErrorMessage, m.NotError)) &&
 		m.ID.holds(t.ID) && m.Priority.holds(int64(t.Priority)) && m.Attempts.holds(int64(t.Attempts)) &&
 		m.created(now).holds(&t.CreatedAtUTC) && m.Finished.holds(t.FinishedAtUTC) && m.RunAfter.holds(&t.RunAfterUTC)
@@ -139,16 +143,20 @@ func (f Filter) Narrowed() (m Match, ok bool) {
 // MatchQuery is a Match as the queries of both stores take it, but for Failures, whose tasks are found otherwise; its fields in the order of their parameters: lists are JSON arrays, of which an empty one
 // stands for any value, and every range has both ends.
 type MatchQuery struct {
-	After        int64 // only greater ids
-	Upto         int64 // only these ids and smaller ones
-	Statuses     string
-	Types        string
-	NotTypes     string
-	Outcomes     string
-	NotOutcomes  string
-	Workers      string
-	NotWorkers   string
-	Keys         string
+	After       int64 // only greater ids
+	Upto        int64 // only these ids and smaller ones
+	Statuses    string
+	Types       string
+	NotTypes    string
+	Outcomes    string
+	NotOutcomes string
+	Workers     string
+	NotWorkers  string
+	Keys        string
+
+	ConcurrencyKeys    string
+	NotConcurrencyKeys string
+
 	Error        string // in small letters
 	NotError     string
 	PriorityFrom int64
@@ -175,7 +183,7 @@ var (
 func (m Match) Query(now time.Time, after, upto int64, limit int) MatchQuery {
 	q := MatchQuery{
 		After: after, Upto: upto, Statuses: list(m.Statuses), Types: list(m.Types), NotTypes: list(m.NotTypes), Outcomes: list(m.Outcomes), NotOutcomes: list(m.NotOutcomes),
-		Workers: list(m.Workers), NotWorkers: list(m.NotWorkers), Keys: list(m.Keys), Error: lowerASCII(m.Error), NotError: lowerASCII(m.NotError),
+		Workers: list(m.Workers), NotWorkers: list(m.NotWorkers), Keys: list(m.Keys), ConcurrencyKeys: list(m.ConcurrencyKeys), NotConcurrencyKeys: list(m.NotConcurrencyKeys), Error: lowerASCII(m.Error), NotError: lowerASCII(m.NotError),
 		Max: int64(limit),
 	}
 	if m.Finished == (Period{}) {

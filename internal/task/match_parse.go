@@ -21,7 +21,7 @@ const (
 
 // The names before the colon, as the messages list them; those of listFields take values that are equal or not, the others are compared.
 var (
-	listFields  = []string{"status", "type", "outcome", "error", "worker", "key", "failure"}
+	listFields  = []string{"status", "type", "outcome", "error", "worker", "key", "concurrency_key", "failure"}
 	rangeFields = []string{"id", "priority", "attempts", "created", "finished", "run_after", "age"}
 )
 
@@ -183,13 +183,15 @@ func (p *matchParser) take(c condition) error {
 		return p.takeNames(c, &m.Workers, &m.NotWorkers, 200)
 	case "key":
 		return p.takeNames(c, &m.Keys, nil, 500)
+	case "concurrency_key":
+		return p.takeNames(c, &m.ConcurrencyKeys, &m.NotConcurrencyKeys, MaxKey)
 	case "failure":
 		return p.takeFailures(c)
 	case "error":
 		return p.takeError(c)
 	}
 	if c.not && slices.Contains(rangeFields, c.field) {
-		return p.fail(c.at, "- goes with status, type, outcome, error and worker: turn the comparison round instead")
+		return p.fail(c.at, "- goes with status, type, outcome, error, worker and concurrency_key: turn the comparison round instead")
 	}
 	switch c.field {
 	case "id":
@@ -266,7 +268,7 @@ func (p *matchParser) takeNames(c condition, into, nots *[]string, longest int) 
 		into = nots
 	}
 	if into == nil {
-		return p.fail(c.at, "- goes with status, type, outcome, error and worker")
+		return p.fail(c.at, "- goes with status, type, outcome, error, worker and concurrency_key")
 	}
 	slices.Sort(c.values)
 	*into = slices.Compact(c.values)

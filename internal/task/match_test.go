@@ -41,6 +41,8 @@ func TestFilterHasOneForm(t *testing.T) {
 		`-error:"a \"b\" c"`:          `-error:"a \"b\" c"`,
 		"worker:w-1 -worker:w-2":      "worker:w-1 -worker:w-2",
 		"key:order-17":                "key:order-17",
+		"concurrency_key:t2,t1":       "concurrency_key:t1,t2",
+		`-concurrency_key:"a b"`:      `-concurrency_key:"a b"`,
 		"failure:48ac435ab835309e,0123456789abcdef": "failure:0123456789abcdef,48ac435ab835309e",
 		"attempts>=3":                         "attempts>=3",
 		"attempts:>=3":                        "attempts>=3",
@@ -92,7 +94,7 @@ func TestFilterMistakesAreNamed(t *testing.T) {
 		"failed":                       `at character 1: this is no condition: write field:value, such as status:failed, and error:"…" for words of the error message`,
 		"status:failed timeout":        `at character 15: this is no condition: write field:value, such as status:failed, and error:"…" for words of the error message`,
 		"über:1":                       `at character 1: this is no condition: write field:value, such as status:failed, and error:"…" for words of the error message`,
-		"type:ü colour:red":            `at character 8: there is no field "colour": use one of status, type, outcome, error, worker, key, failure, id, priority, attempts, created, finished, run_after, age`,
+		"type:ü colour:red":            `at character 8: there is no field "colour": use one of status, type, outcome, error, worker, key, concurrency_key, failure, id, priority, attempts, created, finished, run_after, age`,
 		"status:faild":                 `at character 8: there is no status "faild": use one of queued, processing, completed, failed`,
 		"outcome:dead":                 `at character 9: there is no outcome "dead": use one of succeeded, cancelled, exhausted, rejected, expired`,
 		"status:failed status:queued":  "at character 15: status is given twice: write its values once, with commas between",
@@ -109,10 +111,10 @@ func TestFilterMistakesAreNamed(t *testing.T) {
 		`error:""`:                  "at character 7: the value is empty: leave the condition out",
 		"error:a,b":                 `at character 7: error takes one text: write error:"…" if there is a comma in it`,
 		"failure:17":                "at character 9: a failure has an id of 16 digits from 0 to f, as thequeue failures list shows them",
-		"-failure:0123456789abcdef": "at character 1: - goes with status, type, outcome, error and worker",
+		"-failure:0123456789abcdef": "at character 1: - goes with status, type, outcome, error, worker and concurrency_key",
 		"failure:" + strings.Repeat("0123456789abcdef,", 20) + "0123456789abcdef": "at character 9: failure takes 20 ids at most",
-		"-key:a":                           "at character 1: - goes with status, type, outcome, error and worker",
-		"-age>1h":                          "at character 1: - goes with status, type, outcome, error and worker: turn the comparison round instead",
+		"-key:a":                           "at character 1: - goes with status, type, outcome, error, worker and concurrency_key",
+		"-age>1h":                          "at character 1: - goes with status, type, outcome, error, worker and concurrency_key: turn the comparison round instead",
 		"type:" + strings.Repeat("x", 201): "at character 6: a type is too long",
 		"priority:high":                    "at character 10: priority takes a number up to 1000, or two of them with - between: priority:3, priority:3-5",
 		"priority>1000":                    "at character 10: priority takes a number up to 1000, or two of them with - between: priority>3, priority:3-5",
@@ -208,7 +210,7 @@ func FuzzParseMatch(f *testing.F) {
 			t.Fatalf("%q became %q and %q:\n%s", text, form, again, d)
 		}
 		q := m.Query(time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), 0, 1<<62, 10)
-		for _, list := range []string{q.Types, q.NotTypes, q.Workers, q.NotWorkers, q.Keys} {
+		for _, list := range []string{q.Types, q.NotTypes, q.Workers, q.NotWorkers, q.Keys, q.ConcurrencyKeys, q.NotConcurrencyKeys} {
 			if !json.Valid([]byte(list)) {
 				t.Fatalf("%q: %s is no JSON", text, list)
 			}

@@ -23,6 +23,8 @@ func (m Match) String() string {
 	w.list("worker", ":", m.Workers)
 	w.list("-worker", ":", m.NotWorkers)
 	w.list("key", ":", m.Keys)
+	w.list("concurrency_key", ":", m.ConcurrencyKeys)
+	w.list("-concurrency_key", ":", m.NotConcurrencyKeys)
 	w.list("failure", ":", m.Failures)
 	w.list("error", ":", some(m.Error))
 	w.list("-error", ":", some(m.NotError))

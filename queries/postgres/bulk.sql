@@ -3,7 +3,7 @@
 -- LockTasks returns what a filter may ask about. Claims skip rows that are locked.
 -- name: LockTasks :many
 SELECT t.id, t.lane_id, t.type, t.priority, t.compatibility, t.status, t.outcome, t.attempts, t.run_after_utc, t.deadline_utc, t.ready, t.last_worker_id,
-       t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc, t.error_fingerprint
+       t.finished_at_utc, t.error_message, t.idempotency_key, t.concurrency_key, t.created_at_utc, t.error_fingerprint
 FROM task_queue AS t
 WHERE t.id = ANY (CAST(CAST(@ids AS text) AS bigint[]))
 ORDER BY t.id

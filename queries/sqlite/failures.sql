@@ -39,7 +39,7 @@ FROM json_each(CAST(@fingerprints AS TEXT)) AS f;
 
 -- FindFailed returns the failed tasks of a fingerprint, in the order of ids, with what a filter may ask about.
 -- name: FindFailed :many
-SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc
+SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.concurrency_key, t.created_at_utc
 FROM task_queue AS t INDEXED BY task_queue_fingerprint
 WHERE t.status = 'failed' AND t.error_fingerprint IS NOT NULL AND t.error_fingerprint = CAST(@fingerprint AS TEXT) AND t.id > @after AND t.id <= @upto
 ORDER BY t.id
@@ -47,7 +47,7 @@ LIMIT CAST(@max AS INTEGER);
 
 -- FindFailedDown is FindFailed in the opposite order.
 -- name: FindFailedDown :many
-SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.created_at_utc
+SELECT t.id, t.type, t.priority, t.outcome, t.attempts, t.run_after_utc, t.last_worker_id, t.finished_at_utc, t.error_message, t.idempotency_key, t.concurrency_key, t.created_at_utc
 FROM task_queue AS t INDEXED BY task_queue_fingerprint
 WHERE t.status = 'failed' AND t.error_fingerprint IS NOT NULL AND t.error_fingerprint = CAST(@fingerprint AS TEXT) AND t.id > @after AND t.id <= @upto
 ORDER BY t.id DESC

@@ -115,6 +115,6 @@ func (s *Store) findFailedDown(ctx context.Context, q store.FailedQuery) ([]task
 func failedTask(r postgresdb.FindFailedRow, fingerprint string) task.Task {
 	return task.Task{
 		ID: r.ID, Type: r.Type, Priority: r.Priority, Status: task.Failed, Outcome: r.Outcome, Attempts: r.Attempts, RunAfterUTC: r.RunAfterUTC, LastWorkerID: r.LastWorkerID,
-		FinishedAtUTC: r.FinishedAtUTC, ErrorMessage: r.ErrorMessage, IdempotencyKey: r.IdempotencyKey, CreatedAtUTC: r.CreatedAtUTC, ErrorFingerprint: &fingerprint,
+		FinishedAtUTC: r.FinishedAtUTC, ErrorMessage: r.ErrorMessage, IdempotencyKey: r.IdempotencyKey, ConcurrencyKey: r.ConcurrencyKey, CreatedAtUTC: r.CreatedAtUTC, ErrorFingerprint: &fingerprint,
 	}
 }

@@ -181,7 +181,7 @@ func stepIn(ctx context.Context, q *postgresdb.Queries, step task.Step) (out ste
 		t := task.Task{
 			ID: r.ID, LaneID: r.LaneID, Type: r.Type, Priority: r.Priority, Compatibility: r.Compatibility, Status: r.Status, Outcome: r.Outcome,
 			Attempts: r.Attempts, RunAfterUTC: r.RunAfterUTC, DeadlineUTC: r.DeadlineUTC, Ready: r.Ready, LastWorkerID: r.LastWorkerID,
-			FinishedAtUTC: r.FinishedAtUTC, ErrorMessage: r.ErrorMessage, IdempotencyKey: r.IdempotencyKey, CreatedAtUTC: r.CreatedAtUTC,
+			FinishedAtUTC: r.FinishedAtUTC, ErrorMessage: r.ErrorMessage, IdempotencyKey: r.IdempotencyKey, ConcurrencyKey: r.ConcurrencyKey, CreatedAtUTC: r.CreatedAtUTC,
 			ErrorFingerprint: r.ErrorFingerprint,
 		}
 		if step.Match.Matches(t, step.Operation.CreatedAtUTC) {

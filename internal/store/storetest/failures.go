@@ -145,10 +145,12 @@ func countsFailed(r *rig) {
 func findsFailed(r *rig) {
 	all := everyKind(r)
 	more := []task.Task{r.failedFor("no user 17", "mail"), r.failedFor("no user 18", "sms"), r.failedFor("out of paper", "sms")}
-	all = append(all, more...)
+	keyed := r.fail(r.running(task.Spec{Type: "told", ConcurrencyKey: ptr("tenant-9")}), verdict("no ink", task.Rejected), at(2))
+	all, ink := append(append(all, more...), keyed), "failure:"+*keyed.ErrorFingerprint
 	users, paper, lost := *more[0].ErrorFingerprint, *more[2].ErrorFingerprint, task.FingerprintOf(task.LeaseExpiredPattern)
 	for text, found := range map[string]int{
 		"failure:" + users: 2, "failure:" + users + "," + paper: 3, "failure:" + lost: 1, "failure:" + lost + "," + task.FingerprintOf(task.DeadlinePattern): 2, "failure:0123456789abcdef": 0,
+		"concurrency_key:tenant-9 " + ink: 1, "-concurrency_key:tenant-9 " + ink: 0,
 		"type:sms failure:" + users: 1, "-type:sms failure:" + users + "," + paper: 1, "error:17 failure:" + users: 1, "status:queued failure:" + users: 0, "status:failed failure:" + users: 2,
 		fmt.Sprintf("id:%d failure:%s", more[1].ID, users): 1, fmt.Sprintf("id>%d failure:%s,%s", more[0].ID, users, paper): 2, fmt.Sprintf("id<%d failure:%s", more[0].ID, users): 0,
 		"outcome:exhausted failure:" + users: 0, "finished:2026-01-31 attempts:1 priority:100 worker:w1 failure:" + paper: 1, "age<1h failure:" + paper: 0, "age>59m failure:" + paper: 1,

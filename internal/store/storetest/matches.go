@@ -16,7 +16,7 @@ var matchBehaviours = []behaviour{
 // filters are conditions of every kind, some of which find nothing.
 var filters = []string{
 	"", "status:queued", "status:failed,completed", "-status:queued", "type:ready", "type:ready,lost,none", "-type:ready,lost", "outcome:exhausted", "outcome:exhausted,cancelled",
-	"-outcome:exhausted", "worker:w1", "worker:w1,w2", "-worker:w1", "worker:none", "key:key-1", "key:key-1,key-2", "key:none", "error:more", "error:NO", "error:%", "error:_",
+	"-outcome:exhausted", "worker:w1", "worker:w1,w2", "-worker:w1", "worker:none", "key:key-1", "key:key-1,key-2", "key:none", "concurrency_key:tenant-1", "concurrency_key:tenant-1,tenant-2", "-concurrency_key:tenant-1", "concurrency_key:none", "error:more", "error:NO", "error:%", "error:_",
 	`error:"cancelled by"`, "error:CANCELLED", "error:Über", "error:über", "-error:more", "-error:NEVER", `error:"\"quoted\""`, "priority<=10", "priority:100", "priority>100", "priority:5-7",
 	"attempts:0", "attempts>=1", "attempts<1", "id:3", "id:2-4", "id>5", "id<3", "id>100000", "id:100-200", "created>=2026-01-31", "created:2026-01-31", "created<2026-01-31", "created>2026-01-31T08:00:00.123456Z",
 	"created:2026-01-31T08:00:00.123456Z", "finished:2026-01-31", "finished<2026-01-31T08:00:02Z", "finished>2026-02-01", "run_after>2026-01-31T08:30:00Z", "run_after<=2026-01-31", "age>1h", "age<1h",
@@ -29,7 +29,7 @@ func everyKind(r *rig) []task.Task {
 		s.reach(r)
 	}
 	for i, p := range []int{1, 5, 7, 1000} {
-		r.insertAt(task.Spec{Priority: ptr(p), IdempotencyKey: ptr(fmt.Sprint("key-", i))}, at(float64(3600*(i-1))))
+		r.insertAt(task.Spec{Priority: ptr(p), IdempotencyKey: ptr(fmt.Sprint("key-", i)), ConcurrencyKey: ptr(fmt.Sprint("tenant-", i))}, at(float64(3600*(i-1))))
 	}
 	for _, message := range []string{`100% "quoted"`, "a_b", "Über alles", ""} {
 		r.fail(r.running(task.Spec{Type: "told"}), verdict(message, task.Rejected), at(2))

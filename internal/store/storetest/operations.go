@@ -17,6 +17,7 @@ var operationBehaviours = []behaviour{
 	{"DeleteWithLogAndHistory", operationDeletes},
 	{"MoveQueuedTasksToAnotherPriority", operationSetsPriority},
 	{"MoveBetweenLanesOfWhichClaimsKnow", operationMovesLanes},
+	{"ReachTheTasksOfAConcurrencyKey", operationOfKey},
 	{"SkipWhatDoesNotMatchAnyMore", operationSkips},
 	{"CountWhatIsGivenUp", operationGivesUp},
 	{"ChangeNothingOutOfTurn", operationOutOfTurn},
@@ -81,6 +82,16 @@ func (r *rig) operate(a task.Action, filter string, priority *int, max int, now 
 		changed = append(changed, some...)
 	}
 	return o, changed
+}
+
+func operationOfKey(r *rig) {
+	one := r.insert(task.Spec{ConcurrencyKey: ptr("tenant-1")})
+	r.insert(task.Spec{ConcurrencyKey: ptr("tenant-2")})
+	none := r.insert(task.Spec{})
+	_, changed := r.operate(task.ActionSetPriority, "concurrency_key:tenant-1", ptr(3), 10, at(1))
+	r.equal("of the key", []int64{one.ID}, ids(changed))
+	_, changed = r.operate(task.ActionCancel, "-concurrency_key:tenant-1,tenant-2", nil, 10, at(1))
+	r.equal("of no key", []int64{none.ID}, ids(changed))
 }
 
 func operationStarts(r *rig) {
