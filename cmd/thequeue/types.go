@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/prismq/thequeue/internal/task"
 )
@@ -55,8 +58,8 @@ type typesSetCmd struct {
 	Timeout         *float64 `placeholder:"SECONDS" help:"The longest attempt of tasks that do not say; 0: none."`
 	MaxPayloadBytes *int     `placeholder:"N" help:"The longest payload; 0: that of the configuration."`
 	PayloadSchema   *string  `placeholder:"JSON" help:"JSON Schema that payloads must fit; @FILE reads it from a file; {}: any object."`
-	RateLimit       *string  `placeholder:"JSON" help:"How many tasks may be claimed in a time, like {\"tasks\":10,\"per_seconds\":60}; {}: any number."`
-	Breaker         *string  `placeholder:"JSON" help:"When to stop because attempts fail, like {\"failure_share\":0.5,\"min_attempts\":20}; {}: never."`
+	RateLimit       *string  `placeholder:"JSON" help:"How many tasks may be claimed in a time, like {\"tasks\":10,\"per_seconds\":60}; null: any number."`
+	Breaker         *string  `placeholder:"JSON" help:"When to stop because attempts fail, like {\"failure_share\":0.5,\"min_attempts\":20}; null: never."`
 	Lease           *float64 `placeholder:"SECONDS" help:"How long leases last of claims that do not say; 0: the default."`
 	Retention       *string  `placeholder:"JSON" help:"How long ended tasks are kept, like {\"completed_seconds\":86400,\"failed_seconds\":604800}; {}: for good."`
 	PerKey          *string  `placeholder:"JSON" help:"What holds for each concurrency key, like {\"max_concurrency\":2,\"weights\":{\"big\":3}}; {}: nothing."`
@@ -86,53 +89,76 @@ func (c *typesSetCmd) rules(r task.TypeRules, stdin io.Reader) (task.TypeRules, 
 			return nil
 		}
 		text, err := readValue(*value, stdin)
-		if err == nil {
+		if text = task.JSON(strings.TrimSpace(string(text))); err == nil && text != "null" {
 			err = text.CheckObject()
 		}
 		if err != nil {
-			bad.Add(flag, "%s", err)
+			bad.Add(flag, "%s%s", err, formOf(flag))
+			return nil
 		}
 		return &text
 	}
 	r.Paused = c.Paused
 	given(&r.MaxConcurrency, c.MaxConcurrency, 0)
 	given(&r.MaxAttempts, c.MaxAttempts, 0)
-	given(&r.RetryPolicy, document("--retry-policy", c.RetryPolicy), "{}")
-	given(&r.PayloadSchema, document("--payload-schema", c.PayloadSchema), "{}")
+	given(&r.RetryPolicy, document("--retry-policy", c.RetryPolicy), "null", "{}")
+	given(&r.PayloadSchema, document("--payload-schema", c.PayloadSchema), "null", "{}")
 	given(&r.TimeoutSeconds, c.Timeout, 0)
 	given(&r.MaxPayloadBytes, c.MaxPayloadBytes, 0)
-	decoded(&r.RateLimit, document("--rate-limit", c.RateLimit), "--rate-limit", &bad)
+	decoded(&r.RateLimit, document(rateLimitFlag, c.RateLimit), rateLimitFlag, &bad)
 	given(&r.LeaseSeconds, c.Lease, 0)
-	decoded(&r.Retention, document("--retention", c.Retention), "--retention", &bad)
-	decoded(&r.PerKey, document("--per-key", c.PerKey), "--per-key", &bad)
-	decoded(&r.Breaker, document("--breaker", c.Breaker), "--breaker", &bad)
+	decoded(&r.Retention, document(retentionFlag, c.Retention), retentionFlag, &bad)
+	decoded(&r.PerKey, document(perKeyFlag, c.PerKey), perKeyFlag, &bad)
+	decoded(&r.Breaker, document(breakerFlag, c.Breaker), breakerFlag, &bad)
 	return r, bad.OrNil()
 }
 
 // given sets a rule from a flag, if there is one; one that is none lifts the rule.
-func given[T comparable](rule **T, flag *T, none T) {
+func given[T comparable](rule **T, flag *T, none ...T) {
 	switch {
 	case flag == nil:
-	case *flag == none:
+	case slices.Contains(none, *flag):
 		*rule = nil
 	default:
 		*rule = flag
 	}
 }
 
-// decoded sets a rule from the object of a flag, if there is one; {} lifts the rule.
+// The flags that hold an object with members of their own.
+const (
+	rateLimitFlag = "--rate-limit"
+	breakerFlag   = "--breaker"
+	retentionFlag = "--retention"
+	perKeyFlag    = "--per-key"
+)
+
+// formOf says how the object of a flag is written, behind what is wrong with it.
+func formOf(flag string) string {
+	form := map[string]string{
+		rateLimitFlag: `{"tasks":10,"per_seconds":60}`, breakerFlag: `{"failure_share":0.5,"min_attempts":20}`,
+		retentionFlag: `{"completed_seconds":86400}`, perKeyFlag: `{"max_concurrency":2,"rate_limit":{"tasks":10,"per_seconds":60}}`,
+	}[flag]
+	if form == "" {
+		return ""
+	}
+	return "; write an object like " + form + ", or null to lift the rule"
+}
+
+// decoded sets a rule from the object of a flag, if there is one, as the same object does over REST; null lifts the rule.
 func decoded[T any](rule **T, object *task.JSON, flag string, bad *task.InvalidError) {
 	if object == nil {
 		return
 	}
-	if *rule = nil; strings.TrimSpace(string(*object)) == "{}" {
+	if *rule = nil; *object == "null" {
 		return
 	}
-	d := json.NewDecoder(strings.NewReader(string(*object)))
-	d.DisallowUnknownFields()
 	*rule = new(T)
-	if err := d.Decode(*rule); err != nil {
-		bad.Add(flag, "%s", err)
+	err := json.Unmarshal([]byte(*object), *rule, json.RejectUnknownMembers(true))
+	if err == nil {
+		return
+	}
+	for _, f := range task.NotRead(err, "").Fields {
+		bad.Add(flag, "%s%s", strings.TrimSpace(f.Field+" "+f.Message), formOf(flag))
 	}
 }
 
@@ -210,7 +236,7 @@ func rate(r *task.RateLimit) string {
 	if r == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%d/%gs", r.Tasks, r.PerSeconds)
+	return fmt.Sprintf("%d/%ss", r.Tasks, strconv.FormatFloat(r.PerSeconds, 'f', -1, 64))
 }
 
 // perKey is like 2, 10/60s, or a dash where nothing holds for each key.

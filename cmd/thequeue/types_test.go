@@ -50,7 +50,7 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		r.fails(2, []string{"payload: must not be longer than 9 bytes"}, q("enqueue", "later", "--payload", `{"a":12345}`)...)
-		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-attempts", "0", "--retry-policy", "{}", "--timeout", "0", "--max-payload-bytes", "0", "-o", "json")...))
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--max-attempts", "0", "--retry-policy", "null", "--timeout", "0", "--max-payload-bytes", "0", "-o", "json")...))
 		if *got.MaxConcurrency != 7 || got.MaxAttempts != nil || got.RetryPolicy != nil || got.TimeoutSeconds != nil || got.MaxPayloadBytes != nil {
 			t.Errorf("got %+v", got)
 		}
@@ -58,7 +58,7 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if *got.LeaseSeconds != 90.5 || *got.Retention.CompletedSeconds != 3600 || got.Retention.FailedSeconds != nil {
 			t.Errorf("got %+v", got)
 		}
-		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--lease", "0", "--retention", "{}", "-o", "json")...))
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--lease", "0", "--retention", "null", "-o", "json")...))
 		if got.LeaseSeconds != nil || got.Retention != nil {
 			t.Errorf("got %+v", got)
 		}
@@ -72,7 +72,7 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 			t.Errorf("got %s", out)
 		}
 		r.fails(2, []string{`per_key.weights["x"]: must lie between 1 and 1000`}, q("types", "set", "later", "--per-key", `{"weights":{"x":0}}`)...)
-		if got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--per-key", "{}", "-o", "json")...)); got.PerKey != nil {
+		if got = parse[task.TypeStatus](t, r.ok(q("types", "set", "later", "--per-key", "null", "-o", "json")...)); got.PerKey != nil {
 			t.Errorf("got %+v", got.PerKey)
 		}
 		if out := r.ok(q("enqueue", "mail", "--concurrency-key", "tenant-1", "-o", "json")...); !strings.Contains(out, "task_id") {
@@ -93,7 +93,28 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		if *got.RateLimit != (task.RateLimit{Tasks: 10, PerSeconds: 60, Burst: 10}) || *got.Breaker != (task.Breaker{FailureShare: 0.5, MinAttempts: 20, WindowSeconds: 60, OpenSeconds: 5}) {
 			t.Errorf("got %+v, %+v", got.RateLimit, got.Breaker)
 		}
-		r.fails(2, []string{"--rate-limit", "unknown field"}, q("types", "set", "later", "--rate-limit", `{"task":1}`)...)
+		form := `; write an object like {"tasks":10,"per_seconds":60}, or null to lift the rule`
+		for value, want := range map[string]string{
+			`{"task":1}`: "task is not a known field", `{"tasks":"many"}`: "tasks must be an integer", `{"tasks":1,"tasks":2}`: "must not have a name twice in one object", `10`: "must be a JSON object", `{`: "must be valid JSON", `{"tasks":1.5}`: "tasks must be an integer",
+		} {
+			got := r.fails(2, []string{"thequeue: --rate-limit: " + want, form}, q("types", "set", "later", "--rate-limit", value)...)
+			if strings.Count(got.err, "--rate-limit") != 1 || strings.Contains(got.err, "Go ") {
+				t.Errorf("%s: got %s", value, got.err)
+			}
+		}
+		r.fails(2, []string{`--per-key: rate_limit.tasks must be an integer; write an object like {"max_concurrency":2`}, q("types", "set", "later", "--per-key", `{"rate_limit":{"tasks":"x"}}`)...)
+		r.fails(2, []string{`--breaker: min_attempts must be an integer; write an object like {"failure_share"`}, q("types", "set", "later", "--breaker", `{"min_attempts":true}`)...)
+		r.fails(2, []string{"rate_limit.tasks: must lie between 1 and 1000000"}, q("types", "set", "later", "--rate-limit", `{}`)...)
+		r.fails(2, []string{"rate_limit.burst: must lie between 1 and 1000000"}, q("types", "set", "later", "--rate-limit", `{"tasks":1,"burst":0}`)...)
+		r.fails(2, []string{"breaker.min_attempts: must lie between 1 and 10000"}, q("types", "set", "later", "--breaker", `{"min_attempts":0}`)...)
+		r.fails(2, []string{"breaker.failure_share: must be greater than 0"}, q("types", "set", "later", "--breaker", `{"failure_share":0}`)...)
+		got = parse[task.TypeStatus](t, r.ok(q("types", "set", "bare", "--rate-limit", `{"tasks":1}`, "--breaker", `{}`, "-o", "json")...))
+		if *got.Breaker != (task.Breaker{FailureShare: 0.5, MinAttempts: 20, WindowSeconds: 60, OpenSeconds: 30}) {
+			t.Errorf("got %+v", got.Breaker)
+		}
+		if got = parse[task.TypeStatus](t, r.ok(q("types", "set", "bare", "--rate-limit", "null", "--breaker", " null ", "-o", "json")...)); got.Breaker != nil || got.RateLimit != nil {
+			t.Errorf("got %+v, %+v", got.RateLimit, got.Breaker)
+		}
 		r.fails(2, []string{"rate_limit.tasks: must lie between 1 and 1000000"}, q("types", "set", "later", "--rate-limit", `{"per_seconds":1}`)...)
 		r.fails(2, []string{"breaker.failure_share: "}, q("types", "set", "later", "--breaker", `{"failure_share":2}`)...)
 		if out := r.ok(q("types", "get", "later")...); !strings.Contains(out, "\nlater  yes     7      10/60s  -        closed   0  ") {

@@ -7,13 +7,11 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -72,72 +70,10 @@ func unmarshal(b []byte, into any, o json.Options) error {
 	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) > maxDepth && task.Deeper(b, maxDepth) {
 		return task.Invalid("body", "must not nest deeper than %d", maxDepth)
 	}
-	err := json.Unmarshal(b, into, o)
-	if err == nil {
-		return nil
+	if err := json.Unmarshal(b, into, o); err != nil {
+		return task.NotRead(err, "body")
 	}
-	if e, ok := errors.AsType[*json.SemanticError](err); ok {
-		return task.Invalid(fieldName(e.JSONPointer), "%s", semantic(e))
-	}
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return task.Invalid(fieldName(e.JSONPointer), "%s", syntactic(e))
-	}
-	return task.Invalid("body", "is not valid JSON")
-}
-
-// fieldName writes a pointer as people do: /tasks/3/priority becomes tasks[3].priority, the whole becomes body.
-func fieldName(p jsontext.Pointer) string {
-	var name strings.Builder
-	for token := range p.Tokens() {
-		switch _, err := strconv.ParseUint(token, 10, 32); {
-		case err == nil && name.Len() > 0:
-			name.WriteString("[" + token + "]")
-		case name.Len() > 0:
-			name.WriteString("." + token)
-		default:
-			name.WriteString(token)
-		}
-		if name.Len() > 200 {
-			return strings.ToValidUTF8(name.String()[:200], "") + "…"
-		}
-	}
-	if name.Len() == 0 {
-		return "body"
-	}
-	return name.String()
-}
-
-func semantic(e *json.SemanticError) string {
-	switch {
-	case errors.Is(e.Err, json.ErrUnknownName):
-		return "is not a known field"
-	case errors.Is(e.Err, strconv.ErrRange):
-		return "is out of range"
-	case e.GoType == nil:
-		return "has the wrong type"
-	case e.GoType == reflect.TypeFor[task.Time]() && e.Err != nil:
-		return e.Err.Error()
-	}
-	switch e.GoType.Kind() {
-	case reflect.String:
-		return "must be a string"
-	case reflect.Bool:
-		return "must be true or false"
-	case reflect.Int, reflect.Int64:
-		return "must be an integer"
-	case reflect.Float64:
-		return "must be a number"
-	case reflect.Slice:
-		return "must be an array"
-	}
-	return "must be a JSON object"
-}
-
-func syntactic(e *jsontext.SyntacticError) string {
-	if errors.Is(e.Err, jsontext.ErrDuplicateName) {
-		return "is given twice"
-	}
-	return fmt.Sprintf("is not valid JSON at byte %d: %s", e.ByteOffset, e.Err)
+	return nil
 }
 
 // taskID reads the id in the path. One that is too large for any task returns ErrNotFound.

@@ -193,6 +193,10 @@ func TestABurstStaysWhenTheRateOfATypeIsChanged(t *testing.T) {
 				r.Errorf("the rate is %+v, want a burst of %d", got.RateLimit, burst[1])
 			}
 		}
+		form.Set("rate_seconds", "0")
+		if status, body := r.post("/types/set", form); status != http.StatusUnprocessableEntity || !strings.Contains(body, "the seconds must be more than 0") {
+			r.Errorf("%d: %s", status, body)
+		}
 	})
 }
 

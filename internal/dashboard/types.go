@@ -170,6 +170,8 @@ func (l limits) rules(r task.TypeRules, wrong map[string]string) task.TypeRules 
 		r.RateLimit = nil
 	case count == nil || per == nil:
 		wrong["rate_limit"] = "needs both numbers, or neither"
+	case *per == 0: // which would stand for a second
+		wrong["rate_limit"] = "the seconds must be more than 0"
 	case r.RateLimit == nil || r.RateLimit.Burst == r.RateLimit.Tasks: // which is what it is unless somebody sets it
 		r.RateLimit = &task.RateLimit{Tasks: *count, PerSeconds: *per}
 	default:

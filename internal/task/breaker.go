@@ -3,15 +3,18 @@ package task
 import (
 	"database/sql/driver"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Breaker says when claims of a type are to stop because what its tasks need is broken: when, of MinAttempts attempts or more that ended within WindowSeconds, FailureShare or
 // more have failed. After OpenSeconds one task at a time is tried; the first that succeeds ends it, and one that fails starts it again.
 type Breaker struct {
-	FailureShare  float64 `json:"failure_share"`  // greater than 0, at most 1; 0 or absent: 0.5
-	MinAttempts   int     `json:"min_attempts"`   // 1 to 10,000; 0 or absent: 20
-	WindowSeconds float64 `json:"window_seconds"` // 1 to 3,600; 0 or absent: 60
-	OpenSeconds   float64 `json:"open_seconds"`   // 1 to 86,400; 0 or absent: 30
+	FailureShare  float64 `json:"failure_share,omitzero"`  // greater than 0, at most 1; 0 here and below: nobody has said. 0.5
+	MinAttempts   int     `json:"min_attempts,omitzero"`   // 1 to 10,000; 20
+	WindowSeconds float64 `json:"window_seconds,omitzero"` // 1 to 3,600; 60
+	OpenSeconds   float64 `json:"open_seconds,omitzero"`   // 1 to 86,400; 30
 }
 
 func (b *Breaker) check(bad *InvalidError) {
@@ -51,6 +54,19 @@ func (b Breaker) Window() time.Duration { return time.Duration(b.WindowSeconds *
 
 // Open is OpenSeconds.
 func (b Breaker) Open() time.Duration { return time.Duration(b.OpenSeconds * float64(time.Second)) }
+
+// UnmarshalJSONFrom reads a breaker that somebody sets, as that of RateLimit does.
+func (b *Breaker) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	var in struct {
+		FailureShare  *float64 `json:"failure_share"`
+		MinAttempts   *int     `json:"min_attempts"`
+		WindowSeconds *float64 `json:"window_seconds"`
+		OpenSeconds   *float64 `json:"open_seconds"`
+	}
+	err := jsonv2.UnmarshalDecode(dec, &in)
+	*b = Breaker{FailureShare: said(in.FailureShare), MinAttempts: said(in.MinAttempts), WindowSeconds: said(in.WindowSeconds), OpenSeconds: said(in.OpenSeconds)}
+	return err
+}
 
 // Scan reads a breaker from its column.
 func (b *Breaker) Scan(src any) error { return scanJSON(src, b) }
