@@ -15,7 +15,7 @@ type configCmd struct {
 
 type checkCmd struct {
 	File   *string `arg:"" optional:"" help:"The file to check (default: that of --config or PRISMQ_CONFIG)."`
-	Worker bool    `help:"Demand what a worker needs too: a worker_id."`
+	Worker bool    `help:"Demand what a worker needs too: a worker_id, and the programs and directories of its commands."`
 	Output string  `short:"o" enum:"table,json" default:"table" help:"How to answer: table for people, json for programs."`
 }
 
@@ -32,7 +32,7 @@ func (c *checkCmd) Run(s *session) error {
 	}
 	var need []string
 	if c.Worker {
-		need = []string{"worker_id"}
+		need = forWork
 	}
 	_, err := s.settings(func(*config.Config) {}, need...)
 	switch {

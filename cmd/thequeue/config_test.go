@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,6 +52,33 @@ func TestCheckListsEveryProblemAndExitsWith2(t *testing.T) {
 	if diff := cmp.Diff(problems, parse[verdict](t, got.out)); got.code != 2 || diff != "" {
 		t.Errorf("exit %d, %s", got.code, diff)
 	}
+}
+
+// What work refuses at its start, config check --worker lists before, all at once; a file for another machine passes without --worker.
+func TestCheckListsWhatWorkRefuses(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	refused := func(code int, texts []string, args ...string) {
+		t.Helper()
+		got := r.run("", args...)
+		for _, text := range texts {
+			if !strings.Contains(got.out+got.err, text) || got.code != code {
+				t.Errorf("%q: exit %d, got %s%s, want %d and %q", args, got.code, got.out, got.err, code, text)
+			}
+		}
+	}
+	file := r.write("worker.yaml", "worker_id: w1\nhandlers:\n  exec:\n    a: {command: [/no/such/program]}\n    b: {command: [/no/such/other], dir: /no/such/directory}\n")
+	want := []string{"3 problems", "handlers.exec.a.command", "handlers.exec.b.command", "handlers.exec.b.dir: there is no directory /no/such/directory"}
+	refused(2, want, "config", "check", "--worker", file)
+	refused(2, want, "--config", file, "work")
+	refused(2, want, "--config", file, "serve", "--database", r.path("q.db"))
+	r.ok("config", "check", file)
+	wrong := r.write("wrong.yaml", "workers: 0\nhandlers:\n  exec:\n    a: {command: [echo, '{{payload}}']}\n")
+	want = []string{"3 problems", "worker_id: is required", "workers: must be at least 1 here", "handlers.exec.a.command: argument 1: \"{{payload}}\": a placeholder reads {{payload.KEY}}"}
+	refused(2, want, "config", "check", "--worker", wrong)
+	refused(2, want, "--config", wrong, "work")
+	refused(2, want[3:], "config", "check", wrong)
+	refused(6, []string{"config.handlers.exec.a.command"}, "--config", wrong, "validate", "--database", r.path("q.db"))
 }
 
 func TestCheckOfAFileThatCannotBeRead(t *testing.T) {

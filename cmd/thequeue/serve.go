@@ -60,7 +60,7 @@ func setPool(cfg *config.Config, workers *int, grace *time.Duration) {
 }
 
 func (c *serveCmd) Run(ctx context.Context, s *session) error {
-	cfg, err := s.settings(c.flags, "database")
+	cfg, err := s.settings(c.flags, "database", "handlers")
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (c *serveCmd) Run(ctx context.Context, s *session) error {
 		cfg.WorkerID = processID()
 	}
 	o := s.process(cfg, func(addr string) { s.greet(addr, cfg) })
-	o.Reloads = s.reloads(ctx, o.Log, c.flags, "database")
+	o.Reloads = s.reloads(ctx, o.Log, c.flags, "database", "handlers")
 	err = app.Serve(ctx, cfg, o)
 	if addressInUse(err) {
 		return fmt.Errorf("%s is in use: stop what listens there, or choose another address with --addr", cfg.Addr)

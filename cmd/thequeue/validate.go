@@ -25,7 +25,7 @@ type validation struct {
 }
 
 func (c *validateCmd) Run(ctx context.Context, s *session) error {
-	cfg, err := s.settings(func(cfg *config.Config) { replace(&cfg.Database, c.Database) }, "database")
+	cfg, err := s.settings(func(cfg *config.Config) { replace(&cfg.Database, c.Database) }, "database", "handlers")
 	v := validation{Database: config.Redact(cfg.Database)}
 	readable := checkConfig(&v.Checks, s.file(), err)
 	switch {

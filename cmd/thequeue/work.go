@@ -23,15 +23,15 @@ func (c *workCmd) flags(cfg *config.Config) {
 	c.set(cfg)
 }
 
+// forWork is what a worker needs of the settings.
+var forWork = []string{"worker_id", "workers", "handlers"}
+
 func (c *workCmd) Run(ctx context.Context, s *session) error {
-	cfg, err := s.settings(c.flags, "worker_id")
+	cfg, err := s.settings(c.flags, forWork...)
 	if err != nil {
 		return err
 	}
-	if cfg.Workers == 0 {
-		return usage("workers: must be at least 1 here: a worker that runs no task has nothing to do")
-	}
 	o := s.process(cfg, nil)
-	o.Reloads = s.reloads(ctx, o.Log, c.flags, "worker_id")
+	o.Reloads = s.reloads(ctx, o.Log, c.flags, forWork...)
 	return app.Work(ctx, cfg, o)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -59,9 +58,12 @@ func newWorker(src task.Source, cfg config.Config, o Options) (*worker.Worker, e
 	})
 }
 
-// handlersOf returns the built-in handlers and those of the configuration, which may replace them. An InvalidError names everything that this
+// handlersOf returns the built-in handlers and those of the configuration, which may replace them and have been checked. An InvalidError names everything that this
 // machine does not have for them.
 func handlersOf(cfg config.Config, guard *worker.Guard) (map[string]worker.Handler, error) {
+	if err := cfg.Handlers.Found(); err != nil {
+		return nil, err
+	}
 	handlers := map[string]worker.Handler{"echo": worker.Echo, "sleep": worker.Sleep}
 	result := min(worker.DefaultMaxOutputBytes, cfg.MaxPayloadBytes) // the queue refuses a longer one
 	var bad task.InvalidError
@@ -72,9 +74,6 @@ func handlersOf(cfg config.Config, guard *worker.Guard) (map[string]worker.Handl
 		})
 		if err != nil {
 			bad.Add("handlers.exec."+name+".command", "%s", err)
-		}
-		if info, err := os.Stat(e.Dir); e.Dir != "" && (err != nil || !info.IsDir()) {
-			bad.Add("handlers.exec."+name+".dir", "there is no directory %s", e.Dir)
 		}
 		handlers[name] = h
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/prismq/thequeue/internal/queue"
 	"github.com/prismq/thequeue/internal/schedule"
 	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/internal/worker"
 )
 
 // Validate returns a *task.InvalidError with everything that is wrong with c, or nil. A worker_id and a database may be missing.
@@ -33,6 +34,9 @@ func (c Config) check(need []string, bad *task.InvalidError) {
 	}
 	if c.Database == "" && slices.Contains(need, "database") {
 		bad.Add("database", "is required, since the environment does not tell where your data is kept: the path of a SQLite file or a postgres:// URL")
+	}
+	if c.Workers == 0 && slices.Contains(need, "workers") {
+		bad.Add("workers", "must be at least 1 here: a worker that runs no task has nothing to do")
 	}
 	c.checkWorker(bad)
 	c.checkServer(bad)
@@ -52,6 +56,9 @@ func (c Config) check(need []string, bad *task.InvalidError) {
 		c.checkSchedule(name, bad)
 	}
 	c.Handlers.check(c.MaxPayloadBytes, bad)
+	if c.Workers > 0 && slices.Contains(need, "handlers") {
+		c.Handlers.find(bad)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Webhooks)) {
 		c.Webhooks[name].check(name, bad)
 	}
@@ -188,6 +195,9 @@ func (e Exec) check(field string, maxResult int, bad *task.InvalidError) {
 	if len(e.Command) == 0 || e.Command[0] == "" {
 		bad.Add(field+".command", "is required: a program, and its arguments")
 	}
+	if err := worker.CheckTemplates(e.Command); err != nil {
+		bad.Add(field+".command", "%s", err)
+	}
 	if slices.ContainsFunc(append(slices.Clone(e.Command), e.Dir), hasNUL) {
 		bad.Add(field+".command", "must not hold NUL, nor must dir")
 	}
@@ -232,15 +242,12 @@ func (h HTTP) check(field string, bad *task.InvalidError) {
 		bad.Add(field+".allow_networks", "%s", err)
 	}
 	for i, secret := range h.Secrets {
-		if !webhookSecret.MatchString(secret) {
-			bad.Add(fmt.Sprintf("%s.secrets[%d]", field, i), "must be whsec_ and 24 to 64 bytes in base64, as `printf whsec_; openssl rand -base64 32` makes one")
+		if _, err := worker.ParseSecret(secret); err != nil {
+			bad.Add(fmt.Sprintf("%s.secrets[%d]", field, i), "%s", err)
 		}
 	}
 	between(h.TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
 }
-
-// webhookSecret is the form of a secret of Standard Webhooks. The handler looks at its length in bytes.
-var webhookSecret = regexp.MustCompile(`^whsec_[A-Za-z0-9+/]{32,86}={0,2}$`)
 
 // Networks reads allow_networks: networks in CIDR notation, or single addresses.
 func (h HTTP) Networks() ([]netip.Prefix, error) {

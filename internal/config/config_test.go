@@ -55,6 +55,62 @@ func problems(t *testing.T, err error) []string {
 	return slices.Sorted(maps.Keys(out))
 }
 
+// A 0 is no default, and a key that is not known is an error however deep it stands.
+func TestRulesOfTypesAreReadToTheirLastMember(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{
+		"c.json": `{"types": {"a": {"rate_limit": {"tasks": 1, "per_seconds": 0.0, "burst": 0}, "breaker": {"failure_share": 0, "min_attempts": 0, "window_seconds": 0, "open_seconds": 0},
+			"per_key": {"rate_limit": {"tasks": 1, "bursts": 2}, "weights": {"k": 0}}}, "b": {"breaker": 5, "retention": {"completed": 1}}}}`,
+		"c.yaml": "types:\n  a:\n    rate_limit: {tasks: 1, per_seconds: 0.0, burst: 0}\n    breaker: {failure_share: 0, min_attempts: 0, window_seconds: 0, open_seconds: 0}\n    per_key: {rate_limit: {tasks: 1, bursts: 2}, weights: {k: 0}}\n" +
+			"  b: {breaker: 5, retention: {completed: 1}}\n",
+		"c.toml": "[types.a]\nrate_limit = {tasks = 1, per_seconds = 0.0, burst = 0}\nbreaker = {failure_share = 0, min_attempts = 0, window_seconds = 0, open_seconds = 0}\nper_key = {rate_limit = {tasks = 1, bursts = 2}, weights = {k = 0}}\n" +
+			"[types.b]\nbreaker = 5\nretention = {completed = 1}\n",
+	}
+	want := []string{
+		"types.a.breaker.failure_share: must be greater than 0", "types.a.breaker.min_attempts: must lie between 1 and 10000", "types.a.breaker.open_seconds: must lie between 1 and 86400",
+		"types.a.breaker.window_seconds: must lie between 1 and 3600", "types.a.per_key.rate_limit.bursts: unknown key", `types.a.per_key.weights["k"]: must lie between 1 and 1000`,
+		"types.a.rate_limit.burst: must lie between 1 and 1000000", "types.a.rate_limit.per_seconds: must be greater than 0", "types.b.breaker: must be an object with keys", "types.b.retention.completed: unknown key",
+	}
+	for name, text := range files {
+		_, err := load(t, name, text)
+		got := problems(t, err)
+		for i := range got {
+			if i >= len(want) || !strings.HasPrefix(got[i], want[i]) {
+				t.Errorf("%s: got %q, want %q", name, got, want)
+				break
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s: %d problems, want %d: %q", name, len(got), len(want), got)
+		}
+	}
+	c, err := load(t, "c.yaml", "types:\n  a: {rate_limit: {tasks: 5}, breaker: {}, per_key: null}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.Types["a"]; *a.RateLimit != (task.RateLimit{Tasks: 5}) || *a.Breaker != (task.Breaker{}) || a.PerKey != nil {
+		t.Errorf("got %+v", a)
+	}
+}
+
+// YAML 1.2 knows 1e3 as a number, in quotes and as a key as a text.
+func TestNumbersWithAnExponentInYAML(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, "c.yaml", "poll_interval_seconds: 1e1\nlease_duration_seconds: 1E+2\nshutdown_grace_seconds: 2.5e1\nmax_retries: 1e1\nworker_id: \"1e3\"\ncapabilities: {a: [1e3, -2e2, '1e3', 5e-1], 1e3: 1e3x, b: 1e3}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.PollIntervalSeconds != 10 || c.LeaseDurationSeconds != 100 || c.ShutdownGraceSeconds != 25 || c.MaxRetries != 10 || c.WorkerID != "1e3" {
+		t.Errorf("got %v, %v, %v, %d, %q", c.PollIntervalSeconds, c.LeaseDurationSeconds, c.ShutdownGraceSeconds, c.MaxRetries, c.WorkerID)
+	}
+	if got, err := json.Marshal(c.Capabilities); err != nil || string(got) != `{"1e3":"1e3x","a":[1000,-200,"1e3",0.5],"b":1000}` {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if _, err := load(t, "c.yaml", "poll_interval_seconds: 1e999\n"); err == nil || !strings.Contains(err.Error(), "poll_interval_seconds: must be a number (line 1)") {
+		t.Errorf("1e999: %v", err)
+	}
+}
+
 func TestDefaultsAreThoseOfTheContract(t *testing.T) {
 	t.Parallel()
 	c, err := config.Load(config.Source{Getenv: environment(nil)})
@@ -336,6 +392,15 @@ func TestValidateChecksEachField(t *testing.T) {
 		},
 		"handlers.exec.a.command": func(c *config.Config) {
 			c.Handlers.Exec = map[string]config.Exec{"a": {Command: []string{""}}}
+		},
+		"handlers.exec.b.command": func(c *config.Config) {
+			c.Handlers.Exec = map[string]config.Exec{"b": {Command: []string{"echo", "{{payload}}", "{{payload.a}}", "{{task.id}}"}}}
+		},
+		"handlers.exec.d.command": func(c *config.Config) {
+			c.Handlers.Exec = map[string]config.Exec{"d": {Command: []string{"{{payload.program}}"}}}
+		},
+		"handlers.http.s.secrets[0]": func(c *config.Config) {
+			c.Handlers.HTTP = map[string]config.HTTP{"s": {URL: "http://h/", Secrets: []string{"whsec_" + strings.Repeat("A", 33)}}} // no base64
 		},
 		"handlers.exec.b.env":              func(c *config.Config) { c.Handlers.Exec = execs(config.Exec{Env: map[string]string{"A=B": "x"}}) },
 		"handlers.exec.b.env.A":            func(c *config.Config) { c.Handlers.Exec = execs(config.Exec{Env: map[string]string{"A": "x\x00"}}) },

@@ -15,7 +15,7 @@ type Source struct {
 	File   string              // JSON, YAML or TOML by its extension; empty: none
 	Getenv func(string) string // an empty value is the same as none
 	Flags  func(*Config)       // applies the flags that were given; nil: none
-	Need   []string            // which of worker_id and database must be set: they may have no default
+	Need   []string            // what must be there beside: worker_id, database, workers (some), handlers (what they run, on this machine)
 }
 
 // Load returns the settings of all sources together. What is wrong with any of them comes back at once, as a *task.InvalidError, beside the settings as far as they

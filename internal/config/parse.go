@@ -5,12 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -67,19 +72,24 @@ func checkJSON(text []byte) error {
 
 // parseYAML reads JSON too, of which YAML is a superset. Keys that come twice are an error.
 func parseYAML(text []byte) (document, error) {
-	var tree, more any
-	dec := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	err := dec.Decode(&tree)
-	if err == nil && !errors.Is(dec.Decode(&more), io.EOF) {
-		return document{}, errors.New("holds more than one document (---): put all settings into one")
+	tokens := lexer.Tokenize(string(text))
+	for _, t := range tokens {
+		readExponent(t)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		if e, ok := errors.AsType[yaml.Error](err); ok {
-			return document{}, fmt.Errorf("line %d: %s", e.GetToken().Position.Line, e.GetMessage())
+	file, err := parser.Parse(tokens, 0)
+	var tree any
+	if err == nil {
+		docs := slices.DeleteFunc(slices.Clone(file.Docs), func(d *ast.DocumentNode) bool { return d.Body == nil })
+		if len(docs) > 1 {
+			return document{}, errors.New("holds more than one document (---): put all settings into one")
 		}
-		return document{}, err
+		if len(docs) == 1 {
+			err = yaml.NodeToValue(docs[0].Body, &tree, yaml.Strict())
+		}
 	}
-	file, err := parser.ParseBytes(text, 0)
+	if e, ok := errors.AsType[yaml.Error](err); ok {
+		return document{}, fmt.Errorf("line %d: %s", e.GetToken().Position.Line, e.GetMessage())
+	}
 	if err != nil {
 		return document{}, err
 	}
@@ -94,6 +104,20 @@ func parseYAML(text []byte) (document, error) {
 		}
 		return node.GetToken().Position.Line
 	}}, nil
+}
+
+// wholeExponent is a number of YAML 1.2 (10.3.2) that the parser takes for a text: an exponent behind whole digits.
+var wholeExponent = regexp.MustCompile(`^([-+]?[0-9]+)([eE][-+]?[0-9]+)$`)
+
+// readExponent makes a plain 1e3 that is no key the number that it is.
+func readExponent(t *token.Token) {
+	m := wholeExponent.FindStringSubmatch(t.Value)
+	if m == nil || t.Type != token.StringType || t.Next != nil && t.Next.Type == token.MappingValueType {
+		return
+	}
+	if _, err := strconv.ParseFloat(t.Value, 64); err == nil {
+		t.Type, t.Value = token.FloatType, m[1]+".0"+m[2]
+	}
 }
 
 func parseTOML(text []byte) (document, error) {

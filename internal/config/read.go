@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -20,14 +21,24 @@ type reader struct {
 
 func (r reader) read(dst reflect.Value, tree any, path []string) {
 	switch {
+	case tree != nil && ofMembers(dst.Type()):
+		if _, ok := tree.(map[string]any); !ok {
+			r.complain(path, "must be an object with keys")
+			return
+		}
+		dst.Set(reflect.New(dst.Type().Elem()))
+		r.read(dst.Elem(), tree, path)
 	case dst.Type() == reflect.TypeFor[task.Capabilities](), dst.Kind() == reflect.Map && dst.Type().Elem().Kind() == reflect.String:
 		r.set(dst, tree, path)
 	case dst.Kind() == reflect.Struct:
 		for key, value := range r.object(tree, path) {
-			if field := fieldNamed(dst, key); field.IsValid() {
-				r.read(field, value, with(path, key))
-			} else {
+			field, optional := fieldNamed(dst, key)
+			if !field.IsValid() {
 				r.complain(with(path, key), "unknown key")
+				continue
+			}
+			if r.read(field, value, with(path, key)); optional && isZero(value) {
+				refuse(field)
 			}
 		}
 	case dst.Kind() == reflect.Map:
@@ -116,14 +127,38 @@ func kindName(t reflect.Type) string {
 	return "a text"
 }
 
-// fieldNamed returns the field of a struct with this key, or the zero Value.
-func fieldNamed(s reflect.Value, key string) reflect.Value {
+// ofMembers reports whether a pointer leads to a struct that is an object in files, and not one value.
+func ofMembers(t reflect.Type) bool {
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[task.Time]()
+}
+
+// fieldNamed returns the field of a struct with this key, or the zero Value, and whether its zero stands for what is left out.
+func fieldNamed(s reflect.Value, key string) (field reflect.Value, optional bool) {
 	for i := range s.NumField() {
-		if key != "" && keyOf(s.Type().Field(i).Tag) == key {
-			return s.Field(i)
+		if tag := s.Type().Field(i).Tag; key != "" && keyOf(tag) == key {
+			return s.Field(i), strings.HasSuffix(tag.Get("json"), ",omitzero")
 		}
 	}
-	return reflect.Value{}
+	return reflect.Value{}, false
+}
+
+// isZero reports whether a value is the number 0, in whatever way a format has read it.
+func isZero(value any) bool {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.ParseFloat(string(text), 64)
+	return err == nil && n == 0
+}
+
+// refuse has a number that was given as 0 be refused like any other that does not fit, rather than be taken for one that is left out.
+func refuse(field reflect.Value) {
+	if field.CanInt() {
+		field.SetInt(-1)
+	} else if field.CanFloat() {
+		field.SetFloat(-1)
+	}
 }
 
 // keyOf returns the key of a field in files. What comes in requests too is named by its JSON.

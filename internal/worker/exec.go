@@ -78,15 +78,10 @@ func Exec(c ExecCommand) (Handler, error) {
 	if len(c.Command) == 0 {
 		return nil, errors.New("the command is empty")
 	}
-	for i, arg := range c.Command {
-		if rest := placeholder.ReplaceAllString(arg, ""); braces.MatchString(rest) || (i == 0 && rest != arg) {
-			return nil, fmt.Errorf("argument %d: %q: a placeholder reads {{payload.KEY}} and cannot name the program", i, arg)
-		}
+	if err := CheckTemplates(c.Command); err != nil {
+		return nil, err
 	}
-	program, err := exec.LookPath(c.Command[0])
-	if err == nil {
-		program, err = filepath.Abs(program)
-	}
+	program, err := FindProgram(c.Command[0])
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +92,32 @@ func Exec(c ExecCommand) (Handler, error) {
 		env = append(env, name+"="+c.Env[name])
 	}
 	return &command{ExecCommand: c, program: program, env: env}, nil
+}
+
+// CheckTemplates returns an error that names every argument of a command with a placeholder that cannot be read, and a program that has one; nil: there is none.
+func CheckTemplates(command []string) error {
+	var wrong []string
+	for i, arg := range command {
+		switch rest := placeholder.ReplaceAllString(arg, ""); {
+		case i == 0 && (rest != arg || braces.MatchString(arg)):
+			wrong = append(wrong, fmt.Sprintf("%q cannot be the program: a placeholder stands in an argument alone", arg))
+		case braces.MatchString(rest):
+			wrong = append(wrong, fmt.Sprintf("argument %d: %q: a placeholder reads {{payload.KEY}}, or {{payload.A.B}}", i, arg))
+		}
+	}
+	if wrong == nil {
+		return nil
+	}
+	return errors.New(strings.Join(wrong, "; "))
+}
+
+// FindProgram returns the absolute path of a program that is given so, or is found in PATH.
+func FindProgram(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
 }
 
 // Handle runs the command once.
