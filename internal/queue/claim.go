@@ -52,11 +52,25 @@ func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error
 	}
 	q.happened(task.EventClaimed, tasks...)
 	q.traceWaits(tasks)
+	q.passOn(tasks)
 	leases := make([]task.Lease, len(tasks))
 	for i, t := range tasks {
 		leases[i] = task.NewLease(t)
 	}
 	return leases, nil
+}
+
+// passOn wakes one more claim for each task whose key has a rate: the claim that took it may have let others of its keys have tasks again, of which nobody else is told.
+func (q *Queue) passOn(taken []task.Task) {
+	k := q.rules.known.Load()
+	if k == nil || !k.keyRate {
+		return
+	}
+	for _, t := range taken {
+		if t.ConcurrencyKey != nil && k.byType[t.Type].PerKey.Rate() != (task.RateLimit{}) {
+			q.waiters.wake(t)
+		}
+	}
 }
 
 // claimWaiting looks once more after it has joined the waiters, so that no task can slip in between, and then whenever it is woken.

@@ -38,6 +38,37 @@ func TestAClaimWaitsForTheRateOfAKey(t *testing.T) {
 	})
 }
 
+// A claim that comes when keys may have tasks again, before the upkeep does, takes one and passes the others on to claims that wait.
+func TestAClaimThatOpensKeysPassesThemOn(t *testing.T) {
+	bubble(t, func(r rig, _ *watched) {
+		_, err := r.PutType(r.Context(), "test", task.TypeRules{PerKey: &task.KeyRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: 0.3}}})
+		r.ok(err)
+		for range 2 {
+			for _, key := range []string{"a", "b", "c"} {
+				r.enqueue(task.Spec{ConcurrencyKey: &key})
+			}
+		}
+		if got := r.claim(task.Claim{Max: 10}); len(got) != 3 {
+			r.Fatalf("%d tasks at once, want one of each key", len(got))
+		}
+		begin := time.Now()
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				got := r.claim(task.Claim{Wait: 10 * time.Second})
+				if took := time.Since(begin); len(got) != 1 || took > 320*time.Millisecond {
+					r.Errorf("a claim that waits was given %d tasks after %s", len(got), took)
+				}
+			})
+		}
+		time.Sleep(300 * time.Millisecond)
+		if got := r.claim(task.Claim{}); len(got) != 1 {
+			r.Errorf("%d tasks, want 1", len(got))
+		}
+		all.Wait()
+	})
+}
+
 // A claim that waits has its task as soon as another one of its key ends.
 func TestAClaimWaitsForTheLimitOfAKey(t *testing.T) {
 	bubble(t, func(r rig, _ *watched) {
