@@ -59,7 +59,7 @@ func TestSchedulesAreSetShownPausedAndDeleted(t *testing.T) {
 			r.fails(3, []string{"schedule b not found"}, q(verb, "b")...)
 		}
 		r.fails(2, []string{"task.type: must not be empty"}, q("set", "b", "--cron", "@daily")...)
-		r.fails(2, []string{"cron: is not a cron expression"}, q("set", "b", "--cron", "61 * * * *", "--type", "a")...)
+		r.fails(2, []string{"cron: has the minute \"61\", which must lie between 0 and 59"}, q("set", "b", "--cron", "61 * * * *", "--type", "a")...)
 		r.fails(2, []string{"--payload: must be a JSON object"}, q("set", "b", "--cron", "@daily", "--type", "a", "--payload", "[]")...)
 		r.fails(2, []string{"--count must lie between 1 and 1000"}, q("preview", "b", "-n", "0")...)
 		r.fails(2, []string{"--overlap must be one of"}, q("set", "b", "--overlap", "queue")...)

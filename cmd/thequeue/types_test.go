@@ -122,5 +122,7 @@ func TestTypesAreListedPausedAndResumed(t *testing.T) {
 		}
 		r.fails(3, []string{"type none not found"}, q("types", "get", "none")...)
 		r.fails(2, []string{"type: must not be empty"}, q("types", "pause", " ")...)
+		r.fails(2, []string{"type: must not be empty"}, q("types", "pause", "")...)
+		r.fails(2, []string{"type: must not be empty"}, q("types", "set", "", "--max-concurrency", "1")...)
 	})
 }

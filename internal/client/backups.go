@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
@@ -17,7 +16,7 @@ const (
 	verifyTime = 6 * time.Hour
 )
 
-func backupPath(name string) string { return backupsPath + "/" + url.PathEscape(name) }
+func backupPath(name string) string { return backupsPath + "/" + segment(name) }
 
 // CreateBackup has the server begin a backup, and returns it as it is being made: Backup tells what becomes of it. With an empty name it gets one by the time.
 // It is not tried again when the connection breaks: Backups tells whether it was made.

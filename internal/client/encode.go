@@ -2,13 +2,18 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/prismq/thequeue/internal/task"
 )
+
+// segment writes a name as a part of a path. One that is empty is written as a blank, which the server refuses as it does an empty one: without it the path would be another.
+func segment(name string) string { return cmp.Or(url.PathEscape(name), "%20") }
 
 // object writes a JSON object. Values of type task.JSON go in byte for byte; the standard encoder would change them.
 type object struct {

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 
 	"github.com/prismq/thequeue/internal/task"
 )
 
 const failuresPath = "/api/queue/failures"
 
-func failurePath(id string) string { return failuresPath + "/" + url.PathEscape(id) }
+func failurePath(id string) string { return failuresPath + "/" + segment(id) }
 
 // Failures returns up to limit groups of failures (0: 100, at most 1,000), those first that were seen last; only of those reasons for which tasks of the type have failed, unless it is
 // empty.

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"github.com/prismq/thequeue/internal/task"
 )
 
 const schedulesPath = "/api/queue/schedules"
 
-func schedulePath(name string) string { return schedulesPath + "/" + url.PathEscape(name) }
+func schedulePath(name string) string { return schedulesPath + "/" + segment(name) }
 
 // Schedules returns all schedules, ordered by name.
 func (c *Client) Schedules(ctx context.Context) (ss []task.Schedule, err error) {

@@ -4,14 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 
 	"github.com/prismq/thequeue/internal/task"
 )
 
 const typesPath = "/api/queue/types"
 
-func typePath(name string) string { return typesPath + "/" + url.PathEscape(name) }
+func typePath(name string) string { return typesPath + "/" + segment(name) }
 
 // Types returns every task type that has a rule or has had a task, ordered by name.
 func (c *Client) Types(ctx context.Context) (ts []task.TypeStatus, err error) {

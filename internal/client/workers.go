@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/prismq/thequeue/internal/task"
 )
 
-func workerPath(workerID string) string { return "/api/queue/workers/" + url.PathEscape(workerID) }
+func workerPath(workerID string) string { return "/api/queue/workers/" + segment(workerID) }
 
 // Workers returns the registry, ordered by id, with what each does.
 func (c *Client) Workers(ctx context.Context) (ws []task.WorkerStatus, err error) {

@@ -245,8 +245,14 @@ func TestTheTasksOfADeadWorkerAreTakenBackAtOnce(t *testing.T) {
 		if again := r.claim(task.Claim{WorkerID: "alive", Max: 5}); len(again) != 2 {
 			r.Errorf("got %d tasks", len(again))
 		}
-		if ids, err := r.ReclaimWorker(r.Context(), "unknown"); err != nil || len(ids) != 0 {
+		if ids, err := r.ReclaimWorker(r.Context(), "alive"); err != nil || len(ids) != 2 {
 			r.Errorf("got %v, %v", ids, err)
+		}
+		if ids, err := r.ReclaimWorker(r.Context(), "alive"); err != nil || len(ids) != 0 {
+			r.Errorf("got %v, %v", ids, err)
+		}
+		if _, err := r.ReclaimWorker(r.Context(), "unknown"); !errors.Is(err, task.ErrNotFound) {
+			r.Errorf("got %v", err)
 		}
 	})
 }
