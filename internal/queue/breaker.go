@@ -66,7 +66,7 @@ func (b *breakers) trips(taskType string, rule task.Breaker, now time.Time, fail
 // what the tasks need is broken.
 func (q *Queue) judged(ctx context.Context, k *knownRules, t task.Task) {
 	rules := k.of(t.Type)
-	if rules.Breaker == nil || t.AttemptOutcome == nil {
+	if rules.Breaker == nil || t.AttemptOutcome == nil || t.Outcome != nil && *t.Outcome == task.Cancelled { // of a cancelled one the attempt may be one that has been judged before
 		return
 	}
 	failed := *t.AttemptOutcome == task.AttemptFailed || *t.AttemptOutcome == task.AttemptLost

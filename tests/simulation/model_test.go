@@ -30,6 +30,8 @@ type rule struct {
 	most   int
 	bucket *bucket // nil: no rate
 	ofKey  keyRule
+
+	breaker *breaker // nil: none
 }
 
 // keyRule is what holds for each key of a type; most 0: no limit.
@@ -126,7 +128,7 @@ func (m *model) room(taskType string, now time.Time) int {
 	if rule.bucket != nil {
 		room = min(room, rule.bucket.tokens(now))
 	}
-	return room
+	return min(room, rule.breaker.room(now, m.held(taskType), room))
 }
 
 // roomOfKey is how many more tasks of the key of a task may be taken at now, whatever its type allows.
@@ -238,6 +240,7 @@ func (w *world) checkCounters() {
 		got.FailedTasks != want[task.Failed] || got.DeletedTasks != w.deleted {
 		w.broken("I15", "the counters are %+v, want %v and %d deleted", got, want, w.deleted)
 	}
+	w.checkBreaker()
 }
 
 // checkHistories compares the attempts of every task with what has happened.

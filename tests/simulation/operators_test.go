@@ -299,6 +299,12 @@ func (w *world) limit(name string, most, rate int) {
 		rules.RateLimit = &task.RateLimit{Tasks: rate, PerSeconds: 20, Burst: rate + 1}
 	}
 	r := w.rules[name]
+	if name == brittle && !w.quiet {
+		rules.Breaker = &fuse
+		if r.breaker == nil {
+			r.breaker = new(breaker)
+		}
+	}
 	if ofKey := w.keyRules(name, &r); most+rate > 0 {
 		rules.PerKey = ofKey
 	} else {

@@ -60,7 +60,11 @@ func TestEightHours(t *testing.T) {
 			t.Parallel()
 			open, inspect := open(t)
 			w := newWorld(t, *seed, open)
-			w.live(time.Duration(orUnder(*hours, 8, 0.5) * float64(time.Hour)))
+			lived := orUnder(*hours, 8, 0.5)
+			w.live(time.Duration(lived * float64(time.Hour)))
+			if lived >= 8 && w.counts.trips == 0 {
+				w.broken("the simulation", "no circuit breaker has opened")
+			}
 			w.fsck(inspect)
 			w.settle()
 			w.fsck(inspect)
@@ -81,6 +85,6 @@ func (w *world) fsck(inspect func() (store.Inspection, error)) {
 }
 
 func (w *world) summary() string {
-	return fmt.Sprintf("seed %d: %d tasks, %d claims, %d leases lost, %d ticks, %d operations, %d restarts, %d stale calls refused",
-		w.seed, w.counts.enqueued, w.counts.claims, w.counts.lost, w.counts.ticks, w.counts.operations, w.counts.restarts, w.counts.stale)
+	return fmt.Sprintf("seed %d: %d tasks, %d claims, %d leases lost, %d ticks, %d operations, %d restarts, %d stale calls refused, %d breaks",
+		w.seed, w.counts.enqueued, w.counts.claims, w.counts.lost, w.counts.ticks, w.counts.operations, w.counts.restarts, w.counts.stale, w.counts.trips)
 }

@@ -81,12 +81,13 @@ type fate struct {
 
 // elapse returns what leases and deadlines that have ended make of tasks.
 func (w *world) elapse(now time.Time) map[int64]fate {
-	out := make(map[int64]fate)
+	out, until := make(map[int64]fate), w.opens(brittle)
 	for _, r := range w.living() {
 		queued := r.Status == task.Queued
 		if r.Status == task.Processing && !r.LeaseUntilUTC.After(now) {
 			w.counts.lost++
 			r.past = append(r.past, task.AttemptLost)
+			w.judge(r.Type, task.AttemptLost, nil, until)
 			out[r.ID] = fate{task.Failed, task.Exhausted}
 			if queued = r.Attempts < r.MaxAttempts; queued {
 				out[r.ID] = fate{status: task.Queued}

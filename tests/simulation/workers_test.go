@@ -365,6 +365,7 @@ func (w *world) handIn(h *hold, as task.AttemptOutcome, do func() (task.Task, er
 		w.broken("I10", "task %d has become %+v by %s, after %+v", h.id, visible(got), as, visible(r.Task))
 	}
 	r.past = append(r.past, as)
+	w.judge(r.Type, as, got.ProcessingStartedUTC, w.opens(r.Type))
 	w.put(r, got)
 	w.same("I2", r, w.stored(h.id))
 }
