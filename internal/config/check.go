@@ -207,7 +207,12 @@ func (e Exec) check(field string, maxResult int, bad *task.InvalidError) {
 			bad.Add(field+".env", "%q cannot be the name of a variable", name)
 		case hasNUL(e.Env[name]):
 			bad.Add(field+".env."+name, "must not hold NUL")
+		case strings.Contains(e.Env[name], placeholder):
+			bad.Add(field+".env."+name, "has a placeholder, which is filled in arguments of the command alone; the payload comes on standard input too")
 		}
+	}
+	if strings.Contains(e.Dir, placeholder) {
+		bad.Add(field+".dir", "has a placeholder, which is filled in arguments of the command alone")
 	}
 	between(e.TimeoutSeconds, 0, task.MaxTimeout.Seconds(), field+".timeout_seconds", bad)
 	between(float64(e.MaxOutputBytes), 0, 1<<30, field+".max_output_bytes", bad)
@@ -215,6 +220,9 @@ func (e Exec) check(field string, maxResult int, bad *task.InvalidError) {
 		bad.Add(field+".max_output_bytes", "must not be more than max_payload_bytes (%d), which bounds results too", maxResult)
 	}
 }
+
+// placeholder begins what stands for a value of the payload in an argument of a command. Elsewhere nothing fills it in.
+const placeholder = "{{payload"
 
 func hasNUL(s string) bool { return strings.ContainsRune(s, 0) }
 
@@ -227,6 +235,8 @@ var (
 func (h HTTP) check(field string, bad *task.InvalidError) {
 	if !isHTTP(h.URL) {
 		bad.Add(field+".url", "must be a URL like https://example.com/hook")
+	} else if strings.Contains(h.URL, placeholder) {
+		bad.Add(field+".url", "has a placeholder, which is not filled in here: the payload is the body of the request")
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
 		switch {
@@ -236,6 +246,8 @@ func (h HTTP) check(field string, bad *task.InvalidError) {
 			bad.Add(field+".headers."+name, "cannot be set: it is the host of the URL")
 		case !headerValue.MatchString(h.Headers[name]):
 			bad.Add(field+".headers."+name, "must be one line without control characters")
+		case strings.Contains(h.Headers[name], placeholder):
+			bad.Add(field+".headers."+name, "has a placeholder, which is not filled in here: the payload is the body of the request")
 		}
 	}
 	if _, err := h.Networks(); err != nil {

@@ -396,6 +396,14 @@ func TestValidateChecksEachField(t *testing.T) {
 		"handlers.exec.b.command": func(c *config.Config) {
 			c.Handlers.Exec = map[string]config.Exec{"b": {Command: []string{"echo", "{{payload}}", "{{payload.a}}", "{{task.id}}"}}}
 		},
+		"handlers.exec.b.env.B": func(c *config.Config) {
+			c.Handlers.Exec = execs(config.Exec{Env: map[string]string{"B": "{{payload.b}}"}})
+		},
+		"handlers.exec.b.dir":         func(c *config.Config) { c.Handlers.Exec = execs(config.Exec{Dir: "/tmp/{{payload.b}}"}) },
+		"handlers.http.b.headers.Key": func(c *config.Config) { c.Handlers.HTTP = hooks("Key", "{{payload.key}}") },
+		"handlers.http.u.url": func(c *config.Config) {
+			c.Handlers.HTTP = map[string]config.HTTP{"u": {URL: "http://h/{{payload.id}}"}}
+		},
 		"handlers.exec.d.command": func(c *config.Config) {
 			c.Handlers.Exec = map[string]config.Exec{"d": {Command: []string{"{{payload.program}}"}}}
 		},
