@@ -172,6 +172,8 @@ class Calls:
         c.delete_worker(w)
         with self.assertRaises(thequeue.NotFound):
             c.delete_worker(w)
+        with self.assertRaises(thequeue.NotFound):
+            c.reclaim_worker(w)
         c.cancel(task_id)
 
     def look_at_types(self) -> None:

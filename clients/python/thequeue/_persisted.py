@@ -271,7 +271,8 @@ class Persisted:
         failures = 0
         while not self._opened.is_set():
             try:
-                await self.client.reclaim_worker(self.worker_id)
+                with suppress(NotFound):  # it is here for the first time
+                    await self.client.reclaim_worker(self.worker_id)
                 await self._look()
                 self._opened.set()
             except QueueError as e:

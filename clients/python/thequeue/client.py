@@ -335,7 +335,10 @@ class Client:
         return cast(WorkerEntry, (self._http.send(Call("POST", worker_path(worker_id, "resume"), twice=True))).json())
 
     def reclaim_worker(self, worker_id: str) -> list[int]:
-        """Take the tasks of a dead worker back at once, and return their ids. A worker that lives after all has lost them."""
+        """Take the tasks of a dead worker back at once, and return their ids. A worker that lives after all has lost them.
+
+        One that is not registered and holds no task is ``NotFound``.
+        """
         return cast("list[int]", (self._http.send(keyed(Call("POST", worker_path(worker_id, "reclaim"))))).json()["task_ids"])
 
     def clean_workers(self, *, older_than_seconds: float | None = None, force: bool | None = None) -> CleanedWorkers:
