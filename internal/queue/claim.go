@@ -83,6 +83,7 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 	meant := int64(0) // the task for which this claim was woken, where that is known
 	for last := false; ; {
 		if e, ok := q.workers.get(c.WorkerID); (ok && e.drain) || w.dismissed() {
+			q.waiters.wakeAll() // it may have used up a wake-up that is good for others
 			return []task.Lease{}, nil
 		}
 		leases, err := q.claimNow(ctx, c)

@@ -513,9 +513,10 @@ func TestAWorkerThatHangsIsNotGivenItsTaskBack(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		other := queue.New(r.st, queue.Options{Clock: r.clock})
 		for _, c := range []struct {
-			name string
-			reap func(context.Context) (time.Time, error)
-		}{{"here", r.Upkeep}, {"on another node", other.Upkeep}} {
+			name     string
+			reap     func(context.Context) (time.Time, error)
+			attempts []task.AttemptOutcome // in its history then: where the loss is seen the claim is not given it at all
+		}{{"here", r.Upkeep, []task.AttemptOutcome{task.AttemptLost}}, {"on another node", other.Upkeep, []task.AttemptOutcome{task.AttemptLost, task.AttemptReleased}}} {
 			w := &watched{}
 			r := r.watch(w)
 			if c.name == "here" {
@@ -541,10 +542,20 @@ func TestAWorkerThatHangsIsNotGivenItsTaskBack(t *testing.T) {
 			if got := r.get(one.ID); got.Status != task.Queued || got.Lost != 1 || got.Attempts != 1 {
 				r.Errorf("%s: the task is %s, lost %d, attempts %d", c.name, got.Status, got.Lost, got.Attempts)
 			}
+			attempts, err := r.st.ListAttempts(r.Context(), one.ID)
+			r.ok(err)
+			var ended []task.AttemptOutcome
+			for _, a := range attempts {
+				ended = append(ended, *a.Outcome)
+			}
+			if d := cmp.Diff(c.attempts, ended); d != "" {
+				r.Errorf("%s: attempts (-want +got):\n%s", c.name, d)
+			}
 			r.clock.advance(time.Second)
-			again := r.wantClaimed(task.Claim{WorkerID: "hangs"}, 1)[0]
-			if r.ok(r.complete(again)); again.ID != one.ID {
-				r.Errorf("%s: a new claim is given task %d, want %d", c.name, again.ID, one.ID)
+			for _, again := range r.wantClaimed(task.Claim{WorkerID: "hangs"}, 1) { // which comes after the loss
+				if r.ok(r.complete(again)); again.ID != one.ID {
+					r.Errorf("%s: a new claim is given task %d, want %d", c.name, again.ID, one.ID)
+				}
 			}
 		}
 	})
