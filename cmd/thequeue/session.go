@@ -49,6 +49,7 @@ type cli struct {
 	Operations  operationsCmd  `cmd:"" help:"Look after what bulk commands have started."`
 	Schedules   schedulesCmd   `cmd:"" help:"Make tasks when their time comes."`
 	Import      importCmd      `cmd:"" help:"Bring in the tasks of the older queue, a Python program on SQLite."`
+	Runs        runsCmd        `cmd:"" help:"Move runs of the older task manager here, and back."`
 	Health      healthcheckCmd `cmd:"" name:"healthcheck" help:"Tell by the exit code whether a server takes requests."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the schema of a database up or down."`
 	Validate    validateCmd    `cmd:"" help:"Look whether settings and database are as they must be."`
