@@ -98,11 +98,16 @@ func ExampleNewBackgroundTaskManager() {
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
 
-	id, err := m.StartTask(thequeue.Run{RunID: "convert-1", ModuleID: "convert", Parameters: `{"pages": 3}`}, convert)
+	seen := make(chan struct{})
+	id, err := m.StartTask(thequeue.Run{RunID: "convert-1", ModuleID: "convert"}, func(ctx context.Context, r *thequeue.Running) (*thequeue.JSON, error) {
+		<-seen
+		return convert(ctx, r)
+	})
 	if err != nil {
 		panic(err)
 	}
 	fmt.Println(id, m.IsTaskActive(id), m.ActiveTaskIDs())
+	close(seen)
 	if err := m.WaitAll(ctx); err != nil {
 		panic(err)
 	}
@@ -170,6 +175,47 @@ func ExampleClient_NewBackgroundTaskManager() {
 	// true <nil>
 	// convert-1 completed <nil>
 	// wait-1 cancelled <nil>
+}
+
+// One file says for each module whether its runs are in memory, in the queue, or in memory with a shadow in the queue.
+func ExampleNewBackgroundRouter() {
+	address, end := startServer() // stands for: thequeue serve
+	defer end()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	routes := thequeue.Routes{Queue: address, Modules: map[string]thequeue.Route{"video": "queue", "audio": "shadow"}} // or thequeue.ReadRoutes("routing.json")
+	router, err := thequeue.NewBackgroundRouter(routes, thequeue.BackgroundOptions{Name: "my-service"})
+	if err != nil {
+		panic(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- router.Run(ctx) }()
+	for _, module := range []string{"video", "audio", "text"} {
+		if _, err := router.StartTask(thequeue.Run{RunID: module + "-1", ModuleID: module}, convert); err != nil {
+			panic(err)
+		}
+	}
+	if err := errors.Join(router.WaitAll(ctx), router.WaitShadows(ctx)); err != nil {
+		panic(err)
+	}
+	c, err := thequeue.Dial(address, thequeue.ClientOptions{})
+	if err != nil {
+		panic(err)
+	}
+	for _, id := range []string{"video-1", "shadow:audio-1", "text-1"} {
+		run, err := c.Run(ctx, id) // as the server has it
+		fmt.Println(id, run.Status, errors.Is(err, thequeue.ErrNotFound))
+	}
+	fmt.Println(router.Differences())
+	stop()
+	if err := <-ended; err != nil {
+		panic(err)
+	}
+	// Output:
+	// video-1 completed false
+	// shadow:audio-1 completed false
+	// text-1  true
+	// []
 }
 
 // startServer serves a queue of its own over HTTP.

@@ -33,7 +33,11 @@ type (
 
 	BackgroundTaskManager = background.Manager
 	BackgroundOptions     = background.Options
+	BackgroundRouter      = background.Router
+	Difference            = background.Difference
 	Registry              = background.Registry
+	Route                 = background.Route
+	Routes                = background.Routes
 	Run                   = task.Run
 	RunStatus             = task.RunStatus
 	Running               = background.Running
@@ -111,6 +115,21 @@ func (q *Queue) NewBackgroundTaskManager(o BackgroundOptions) (*BackgroundTaskMa
 func (c *Client) NewBackgroundTaskManager(o BackgroundOptions) (*BackgroundTaskManager, error) {
 	o.Queue = background.Remote(c.Client)
 	return background.New(o)
+}
+
+// ReadRoutes reads from a JSON file where the runs of each module go: in memory, into a queue, or in memory with a shadow in a queue.
+func ReadRoutes(path string) (Routes, error) { return background.ReadRoutes(path) }
+
+// NewBackgroundRouter returns a manager with a backend for each module, over the server that the routes name, where they name one; its Run method runs what is started until the context ends.
+func NewBackgroundRouter(r Routes, o BackgroundOptions) (*BackgroundRouter, error) {
+	if r.Queue != "" && o.Queue == nil {
+		c, err := client.New(r.Queue, client.Options{})
+		if err != nil {
+			return nil, err
+		}
+		o.Queue = background.Remote(c)
+	}
+	return background.NewRouter(r, o)
 }
 
 // Reject marks an error of a handler as final: the task is not tried again.

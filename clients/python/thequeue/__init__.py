@@ -9,6 +9,7 @@ from .errors import (
     ServerFault,
 )
 from .queued import QueuedTaskManager, create_queued_task_manager, create_task_manager
+from .routed import RoutedTaskManager, Routes, read_routes
 from .runs import Registry, Run, RunRegistry, RunStatus
 from .types import format_time, parse_time
 from .worker import Handler, Job, Reject, RetryAfter, Snooze, Stopped, Worker
@@ -20,7 +21,7 @@ __all__ = [
     "FieldError", "Handler",
     "Interrupted", "Invalid", "Job", "KeyReused", "LeaseLost", "NotFound", "QueueError", "QueuedTaskManager", "Registry", "Reject",
     "ResultUnknown",
-    "RetryAfter", "Run", "RunRegistry", "RunStatus", "ServerFault", "Snooze", "Stopped", "Worker", "create_queued_task_manager",
+    "RetryAfter", "RoutedTaskManager", "Routes", "Run", "RunRegistry", "RunStatus", "ServerFault", "Snooze", "Stopped", "Worker", "create_queued_task_manager",
     "create_task_manager",
-    "format_time", "parse_time",
+    "format_time", "parse_time", "read_routes",
 ]
