@@ -118,6 +118,7 @@ var alone = map[string][]string{
 	"internal/store":      {"internal/task"}, // this package, not those below it
 	"internal/queue":      {"internal/task", "internal/store", "internal/schedule", "internal/span"},
 	"internal/background": {"internal/task", "internal/worker", "internal/queue", "internal/client", "internal/clock"},
+	"internal/runfile":    {"internal/task"},
 	"migrations":          nil,
 	"db":                  {"internal/task"},
 }
