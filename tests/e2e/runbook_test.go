@@ -34,7 +34,7 @@ var procedures = map[string]procedure{
 		r.begin("--workers", "0")
 		r.enqueue("echo", nil)
 		r.finish()
-	}, both},
+	}, "sqlite"},
 	"Tasks wait for a worker that may take such": {func(r *runbook) {
 		r.begin("--workers", "0")
 		r.call("POST", "/api/queue/workers/mail-1/heartbeat", object{"types": []string{"mail"}}, http.StatusOK, nil)
@@ -46,20 +46,20 @@ var procedures = map[string]procedure{
 		r.call("POST", "/api/queue/types/echo/pause", nil, http.StatusOK, nil)
 		r.enqueue("echo", nil)
 		r.finish()
-	}, both},
+	}, "sqlite"},
 	"The backlog grows": {func(r *runbook) {
 		r.begin("--workers", "0")
 		r.call("POST", "/api/queue/workers/slow-1/heartbeat", object{}, http.StatusOK, nil)
 		r.call("POST", "/api/queue/enqueue/batch", object{"tasks": slices.Repeat([]object{{"type": "echo"}}, 60)}, http.StatusCreated, nil)
 		r.finish()
-	}, both},
+	}, "sqlite"},
 	"Attempts of a type fail": {func(r *runbook) {
 		r.begin("--workers", "0")
 		for range 6 {
 			r.fails("mail")
 		}
 		r.finish()
-	}, both},
+	}, "sqlite"},
 	"A circuit breaker is open": {func(r *runbook) {
 		r.begin("--workers", "0")
 		r.call("PUT", "/api/queue/types/mail", object{"breaker": object{"failure_share": 0.5, "min_attempts": 3, "open_seconds": 600}}, http.StatusOK, nil)
@@ -67,7 +67,7 @@ var procedures = map[string]procedure{
 			r.fails("mail")
 		}
 		r.finish()
-	}, both},
+	}, "sqlite"},
 	"A task kills its workers": {func(r *runbook) {
 		r.begin("--workers", "0")
 		r.enqueue("video", nil)

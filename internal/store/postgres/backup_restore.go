@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -67,7 +68,7 @@ func privateDir(dir string) (path string, free func() error, err error) {
 			_ = errors.Join(l.Close(), os.RemoveAll(path)) // what stays is tried again by the next one
 		}
 	}
-	if path, err = os.MkdirTemp(dir, restoring); errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+	if path, err = os.MkdirTemp(dir, restoring); errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		path, err = os.MkdirTemp("", "thequeue-restore-")
 	}
 	if err != nil {

@@ -24,6 +24,9 @@ const settings = "extra_float_digits,statement_timeout,lock_timeout,idle_in_tran
 func pooler(t *testing.T, database, mode, more string) string {
 	t.Helper()
 	program, err := osexec.LookPath("pgbouncer")
+	if err != nil { // Debian keeps it where only root looks
+		program, err = osexec.LookPath("/usr/sbin/pgbouncer")
+	}
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("pgbouncer is missing: install the package pgbouncer")
