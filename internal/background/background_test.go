@@ -349,7 +349,7 @@ func TestAnActiveRunIsNotStartedTwiceAndAnEndedOneIsReplaced(t *testing.T) {
 func TestManyRuns(t *testing.T) {
 	each(t, func(t *testing.T, b backend) {
 		r := start(t, b(t))
-		const many = 150
+		const many = 60
 		want := map[task.RunStatus]int{task.RunCompleted: many / 3, task.RunFailed: many / 3, task.RunCancelled: many / 3}
 		var cancels sync.WaitGroup
 		for i := range many {
