@@ -35,3 +35,6 @@ INSERT INTO failure_groups (fingerprint, type, pattern, sample_message, sample_t
 INSERT INTO audit_log (at_utc, actor, action, subject, message) VALUES ('2026-01-31T08:00:00Z', 'dashboard from 127.0.0.1', 'pause', 'mail', 'Type mail was paused');
 INSERT INTO store_move (move_id, state, peer, since_utc) VALUES ('m1', 'arrived', 'postgres://db.example/queue', '2026-01-31 08:00:00.000000Z');
 INSERT INTO move_changes (task_id, request_key) VALUES (1, NULL), (NULL, 'order-17');
+INSERT INTO api_keys (key_id, name, role, types, secret_hash, created_at_utc, expires_at_utc, revoked_at_utc, last_used_at_utc) VALUES
+    ('aaaabbbbcccc', 'ops', 'admin', NULL, '0000000000000000000000000000000000000000000000000000000000000001', '2026-01-31 08:00:00.123456Z', NULL, NULL, '2026-01-31 08:01:00.123456Z'),
+    ('ddddeeeeffff', 'shop', 'producer', '["mail.*"]', '0000000000000000000000000000000000000000000000000000000000000002', '2026-01-31 08:00:00.123456Z', '2026-02-01 08:00:00.123456Z', '2026-01-31 08:00:01.123456Z', NULL);

@@ -35,3 +35,6 @@ INSERT INTO failure_groups (fingerprint, type, pattern, sample_message, sample_t
 INSERT INTO audit_log (at_utc, actor, action, subject, message) VALUES (1769846400000000, 'dashboard from 127.0.0.1', 'pause', 'mail', 'Type mail was paused');
 INSERT INTO store_move (move_id, state, peer, since_utc) VALUES ('m1', 'arrived', 'postgres://db.example/queue', 1769846400000000);
 INSERT INTO move_changes (task_id, request_key) VALUES (1, NULL), (NULL, 'order-17');
+INSERT INTO api_keys (key_id, name, role, types, secret_hash, created_at_utc, expires_at_utc, revoked_at_utc, last_used_at_utc) VALUES
+    ('aaaabbbbcccc', 'ops', 'admin', NULL, '0000000000000000000000000000000000000000000000000000000000000001', 1769846400123456, NULL, NULL, 1769846460123456),
+    ('ddddeeeeffff', 'shop', 'producer', '["mail.*"]', '0000000000000000000000000000000000000000000000000000000000000002', 1769846400123456, 1769932800123456, 1769846401123456, NULL);
