@@ -95,7 +95,11 @@ func (c *confirming) operate(ctx context.Context, s *session, q tasks, spec task
 	case !asJSON:
 		err = s.printProposal(p)
 	}
-	if err != nil || c.DryRun || p.Matched == 0 && !asJSON {
+	if err != nil || p.Matched == 0 && !asJSON {
+		return err
+	}
+	if c.DryRun {
+		_, err = fmt.Fprintf(s.stdout, "%s would be changed by %s; nothing was\n", matched(p), p.Action)
 		return err
 	}
 	if ok, err := c.confirmed(s, p); err != nil || !ok {
@@ -121,11 +125,7 @@ func (c *confirming) confirmed(s *session, p task.Proposal) (bool, error) {
 	if c.Yes {
 		return true, nil
 	}
-	atLeast := ""
-	if p.AtLeast {
-		atLeast = "at least "
-	}
-	fmt.Fprintf(s.stderr, "%s %s%d tasks? [y/N] ", deeds[p.Action], atLeast, p.Matched)
+	fmt.Fprintf(s.stderr, "%s %s? [y/N] ", deeds[p.Action], matched(p))
 	answer, err := bufio.NewReader(s.stdin).ReadString('\n')
 	if err != nil && answer == "" {
 		fmt.Fprintln(s.stderr)
@@ -137,6 +137,18 @@ func (c *confirming) confirmed(s *session, p task.Proposal) (bool, error) {
 	}
 	_, err = fmt.Fprintln(s.stdout, "Nothing was changed")
 	return false, err
+}
+
+// matched says how many tasks an operation would change.
+func matched(p task.Proposal) string {
+	text, atLeast := "tasks", ""
+	if p.Matched == 1 {
+		text = "task"
+	}
+	if p.AtLeast {
+		atLeast = "at least "
+	}
+	return fmt.Sprintf("%s%d %s", atLeast, p.Matched, text)
 }
 
 func (s *session) printProposal(p task.Proposal) error {
