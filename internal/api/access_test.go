@@ -329,6 +329,7 @@ func TestKeysThatAreLimitedToTypes(t *testing.T) {
 		r.wants(403, "", "POST", "/api/modules/video/run", `{"run_id":"other"}`, producer...)
 		r.wants(202, "", "POST", "/api/modules/video/run", `{"run_id":"foreign","parameters":{"secret":1}}`, root...)
 		r.wants(403, "", "POST", "/api/modules/mail.send/run", `{"run_id":"foreign"}`, producer...)
+		r.wants(403, "", "POST", enqueue, `{"type":"sms","idempotency_key":"foreign"}`, producer...)
 		r.wants(200, "mail.send", "GET", "/api/runs/own", "", producer...)
 		r.wants(403, "name one by the parameter module", "GET", "/api/runs", "", viewer...)
 		r.wants(403, "", "GET", "/api/runs?module=video", "", viewer...)

@@ -39,6 +39,9 @@ func (s *server) enqueue(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := CallerOf(c).permitTypes(t.Type); err != nil { // of a key that was known
+		return err
+	}
 	byKey := spec.IdempotencyKey != nil && t.IdempotencyKey != nil && *spec.IdempotencyKey == *t.IdempotencyKey
 	return writeOne(s, c, http.StatusCreated, enqueued{t, created, byKey})
 }
