@@ -271,6 +271,8 @@ func pgRows(q *postgressets.Queries) *rows {
 			cut: cutting(q.CutFailureGroup, func(r sqlitecopy.FailureGroup) postgressets.CutFailureGroupParams {
 				return postgressets.CutFailureGroupParams{Fingerprint: r.Fingerprint, Type: r.Type}
 			})},
+		{name: "api_keys", key: keyOf, page: pages[sqlitecopy.APIKey](q.CopyAPIKeys), paste: together(q.PasteAPIKeys),
+			cut: cutting(q.CutAPIKey, func(r sqlitecopy.APIKey) string { return r.KeyID })},
 	}
 	r.spanned = []table{
 		{name: "task_rollups", key: keyOf, step: rollupStep, paste: together(q.PasteRollups),
@@ -293,8 +295,6 @@ func pgRows(q *postgressets.Queries) *rows {
 				return boxed[sqlitecopy.Audit](q.CopyAudit(ctx, postgressets.CopyAuditParams{After: after, Upto: upto}))
 			},
 			cut: cutting(q.CutAudit, func(r sqlitecopy.Audit) int64 { return r.AuditID })},
-		{name: "api_keys", key: keyOf, page: pages[sqlitecopy.APIKey](q.CopyAPIKeys), paste: together(q.PasteAPIKeys),
-			cut: cutting(q.CutAPIKey, func(r sqlitecopy.APIKey) string { return r.KeyID })},
 	}
 	r.tasks = []table{
 		{name: "task_queue", paste: together(q.PasteTasks), ofTasks: func(ctx context.Context, ids []int64) ([]any, error) {

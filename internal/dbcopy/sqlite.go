@@ -153,6 +153,8 @@ func liteRows(q *sqlitecopy.Queries) *rows {
 			cut: cutting(q.CutFailureGroup, func(r sqlitecopy.FailureGroup) sqlitecopy.CutFailureGroupParams {
 				return sqlitecopy.CutFailureGroupParams{Fingerprint: r.Fingerprint, Type: r.Type}
 			})},
+		{name: "api_keys", key: keyOf, page: pages[sqlitecopy.APIKey](q.CopyAPIKeys), paste: each(q.PasteAPIKey),
+			cut: cutting(q.CutAPIKey, func(r sqlitecopy.APIKey) string { return r.KeyID })},
 	}
 	r.spanned = []table{
 		{name: "task_rollups", key: keyOf, step: rollupStep, paste: each(q.PasteRollup),
@@ -175,8 +177,6 @@ func liteRows(q *sqlitecopy.Queries) *rows {
 				return boxed[sqlitecopy.Audit](q.CopyAudit(ctx, sqlitecopy.CopyAuditParams{After: after, Upto: upto}))
 			},
 			cut: cutting(q.CutAudit, func(r sqlitecopy.Audit) int64 { return r.AuditID })},
-		{name: "api_keys", key: keyOf, page: pages[sqlitecopy.APIKey](q.CopyAPIKeys), paste: each(q.PasteAPIKey),
-			cut: cutting(q.CutAPIKey, func(r sqlitecopy.APIKey) string { return r.KeyID })},
 	}
 	r.tasks = []table{
 		{name: "task_queue", paste: each(q.PasteTask), ofTasks: func(ctx context.Context, ids []int64) ([]any, error) {
