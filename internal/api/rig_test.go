@@ -179,7 +179,14 @@ func (r *rig) normal(s string) string {
 func (r *rig) settle() {
 	r.t.Helper()
 	path := "/api/queue/operations/" + r.vars["{operation}"]
-	for r.call("GET", path, "").json()["status"] == "running" {
+	for {
+		a := r.call("GET", path, "")
+		if a.Code != http.StatusOK {
+			r.t.Fatalf("%s: %d %s", path, a.Code, a.Body)
+		}
+		if a.json()["status"] != "running" {
+			return
+		}
 		if _, err := r.queue.WorkOperation(r.t.Context()); err != nil {
 			r.t.Fatal(err)
 		}

@@ -103,7 +103,7 @@ func TestNodesWakeEachOther(t *testing.T) {
 func TestWhatOneNodeForbidsNoneGives(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "--workers", "0")
-	const tasks, limit = 60, 2
+	const tasks, limit = 400, 2
 	c.nodes[0].call("POST", "/api/queue/enqueue/batch", object{"tasks": slices.Repeat([]object{{"type": "job"}}, tasks)}, http.StatusCreated, nil)
 	c.nodes[1].call("PUT", "/api/queue/types/job", object{"max_concurrency": limit}, http.StatusOK, nil)
 	var held, most, done, given atomic.Int64
@@ -147,6 +147,9 @@ func TestWhatOneNodeForbidsNoneGives(t *testing.T) {
 	for round := range 3 {
 		before := given.Load()
 		eventually(t, "tasks are given", time.Minute, func() bool { return given.Load() > before || done.Load() >= tasks })
+		if done.Load() >= tasks {
+			t.Error("all tasks are done before the last pause: nothing was tried")
+		}
 		c.nodes[round].call("POST", "/api/queue/types/job/pause", nil, http.StatusOK, nil)
 		paused.Store(int64(round + 1))
 		eventually(t, "what was given has ended", time.Minute, func() bool { return held.Load() == 0 && given.Load() == done.Load() })
