@@ -15,8 +15,9 @@ import (
 
 // Caller is who has sent a request.
 type Caller struct {
-	Key      *task.APIKey // nil: nobody needs one
+	Key      *task.APIKey // nil: nobody needs one, or nobody knows who it is
 	patterns []string     // of the types that the key is limited to; none: all types
+	admitted bool         // to what was asked for; false also where anybody is, and nobody has looked who it is
 }
 
 // CallerOf returns who has sent the request that c is about.
@@ -27,8 +28,8 @@ func CallerOf(c echo.Context) Caller {
 	return Caller{}
 }
 
-// May reports whether the caller has a permission.
-func (a Caller) May(p Permission) bool { return a.Key == nil || p.Has(a.Key.Role) }
+// May reports whether the caller was admitted to what was asked for, and has a permission. Who was not looked at has none.
+func (a Caller) May(p Permission) bool { return a.admitted && (a.Key == nil || p.Has(a.Key.Role)) }
 
 // Actor says who has sent a request, and how and from where, for the audit: "ci by API from 192.0.2.1", or "API from 192.0.2.1" where nobody needs a key.
 func Actor(c echo.Context, how string) string {
@@ -50,17 +51,14 @@ func (s *server) admitted(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		if caller.Key != nil {
-			if r, ok := c.Request().Context().Value(requestKey{}).(*request); ok {
-				r.caller = caller
-			}
-			if known { // else there is no such route, which the next one says
-				err = s.permit(c, caller, rule)
+		r, _ := c.Request().Context().Value(requestKey{}).(*request)
+		r.caller = caller // whom a refusal may name
+		if caller.Key != nil && known {
+			if err := s.permit(c, caller, rule); err != nil {
+				return err
 			}
 		}
-		if err != nil {
-			return err
-		}
+		r.caller.admitted = caller.Key == nil || known // else there is no such route, which the next one says
 		return next(c)
 	}
 }

@@ -85,17 +85,22 @@ type page struct {
 	Body    any
 }
 
-// show answers with a page. The template has the name of the page.
+// show answers with a page to a caller who was admitted to it, with what was done before it. The template has the name of the page.
 func (d *Dashboard) show(c echo.Context, status int, name string, p page) error {
+	if id := queryID(c, "done"); id > 0 && api.CallerOf(c).May(api.Views) {
+		if a, err := d.queue.Reader().GetAudit(c.Request().Context(), id); err == nil {
+			p.Done = &a
+		}
+	}
+	return d.render(c, status, name, p)
+}
+
+// render answers with a page to anybody.
+func (d *Dashboard) render(c echo.Context, status int, name string, p page) error {
 	p.Version = d.Version
 	caller := api.CallerOf(c)
 	if caller.Key != nil {
 		p.Caller = caller.Key.Name
-	}
-	if id := queryID(c, "done"); id > 0 {
-		if a, err := d.queue.Reader().GetAudit(c.Request().Context(), id); err == nil {
-			p.Done = &a
-		}
 	}
 	var buf bytes.Buffer
 	if err := d.pages[caller.May(api.Operates)][name].ExecuteTemplate(&buf, "base.html", p); err != nil {
@@ -126,7 +131,7 @@ func (d *Dashboard) Fail(c echo.Context, status int, title, detail string) error
 	case status == http.StatusUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		return c.Redirect(http.StatusSeeOther, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()))
 	}
-	return d.show(c, status, "error", page{Title: title, Body: struct {
+	return d.render(c, status, "error", page{Title: title, Body: struct {
 		Status        int
 		Title, Detail string
 	}{status, title, detail}})

@@ -25,5 +25,5 @@ func (d *Dashboard) login(c echo.Context) error {
 
 // showLogin shows the form, and what was wrong with a key that was entered.
 func (d *Dashboard) showLogin(c echo.Context, status int, problem, next string) error {
-	return d.show(c, status, "login", page{Title: "Log in", Body: struct{ Problem, Next string }{problem, api.LocalPath(next)}})
+	return d.render(c, status, "login", page{Title: "Log in", Body: struct{ Problem, Next string }{problem, api.LocalPath(next)}})
 }

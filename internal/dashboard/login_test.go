@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -94,6 +95,28 @@ func TestPermissionsOfRolesAndPages(t *testing.T) {
 			if want := rule.May == api.Anybody || role != "" && rule.May.Has(role); want == refused {
 				t.Errorf("%s by %q: %s, though the table says %v", route, role, resp.Status, want)
 			}
+		}
+	}
+}
+
+// What was done is shown to who may look at everything, and on no page that anybody gets.
+func TestWhatWasDoneIsShownToNobodyWithoutAKey(t *testing.T) {
+	t.Parallel()
+	r := serve(t, testdb.SQLite(t), nil, queue.Options{})
+	admin, producer, limited := r.key(task.RoleAdmin), r.key(task.RoleProducer), r.key(task.RoleViewer, "mail")
+	r.as(admin, "POST", "/types/secret.type/pause", "", form...)
+	audits, err := r.Reader().ListAudits(r.Context(), 0, 1)
+	r.ok(err)
+	done := fmt.Sprintf("done=%d", audits[0].AuditID)
+	if _, page := r.as(admin, "GET", "/types?"+done, ""); strings.Count(page, "secret.type") < 2 {
+		t.Errorf("an administrator is not told what was done:\n%s", page)
+	}
+	for _, ask := range []struct{ key, method, path string }{
+		{"", "GET", "/login?"}, {producer, "GET", "/login?"}, {"", "POST", "/login?"}, {"", "POST", "/types/x/pause?"}, {"", "GET", "/nothing?"},
+		{producer, "GET", "/types?"}, {limited, "GET", "/types?"}, {limited, "GET", "/nothing?"},
+	} {
+		if resp, page := r.as(ask.key, ask.method, ask.path+done, "", form...); strings.Contains(page, "secret.type") {
+			t.Errorf("%s %s by %.15q tells of the audit: %s", ask.method, ask.path, ask.key, resp.Status)
 		}
 	}
 }
