@@ -1,12 +1,10 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -41,13 +39,6 @@ func (e *Error) Unwrap() error {
 		"stopping": task.ErrStopped, "not_ready": task.ErrStopped, "disk_full": task.ErrFull, "backup_unusable": task.ErrUnusable, "moved": task.ErrMoved,
 		"unauthenticated": task.ErrUnauthenticated, "forbidden": task.ErrForbidden, "too_many_waiting": task.ErrBusy, "too_many_guesses": task.ErrBusy,
 	}[e.Code]
-}
-
-func bodyOf(r call) io.Reader {
-	if r.body == nil {
-		return nil
-	}
-	return bytes.NewReader(r.body)
 }
 
 // afterBreak judges an error of the connection: when it was never made, nothing was done.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -69,11 +70,23 @@ func New(baseURL string, o Options) (*Client, error) {
 // Close gives up the idle connections.
 func (c *Client) Close() { c.o.HTTP.CloseIdleConnections() }
 
-// authorize has a request carry the key.
-func (c *Client) authorize(req *http.Request) {
+// request makes a request of the server, which carries the key. Without a body, nil, it has none.
+func (c *Client) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	var in io.Reader
+	if body != nil {
+		in = bytes.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, in)
+	if err != nil {
+		return nil, err
+	}
 	if c.o.APIKey != "" {
 		req.Header.Set("Authorization", "Bearer "+c.o.APIKey)
 	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
 }
 
 // call is one request and how often it may be done.
@@ -123,13 +136,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (c *Client) try(ctx context.Context, r call, out any) (pause time.Duration, err error) {
 	within, stop := context.WithTimeout(ctx, c.o.Timeout+r.wait)
 	defer stop()
-	req, err := http.NewRequestWithContext(within, r.method, c.base+r.path, bodyOf(r))
+	req, err := c.request(within, r.method, r.path, r.body)
 	if err != nil {
 		return -1, err
-	}
-	c.authorize(req)
-	if r.body != nil {
-		req.Header.Set("Content-Type", "application/json")
 	}
 	if traceparent := span.Text(ctx); traceparent != "" {
 		req.Header.Set(span.Header, traceparent)

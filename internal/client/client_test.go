@@ -198,6 +198,34 @@ func same(ctx context.Context, t *testing.T, c *client.Client, st store.Store, i
 	}
 }
 
+// Every call carries the key, those too whose answer is a stream.
+func TestEveryCallCarriesTheKey(t *testing.T) {
+	t.Parallel()
+	s := serve(t, testdb.SQLite(t))
+	k, err := s.queue.CreateAPIKey(t.Context(), task.APIKeySpec{Name: "ops", Role: task.RoleAdmin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, s.URL, client.Options{APIKey: k.Key})
+	r, err := c.StartRun(t.Context(), "a", "", "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CancelRun(t.Context(), r.RunID); err != nil {
+		t.Error(err)
+	}
+	if status, err := c.FollowRun(t.Context(), r.RunID, func(task.RunLog) error { return nil }); err != nil || status != task.RunCancelled {
+		t.Errorf("a run is followed: %q, %v", status, err)
+	}
+	if _, err := c.Reclaim(t.Context()); err != nil {
+		t.Errorf("maintenance: %v", err)
+	}
+	enough := errors.New("enough")
+	if err := c.Events(t.Context(), task.EventFilter{}, 1, func(*task.Event) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("events: %v", err)
+	}
+}
+
 func TestFailReleaseCancelRequeue(t *testing.T) {
 	t.Parallel()
 	testdb.Each(t, func(t *testing.T, st store.Store) {

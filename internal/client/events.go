@@ -52,11 +52,10 @@ type stopped struct{ error }
 
 // follow reads one connection to its end.
 func (c *Client) follow(ctx context.Context, f task.EventFilter, after *int64, each func(*task.Event) error) (begun bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+eventsPath(f), nil)
+	req, err := c.request(ctx, http.MethodGet, eventsPath(f), nil)
 	if err != nil {
 		return false, stopped{err}
 	}
-	c.authorize(req)
 	req.Header.Set("Accept", "text/event-stream")
 	if *after > 0 {
 		req.Header.Set("Last-Event-ID", strconv.FormatInt(*after, 10))

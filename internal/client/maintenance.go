@@ -2,7 +2,6 @@ package client
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,11 +91,10 @@ func (c *Client) maintain(ctx context.Context, verb string, in *object, tell fun
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+maintenancePath+verb, bytes.NewReader(body))
+	req, err := c.request(ctx, http.MethodPost, maintenancePath+verb, body)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "text/event-stream, application/json")
 	resp, err := c.o.HTTP.Do(req)
 	if err != nil {

@@ -88,7 +88,7 @@ func (c *Client) FollowRun(ctx context.Context, runID string, each func(task.Run
 }
 
 func (c *Client) followRun(ctx context.Context, runID string, after *int64, each func(task.RunLog) error) (status task.RunStatus, begun bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+runPath(runID, "/logs/stream"), nil)
+	req, err := c.request(ctx, http.MethodGet, runPath(runID, "/logs/stream"), nil)
 	if err != nil {
 		return "", false, stopped{err}
 	}
