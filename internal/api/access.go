@@ -202,6 +202,37 @@ func (a Caller) permitTypes(types ...string) error {
 	return nil
 }
 
+// errKeyInUse says no more of the task that has an idempotency key than that there is one, which a producer is told by the refusal itself.
+var errKeyInUse = fmt.Errorf("%w: this idempotency key is in use", task.ErrForbidden)
+
+// permitFound is for a task that a producer has not made but was found by its idempotency key: the caller is to learn nothing of one of a type that it is kept from.
+func (a Caller) permitFound(t task.Task) error {
+	if !a.sees(t) {
+		return errKeyInUse
+	}
+	return nil
+}
+
+// permitKeys is permitFound for tasks that are to be stored all or none, before any is.
+func (s *server) permitKeys(ctx context.Context, caller Caller, specs []task.Spec) error {
+	if len(caller.patterns) == 0 {
+		return nil
+	}
+	for i := range specs {
+		if specs[i].IdempotencyKey == nil {
+			continue
+		}
+		t, err := s.queue.Reader().GetTaskByKey(ctx, *specs[i].IdempotencyKey)
+		if err == nil {
+			err = caller.permitFound(t)
+		}
+		if err != nil && !errors.Is(err, task.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
 // permitClaim is permitTypes for a claim, which must say what it takes where the caller is kept from something.
 func (a Caller) permitClaim(types []string) error {
 	if len(a.patterns) > 0 && len(types) == 0 {

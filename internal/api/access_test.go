@@ -328,8 +328,21 @@ func TestKeysThatAreLimitedToTypes(t *testing.T) {
 		r.wants(202, "", "POST", "/api/modules/mail.send/run", `{"run_id":"own"}`, producer...)
 		r.wants(403, "", "POST", "/api/modules/video/run", `{"run_id":"other"}`, producer...)
 		r.wants(202, "", "POST", "/api/modules/video/run", `{"run_id":"foreign","parameters":{"secret":1}}`, root...)
-		r.wants(403, "", "POST", "/api/modules/mail.send/run", `{"run_id":"foreign"}`, producer...)
-		r.wants(403, "", "POST", enqueue, `{"type":"sms","idempotency_key":"foreign"}`, producer...)
+		for path, body := range map[string]string{
+			"/api/modules/mail.send/run": `{"run_id":"foreign"}`,
+			enqueue:                      `{"type":"sms","idempotency_key":"foreign"}`,
+			many:                         `{"tasks":[{"type":"mail.new"},{"type":"sms","idempotency_key":"foreign"}]}`,
+		} {
+			a := r.call("POST", path, body, producer...)
+			if text := a.Body.String(); a.Code != 403 || !strings.Contains(text, "this idempotency key is in use") || strings.Contains(text, "video") || strings.Contains(text, "task_id") {
+				t.Errorf("POST %s with the key of a task of another type: %d %s", path, a.Code, text)
+			}
+		}
+		if a := r.call("GET", "/api/queue/tasks?type=mail.new", "", root...); a.Body.String() != "[]" {
+			t.Errorf("a batch that was refused has stored %s", a.Body)
+		}
+		r.wants(201, "", "POST", many, `{"tasks":[{"type":"sms","idempotency_key":"mine"}]}`, producer...)
+		r.wants(201, `"created":false`, "POST", many, `{"tasks":[{"type":"sms","idempotency_key":"mine"}]}`, producer...)
 		r.wants(200, "mail.send", "GET", "/api/runs/own", "", producer...)
 		r.wants(403, "name one by the parameter module", "GET", "/api/runs", "", viewer...)
 		r.wants(403, "", "GET", "/api/runs?module=video", "", viewer...)

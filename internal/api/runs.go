@@ -59,7 +59,7 @@ func (s *server) startRun(c echo.Context) error {
 	if err != nil {
 		return runFields(err)
 	}
-	if err := CallerOf(c).permitTypes(t.Type); err != nil { // of a run_id that was known
+	if err := CallerOf(c).permitFound(t); err != nil {
 		return err
 	}
 	return s.write(c, http.StatusAccepted, t.Run())

@@ -39,7 +39,7 @@ func (s *server) enqueue(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := CallerOf(c).permitTypes(t.Type); err != nil { // of a key that was known
+	if err := CallerOf(c).permitFound(t); err != nil {
 		return err
 	}
 	byKey := spec.IdempotencyKey != nil && t.IdempotencyKey != nil && *spec.IdempotencyKey == *t.IdempotencyKey
@@ -117,12 +117,18 @@ func (s *server) enqueueBatch(c echo.Context) error {
 			in.Tasks[i].Traceparent = cmp.Or(in.Tasks[i].Traceparent, trace)
 		}
 	}
+	if err := s.permitKeys(c.Request().Context(), CallerOf(c), in.Tasks); err != nil {
+		return err
+	}
 	stored, created, err := s.queue.EnqueueBatch(c.Request().Context(), in.Tasks)
 	if err != nil {
 		return err
 	}
 	receipts := make([]receipt, len(stored))
 	for i, t := range stored {
+		if err := CallerOf(c).permitFound(t); err != nil { // its key was taken since it was looked for
+			return err
+		}
 		receipts[i] = receipt{t.ID, t.Status, t.CreatedAtUTC, created[i]}
 	}
 	return s.write(c, http.StatusCreated, struct {
