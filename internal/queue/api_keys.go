@@ -159,12 +159,21 @@ func (r *keyring) use(id string, now time.Time) {
 	}
 }
 
-// forget has everything read again.
-func (r *keyring) forget() {
+// age has everything read again. Which keys are in use stays known: those open also for an address that has sent too many wrong ones.
+func (r *keyring) age() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.keys)
-	r.some = knownFlag{}
+	for _, k := range r.keys {
+		k.reading = reading{}
+	}
+	r.some.reading = reading{}
+}
+
+// drop forgets a key that is stored no longer.
+func (r *keyring) drop(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.keys, id)
 }
 
 // used returns the keys whose last use is to be stored, with when that was.
@@ -223,7 +232,7 @@ func (q *Queue) CreateAPIKey(ctx context.Context, s task.APIKeySpec) (task.NewAP
 	if err := q.store.AddAPIKey(ctx, k.APIKey); err != nil {
 		return task.NewAPIKey{}, fmt.Errorf("create key: %w", err)
 	}
-	q.keyring.forget()
+	q.keyring.age()
 	return k, nil
 }
 
@@ -253,7 +262,7 @@ func (q *Queue) RotateAPIKey(ctx context.Context, keyID string, overlap time.Dur
 	if err != nil {
 		return task.NewAPIKey{}, fmt.Errorf("rotate key: %w", err)
 	}
-	q.keyring.forget()
+	q.keyring.age()
 	return k, nil
 }
 
@@ -266,7 +275,7 @@ func (q *Queue) RevokeAPIKey(ctx context.Context, keyID string) (task.APIKey, er
 	if err != nil {
 		return k, fmt.Errorf("revoke key: %w", err)
 	}
-	q.keyring.forget()
+	q.keyring.age()
 	return k, nil
 }
 
@@ -279,6 +288,7 @@ func (q *Queue) DeleteAPIKey(ctx context.Context, keyID string) error {
 	if err != nil {
 		return fmt.Errorf("delete key: %w", err)
 	}
-	q.keyring.forget()
+	q.keyring.drop(keyID)
+	q.keyring.age()
 	return nil
 }

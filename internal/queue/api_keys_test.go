@@ -69,6 +69,46 @@ func TestAKeyInUseIsLookedAtNowAndThen(t *testing.T) {
 	})
 }
 
+// What is done to other keys does not take a key out of use: it opens also where no other one is looked at. What is done to itself counts at once.
+func TestAKeyInUseStaysInUseWhenOthersAreMade(t *testing.T) {
+	t.Parallel()
+	q := queue.New(testdb.SQLite(t), queue.Options{})
+	create := func(name string) task.NewAPIKey {
+		t.Helper()
+		k, err := q.CreateAPIKey(t.Context(), task.APIKeySpec{Name: name, Role: task.RoleAdmin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	opens := func(k task.NewAPIKey, look bool, want error) {
+		t.Helper()
+		if _, err := q.Authenticate(t.Context(), k.Key, look); !errors.Is(err, want) {
+			t.Errorf("the key of %s: %v, want %v", k.Name, err, want)
+		}
+	}
+	ops := create("ops")
+	opens(ops, true, nil)
+	other := create("other")
+	opens(ops, false, nil)
+	opens(other, false, task.ErrUnauthenticated)
+	opens(other, true, nil)
+	if _, err := q.RotateAPIKey(t.Context(), other.KeyID, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	opens(ops, false, nil)
+	opens(other, true, task.ErrUnauthenticated)
+	if err := q.DeleteAPIKey(t.Context(), other.KeyID); err != nil {
+		t.Fatal(err)
+	}
+	opens(ops, false, nil)
+	opens(other, true, task.ErrUnauthenticated)
+	if _, err := q.RevokeAPIKey(t.Context(), ops.KeyID); err != nil {
+		t.Fatal(err)
+	}
+	opens(ops, false, task.ErrUnauthenticated)
+}
+
 // BenchmarkAuthenticate is what a key costs a call.
 func BenchmarkAuthenticate(b *testing.B) {
 	q := queue.New(testdb.SQLite(b), queue.Options{})
