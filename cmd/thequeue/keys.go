@@ -107,7 +107,7 @@ func (c *keysListCmd) Run(ctx context.Context, s *session) error {
 }
 
 type keysRotateCmd struct {
-	Key       string        `arg:"" help:"The id of the key, or its name."`
+	Key       string        `arg:"" help:"The id of the key, or its name, for the newest that has it."`
 	Overlap   time.Duration `placeholder:"DURATION" help:"How long the old key opens beside the new one, like 24h (default: not at all)."`
 	ExpiresIn string        `placeholder:"TIME" help:"How long the new key lives, like 90d (default: as long as the old one did)."`
 	access
@@ -119,11 +119,11 @@ func (c *keysRotateCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	return c.with(ctx, s, func(q tasks) error {
-		id, err := findKey(ctx, q, c.Key)
+		ids, err := findKeys(ctx, q, c.Key)
 		if err != nil {
 			return err
 		}
-		k, err := q.RotateAPIKey(ctx, id, c.Overlap, life)
+		k, err := q.RotateAPIKey(ctx, ids[len(ids)-1], c.Overlap, life) // it has replaced those before it
 		if err != nil {
 			return aboutKey(c.Key, err)
 		}
@@ -132,28 +132,30 @@ func (c *keysRotateCmd) Run(ctx context.Context, s *session) error {
 }
 
 type keysRevokeCmd struct {
-	Keys []string `arg:"" name:"key" help:"The ids of the keys, or their names."`
+	Keys []string `arg:"" name:"key" help:"The ids of the keys, or names, each for all keys that have it."`
 	access
 }
 
 func (c *keysRevokeCmd) Run(ctx context.Context, s *session) error {
 	return c.with(ctx, s, func(q tasks) error {
 		for _, name := range c.Keys {
-			id, err := findKey(ctx, q, name)
+			ids, err := findKeys(ctx, q, name)
 			if err != nil {
 				return err
 			}
-			k, err := q.RevokeAPIKey(ctx, id)
-			if err != nil {
-				return aboutKey(name, err)
-			}
-			if c.Output == "json" {
-				err = s.printJSON(k)
-			} else {
-				_, err = fmt.Fprintf(s.stdout, "%s of %s: revoked\n", k.KeyID, clean(k.Name))
-			}
-			if err != nil {
-				return err
+			for _, id := range ids {
+				k, err := q.RevokeAPIKey(ctx, id)
+				if err != nil {
+					return aboutKey(name, err)
+				}
+				if c.Output == "json" {
+					err = s.printJSON(k)
+				} else {
+					_, err = fmt.Fprintf(s.stdout, "%s of %s: revoked\n", k.KeyID, clean(k.Name))
+				}
+				if err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -179,28 +181,26 @@ func (c *keysDeleteCmd) Run(ctx context.Context, s *session) error {
 	})
 }
 
-// findKey returns the id of a key, by it or by the name that one key in force has.
-func findKey(ctx context.Context, q keys, name string) (string, error) {
+// findKeys returns the ids of the key that has an id, or of those of a name that are not revoked, oldest first. Those that have expired are among them: whether one has the clock of the
+// server says, and not that of this machine.
+func findKeys(ctx context.Context, q keys, name string) ([]string, error) {
 	all, err := q.APIKeys(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var found []string
 	for _, k := range all {
 		if k.KeyID == name {
-			return name, nil
+			return []string{name}, nil
 		}
 		if k.Name == name && k.RevokedAtUTC == nil {
 			found = append(found, k.KeyID)
 		}
 	}
-	switch len(found) {
-	case 0:
-		return "", aboutKey(name, task.ErrNotFound)
-	case 1:
-		return found[0], nil
+	if len(found) == 0 {
+		return nil, aboutKey(name, task.ErrNotFound)
 	}
-	return "", usage("%d keys have the name %s: use one of the ids %s", len(found), name, strings.Join(found, ", "))
+	return found, nil
 }
 
 func aboutKey(name string, err error) error {

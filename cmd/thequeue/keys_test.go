@@ -50,13 +50,18 @@ func TestKeysAreMadeListedRotatedAndRevoked(t *testing.T) {
 	if strings.Contains(list, next) || strings.Contains(list, shop) || strings.Count(list, "shop") != 2 || !strings.Contains(list, "mail.*, sms") {
 		t.Errorf("the list:\n%s", list)
 	}
-	r.fails(2, []string{"2 keys have the name shop: use one of the ids"}, append([]string{"keys", "revoke", "shop"}, at...)...)
 	r.fails(4, []string{"revoke it first"}, append([]string{"keys", "delete", id}, at...)...)
-	if out := r.ok(append([]string{"keys", "revoke", id}, at...)...); out != id+" of shop: revoked\n" {
+	last, lastID := r.newKey(append([]string{"rotate", "shop", "--overlap", "24h"}, at...)...)
+	for _, key := range []string{next, last} {
+		r.ok(append([]string{"enqueue", "sms", "--api-key", key}, at...)...)
+	}
+	if out := r.ok(append([]string{"keys", "revoke", "shop"}, at...)...); !strings.HasSuffix(out, id+" of shop: revoked\n"+lastID+" of shop: revoked\n") {
 		t.Errorf("revoke: %q", out)
 	}
+	r.fails(7, nil, append([]string{"enqueue", "sms", "--api-key", last}, at...)...)
 	r.fails(7, nil, append([]string{"enqueue", "sms", "--api-key", next}, at...)...)
-	r.ok(append([]string{"keys", "delete", id}, at...)...)
+	r.ok(append([]string{"keys", "delete", id, lastID}, at...)...)
+	r.fails(3, []string{"key shop not found"}, append([]string{"keys", "revoke", "shop"}, at...)...)
 	r.fails(3, []string{"key none not found"}, append([]string{"keys", "revoke", "none"}, at...)...)
 	if ks := parse[[]task.APIKey](t, r.ok("keys", "list", "--database", r.path("q.db"), "-o", "json")); len(ks) != 2 || ks[0].Name != "ops" {
 		t.Errorf("the list without the server: %+v", ks)
