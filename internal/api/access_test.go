@@ -219,6 +219,7 @@ func TestWhatIsNoKeyThatIsInForceOpensNothing(t *testing.T) {
 		overlap := r.key(task.RoleWorker)
 		r.wants(422, "overlap_seconds", "POST", keysAt+"/"+overlap.KeyID+"/rotate", `{"overlap_seconds":-1}`, root...)
 		r.wants(201, "", "POST", keysAt+"/"+overlap.KeyID+"/rotate", `{"overlap_seconds":3600,"expires_in_seconds":60}`, root...)
+		r.wants(409, "was replaced by", "POST", keysAt+"/"+overlap.KeyID+"/rotate", "", root...)
 		r.wants(422, "worker_id", "POST", claim, `{"worker_id":""}`, bearer(overlap)...)
 	})
 }

@@ -237,7 +237,7 @@ func (q *Queue) CreateAPIKey(ctx context.Context, s task.APIKeySpec) (task.NewAP
 }
 
 // RotateAPIKey makes a key that replaces another one: of the same name, role and types. The old one opens nothing any more after overlap. The new one lives, where
-// nothing is said, as long from now on as the old one did. Errors: task.ErrNotFound; task.ErrConflict when the old one is not in force; *task.InvalidError.
+// nothing is said, as long from now on as the old one did. Errors: task.ErrNotFound; task.ErrConflict when the old one is not in force, or was replaced before; *task.InvalidError.
 func (q *Queue) RotateAPIKey(ctx context.Context, keyID string, overlap time.Duration, expiresInSeconds *float64) (task.NewAPIKey, error) {
 	old, err := q.store.GetAPIKey(ctx, keyID)
 	if err != nil {
@@ -254,6 +254,11 @@ func (q *Queue) RotateAPIKey(ctx context.Context, keyID string, overlap time.Dur
 		return task.NewAPIKey{}, task.Invalid("overlap_seconds", "must lie between 0 and %.0f", maxOverlap.Seconds())
 	}
 	now := q.Now()
+	if old.InForce(now) {
+		if err := q.notReplaced(ctx, old); err != nil {
+			return task.NewAPIKey{}, err
+		}
+	}
 	k := s.Issue(now)
 	err = q.store.ReplaceAPIKey(ctx, keyID, k.APIKey, now.Add(overlap).Truncate(time.Microsecond), now)
 	if errors.Is(err, task.ErrConflict) {
@@ -264,6 +269,20 @@ func (q *Queue) RotateAPIKey(ctx context.Context, keyID string, overlap time.Dur
 	}
 	q.keyring.age()
 	return k, nil
+}
+
+// notReplaced returns task.ErrConflict for a key in force after which another one of its name was made: that one has replaced it, and the rest of its life is no measure for a third.
+func (q *Queue) notReplaced(ctx context.Context, old task.APIKey) error {
+	all, err := q.APIKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range slices.Backward(all) {
+		if k.Name == old.Name && k.CreatedAtUTC.After(old.CreatedAtUTC) {
+			return fmt.Errorf("%w: the key was replaced by %s: rotate that one, or revoke both and make a new one", task.ErrConflict, k.KeyID)
+		}
+	}
+	return nil
 }
 
 // maxOverlap is the longest that a key opens beside the one that replaces it.
