@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from thequeue import Client, NotFound, RoutedTaskManager, Run, RunRegistry, RunStatus, read_routes
+from thequeue import Client, NotFound, RoutedTaskManager, Routes, Run, RunRegistry, RunStatus, read_routes
 
 from .support import shared, unlike
 
@@ -79,6 +79,16 @@ class Routed(unittest.IsolatedAsyncioTestCase):
         await asyncio.wait_for(self.manager.wait_shadows(), 60)
         self.assertEqual([self.client.run("shadow:" + r.run_id)["status"] for r in (bad, cancelled)], ["failed", "cancelled"])
         self.assertEqual(self.manager.differences, [])
+
+    async def test_a_worker_id_is_that_of_one_manager_alone(self) -> None:
+        worker, routes = unlike("w"), Routes(shared().url, "queue", {self.mark + "-s": "shadow"})
+        async with RoutedTaskManager(self.registry, routes, name=unlike("n"), worker_id=worker) as manager:
+            for module in ("q", "s"):
+                manager.start_task(self.run_of(module), asyncio.sleep(0))
+            await asyncio.wait_for(manager.wait_all(), 60)
+            await asyncio.wait_for(manager.wait_shadows(), 60)
+            ours = [w["worker_id"] for w in self.client.workers() if w["worker_id"].startswith(worker)]
+            self.assertEqual(sorted(ours), [worker, worker + "-shadow"])
 
     async def test_what_the_queue_would_not_have_taken_is_told(self) -> None:
         run = self.run_of("s")

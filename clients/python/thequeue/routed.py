@@ -85,6 +85,8 @@ class RoutedTaskManager:
         self._queue = BackgroundTaskManager(registry, server, name=name, handlers=dict(handlers or {}), **options) if "queue" in used else None
         self._shadow: BackgroundTaskManager | None = None
         if "shadow" in used:
+            if options.get("worker_id"):  # a second manager of the same id would take the leases of the first
+                options["worker_id"] += "-shadow"
             self._shadow = BackgroundTaskManager(RunRegistry(), server, name=name + "-shadow", **options)
 
     @property
