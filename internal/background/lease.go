@@ -116,7 +116,7 @@ func (p *persisted) under(ctx context.Context, d *drive, l task.Lease) (task.Att
 func (p *persisted) cancelUnder(ctx context.Context, d *drive) {
 	for n := 0; ctx.Err() == nil; n++ {
 		_, err := p.queue.CancelTask(ctx, d.id())
-		if err == nil || errors.Is(err, task.ErrNotFound) {
+		if err == nil || errors.Is(err, task.ErrNotFound) || denied(err) {
 			return
 		}
 		pause(ctx, backoff(n))

@@ -36,17 +36,20 @@ type persisted struct {
 	storing chan struct{} // holds an element for each run that is being stored
 	wanted  chan struct{} // holds one element when there may be something to claim
 	opened  chan struct{} // closed when what an earlier process held was taken back
+	closed  chan struct{} // closed when the queue lets this process do nothing
 
 	mu       sync.Mutex
 	waiting  map[*drive]struct{} // runs that are stored and have no lease
 	left     map[string]int64    // tasks of earlier processes that wait to be resumed, by type
 	offered  []string            // ids whose runs are claimed: our own, and those of processes that are dead
 	suspects map[string]bool     // processes that looked dead at the last look
+	refusal  error               // why the queue lets this process do nothing
 }
 
 func newPersisted(m *Manager) *persisted {
 	return &persisted{
 		m: m, queue: m.o.Queue, id: m.o.WorkerID, storing: make(chan struct{}, storedAtOnce), wanted: make(chan struct{}, 1), opened: make(chan struct{}),
+		closed:  make(chan struct{}),
 		waiting: make(map[*drive]struct{}), left: make(map[string]int64),
 	}
 }
@@ -125,6 +128,10 @@ func (p *persisted) store(ctx context.Context, d *drive) bool {
 		Type: d.run.ModuleID, Payload: d.run.Parameters, IdempotencyKey: &d.run.RunID, Compatibility: task.JSON(compatibility), MaxAttempts: &p.m.o.MaxAttempts, Priority: &p.m.o.Priority,
 	}
 	for n := 0; ; n++ {
+		if err := p.refused(); err != nil {
+			d.end(task.RunFailed, err)
+			return false
+		}
 		if d.cancelled() && n == 0 { // nothing was sent
 			d.end(task.RunCancelled, nil)
 			return false
@@ -141,7 +148,7 @@ func (p *persisted) store(ctx context.Context, d *drive) bool {
 			d.mu.Unlock()
 			return true
 		}
-		if _, refused := errors.AsType[*task.InvalidError](err); refused {
+		if _, invalid := errors.AsType[*task.InvalidError](err); invalid || denied(err) {
 			d.end(task.RunFailed, fmt.Errorf("the queue did not take the run: %w", err))
 			return false
 		}
@@ -171,10 +178,28 @@ func (p *persisted) wait(ctx context.Context, d *drive) *task.Lease {
 			t.Stop()
 			for n := 0; ; n++ {
 				_, err := p.queue.CancelTask(ctx, d.id())
-				if (err == nil || errors.Is(err, task.ErrNotFound)) && p.hasEnded(ctx, d) || !pause(ctx, backoff(n)) {
+				if (err == nil || errors.Is(err, task.ErrNotFound)) && p.hasEnded(ctx, d) {
+					return nil
+				}
+				if denied(err) {
+					p.refuse(err)
+					d.end(task.RunFailed, p.refused())
+					return nil
+				}
+				if !pause(ctx, backoff(n)) {
 					return nil
 				}
 			}
+		case <-p.closed:
+			t.Stop()
+			if p.hasEnded(ctx, d) {
+				return nil
+			}
+			if _, err := p.queue.CancelTask(ctx, d.id()); err != nil {
+				p.m.log.Info("the task of a run that has failed stays in the queue", "task_id", d.id(), "error", err)
+			}
+			d.end(task.RunFailed, p.refused())
+			return nil
 		case <-ctx.Done():
 			t.Stop()
 			return nil
@@ -269,6 +294,10 @@ func (p *persisted) upkeep(ctx context.Context) {
 		if err == nil {
 			break
 		}
+		if denied(err) {
+			p.refuse(err)
+			return
+		}
 		if n == 0 && ctx.Err() == nil {
 			p.m.log.Warn("the queue cannot be used yet", "error", err)
 		}
@@ -278,7 +307,12 @@ func (p *persisted) upkeep(ctx context.Context) {
 	}
 	close(p.opened)
 	for pause(ctx, min(p.m.o.Lease, time.Minute)) {
-		if err := p.look(ctx); err != nil && ctx.Err() == nil {
+		err := p.look(ctx)
+		if denied(err) {
+			p.refuse(err)
+			return
+		}
+		if err != nil && ctx.Err() == nil {
 			p.m.log.Warn("what is left over cannot be seen", "error", err)
 		}
 	}
@@ -346,6 +380,8 @@ func ownerOf(compatibility task.JSON) string {
 func (p *persisted) claims(ctx context.Context) {
 	select {
 	case <-p.opened:
+	case <-p.closed:
+		return
 	case <-ctx.Done():
 		return
 	}
@@ -355,11 +391,17 @@ func (p *persisted) claims(ctx context.Context) {
 		if len(c.Types) == 0 {
 			select {
 			case <-p.wanted:
+			case <-p.closed:
+				return
 			case <-ctx.Done():
 			}
 			continue
 		}
 		leases, err := p.queue.Claim(ctx, c)
+		if denied(err) {
+			p.refuse(err)
+			return
+		}
 		if err != nil {
 			if failures == 0 && ctx.Err() == nil {
 				p.m.log.Warn("background runs cannot be claimed", "error", err)
@@ -455,6 +497,30 @@ func (p *persisted) got(l task.Lease) {
 	if started, err := m.add(newDrive(m, r, work), &l); err != nil || !started {
 		p.release(l)
 	}
+}
+
+// denied reports whether the queue wants another key: the same call would be answered in the same way.
+func denied(err error) bool {
+	return errors.Is(err, task.ErrUnauthenticated) || errors.Is(err, task.ErrForbidden)
+}
+
+// refuse ends what waits for the queue: it lets this process do nothing.
+func (p *persisted) refuse(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refusal != nil {
+		return
+	}
+	p.refusal = fmt.Errorf("the queue refuses the key of this manager, which must be that of an admin: %w", err)
+	p.m.log.Error("background runs fail from now on", "error", p.refusal)
+	close(p.closed)
+}
+
+// refused returns why the queue lets this process do nothing; nil while it does.
+func (p *persisted) refused() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refusal
 }
 
 // backoff is the pause after the n-th failure in a row, counted from 0.

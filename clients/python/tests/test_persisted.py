@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import tempfile
 import time
@@ -10,9 +11,9 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from thequeue import BackgroundTaskManager, Client, ConnectionFailed, Run, RunRegistry, RunStatus, Worker, create_task_manager
+from thequeue import BackgroundTaskManager, Client, ConnectionFailed, Denied, Run, RunRegistry, RunStatus, Worker, create_task_manager
 
-from .support import Program, shared, unlike, until
+from .support import Program, Server, shared, unlike, until
 
 PROGRAM = """
 import asyncio, logging, sys
@@ -278,6 +279,31 @@ class TestBackends(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(run.status, RunStatus.COMPLETED)
         with self.assertRaises(ConnectionFailed):
             create_task_manager(RunRegistry(), "queue", nobody, fallback=False)
+
+    async def test_the_key_of_a_manager(self) -> None:
+        place = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, place)
+        server = Server(f"{place}/queue.db")
+        self.addCleanup(server.stop)
+        with Client(server.url) as c:
+            admin = c.create_key("ops", "admin")["key"]
+        keys = {"none": "", "admin": admin}
+        with Client(server.url, api_key=admin) as c:
+            for role in ("producer", "worker", "viewer", "operator"):
+                keys[role] = c.create_key(role, role)["key"]
+        for role, key in keys.items():
+            run = Run(unlike(role), "m")
+            async with BackgroundTaskManager(RunRegistry(), server.url, worker_id=unlike("w"), api_key=key) as manager:
+                manager.start_task(run, asyncio.sleep(0))
+                await asyncio.wait_for(manager.wait_all(), 30)
+            if role == "admin":
+                self.assertEqual(run.status, RunStatus.COMPLETED)
+                await create_task_manager(RunRegistry(), "queue", server.url, fallback=False, api_key=key).close()
+                continue
+            self.assertEqual(run.status, RunStatus.FAILED)
+            self.assertIn("key", str(run.error_message).lower())
+            with self.assertRaises(Denied):
+                create_task_manager(RunRegistry(), "queue", server.url, fallback=False, api_key=key)
 
     async def test_wrong_words(self) -> None:
         with self.assertRaisesRegex(ValueError, "use in-memory or queue"):

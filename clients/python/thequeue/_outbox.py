@@ -7,7 +7,7 @@ import logging
 
 from ._wire import backoff
 from .aio import AsyncClient
-from .errors import AnswerError, Busy, ConnectionFailed, Invalid, ResultUnknown
+from .errors import AnswerError, Busy, ConnectionFailed, Denied, Invalid, ResultUnknown
 from .types import NewTask, Receipt
 
 log = logging.getLogger("thequeue")
@@ -25,15 +25,26 @@ class Outbox:
     def __init__(self, client: AsyncClient, opened: asyncio.Event) -> None:
         self._client, self._opened = client, opened
         self._waiting: list[Waiting] = []
+        self._refused: Denied | None = None
         self.sending: asyncio.Task[None] | None = None
 
     def put(self, task: NewTask) -> "asyncio.Future[Receipt]":
         """Have a task stored with the next group. The future has its receipt, or what is wrong with it."""
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        if self._refused:
+            future.set_exception(self._refused)
+            return future
         self._waiting.append((task, future))
         if self.sending is None or self.sending.done():
             self.sending = asyncio.create_task(self._send())
         return future
+
+    def refuse(self, why: Denied) -> None:
+        """Take nothing more, nor what waits: the server does not."""
+        self._refused, waiting, self._waiting = why, self._waiting, []
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(why)
 
     async def _send(self) -> None:
         await self._opened.wait()

@@ -19,7 +19,7 @@ from ._outbox import TRANSIENT, Outbox
 from ._wire import backoff, encode
 from ._within import within
 from .aio import AsyncClient
-from .errors import AnswerError, Conflict, LeaseLost, NotFound, QueueError
+from .errors import AnswerError, Conflict, Denied, LeaseLost, NotFound, QueueError
 from .runs import ENDED, Run, status_of
 from .types import Json, Lease, NewTask, Task, parse_time
 
@@ -49,6 +49,8 @@ class Persisted:
         self._begin, self._find = begin, find
         self._opened, self._wanted = asyncio.Event(), asyncio.Event()
         self._outbox = Outbox(client, self._opened)
+        self._refused: Denied | None = None
+        """Why the queue lets this process do nothing."""
         self._waiting: set[Drive] = set()
         self._left: Counter[str] = Counter()
         """How many runs of each type are left over."""
@@ -100,6 +102,12 @@ class Persisted:
                     return False
             pause = 1.0
             while drive.hold is None:
+                if self._refused:
+                    assert drive.task_id is not None
+                    with suppress(QueueError):  # else a process with another key would execute what has failed
+                        await self._cancel(drive.task_id)
+                    self._end(drive, "cancelled" if drive.cancel_asked else "failed", f"the queue did not take the run: {self._refused}")
+                    return False
                 if drive.cancel_asked:
                     await self._report(drive, ("cancelled", None))
                     return False
@@ -109,8 +117,11 @@ class Persisted:
                     await within(pause, drive.changed.wait())
                     continue
                 pause = min(pause * 1.5, 10.0)  # it waits in the queue, or another process has it
-                if await self._has_ended(drive):
-                    return False
+                try:
+                    if await self._has_ended(drive):
+                        return False
+                except Denied as e:
+                    self._refuse(e)
             return True
         finally:
             storing.cancel()
@@ -266,6 +277,16 @@ class Persisted:
         self._waiting.add(drive)
         self._wanted.set()
 
+    def _refuse(self, why: Denied) -> None:
+        """End what waits for the queue: it lets this process do nothing, and would answer in the same way again."""
+        if self._refused:
+            return
+        self._refused = why
+        log.error("background runs fail from now on, the queue refuses the key of this manager, which must be that of an admin: %s", why)
+        self._outbox.refuse(why)
+        for drive in self._waiting:
+            drive.changed.set()
+
     async def _upkeep(self) -> None:
         """Take over what the last process of this id has left, then look now and then for what is left over."""
         failures = 0
@@ -275,6 +296,9 @@ class Persisted:
                     await self.client.reclaim_worker(self.worker_id)
                 await self._look()
                 self._opened.set()
+            except Denied as e:
+                self._refuse(e)
+                return
             except QueueError as e:
                 if failures == 0:
                     log.warning("the queue cannot be used yet: %s", e)
@@ -282,8 +306,13 @@ class Persisted:
                 failures += 1
         while True:
             await asyncio.sleep(min(self._lease_seconds, 60.0))
-            with suppress(QueueError):
+            try:
                 await self._look()
+            except Denied as e:
+                self._refuse(e)
+                return
+            except QueueError as e:
+                log.debug("what is left over cannot be seen: %s", e)
 
     async def _look(self) -> None:
         """Say that this process lives, and look for runs that nobody takes: our own, and those of processes that were silent for five
@@ -316,6 +345,9 @@ class Persisted:
             self._wanted.clear()
             try:
                 got = await self._claim(types)
+            except Denied as e:
+                self._refuse(e)
+                return
             except QueueError as e:
                 if failures == 0:
                     log.warning("background runs cannot be claimed: %s", e)

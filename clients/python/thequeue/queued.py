@@ -180,8 +180,8 @@ def create_task_manager(registry: Registry, backend: Backend | str = "in-memory"
                         handlers: Mapping[str, RunHandler] | None = None, **options: Any) -> BackgroundTaskManager:
     """Return a manager on one of two backends: ``in-memory``, or ``queue``, with the base URL or a client as ``queue``.
 
-    When the queue does not answer that it is ready, a warning is logged and the manager is in memory, unless ``fallback`` is false: then
-    the error is raised. ``options`` are those of :class:`~thequeue.BackgroundTaskManager`.
+    When the queue does not answer that it is ready, or refuses the key (a server with keys wants that of an admin), a warning is logged and
+    the manager is in memory, unless ``fallback`` is false: then the error is raised. ``options`` are those of :class:`~thequeue.BackgroundTaskManager`.
     """
     if backend not in ("in-memory", "queue"):
         raise ValueError(f"backend: there is no {backend!r}: use in-memory or queue")
@@ -192,6 +192,7 @@ def create_task_manager(registry: Registry, backend: Backend | str = "in-memory"
     probe = Client(queue, timeout=2, retries=0, api_key=options.get("api_key")) if isinstance(queue, str) else queue
     try:
         probe.ready()
+        probe.keys()  # which only the key of an admin may, as what a manager does
     except QueueError as e:
         if not fallback:
             raise
