@@ -120,15 +120,21 @@ func (c *Client) NewBackgroundTaskManager(o BackgroundOptions) (*BackgroundTaskM
 // ReadRoutes reads from a JSON file where the runs of each module go: in memory, into a queue, or in memory with a shadow in a queue.
 func ReadRoutes(path string) (Routes, error) { return background.ReadRoutes(path) }
 
-// NewBackgroundRouter returns a manager with a backend for each module, over the server that the routes name, where they name one; its Run method runs what is started until the context ends.
+// NewBackgroundRouter returns a manager with a backend for each module, over the server that the routes name, where they name one, with the key of the variable PRISMQ_API_KEY; its Run method runs
+// what is started until the context ends. The methods of Queue and Client of this name take a queue that is open, and a server with certificates of its own.
 func NewBackgroundRouter(r Routes, o BackgroundOptions) (*BackgroundRouter, error) {
-	if r.Queue != "" && o.Queue == nil {
-		c, err := client.New(r.Queue, client.Options{})
-		if err != nil {
-			return nil, err
-		}
-		o.Queue = background.Remote(c)
-	}
+	return background.NewRouter(r, o)
+}
+
+// NewBackgroundRouter returns a manager with a backend for each module, which is this queue where the routes say queue or shadow, whatever address they name.
+func (q *Queue) NewBackgroundRouter(r Routes, o BackgroundOptions) (*BackgroundRouter, error) {
+	o.Queue = background.Local(q.Queue)
+	return background.NewRouter(r, o)
+}
+
+// NewBackgroundRouter returns a manager with a backend for each module, which is this server where the routes say queue or shadow, whatever address they name.
+func (c *Client) NewBackgroundRouter(r Routes, o BackgroundOptions) (*BackgroundRouter, error) {
+	o.Queue = background.Remote(c.Client)
 	return background.NewRouter(r, o)
 }
 

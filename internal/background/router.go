@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"sync"
 
+	"github.com/prismq/thequeue/internal/client"
 	"github.com/prismq/thequeue/internal/task"
 )
 
@@ -29,14 +31,16 @@ type Router struct {
 	mu          sync.Mutex
 	differences []Difference
 	comparing   sync.WaitGroup
+	client      *client.Client // that this has made; nil: none
 }
 
-// NewRouter returns a router; o are the options of its managers, and o.Queue must be given where anything goes to the queue.
+// keyVariable has the key for a server that the routes name. The package for Python reads it too.
+const keyVariable = "PRISMQ_API_KEY"
+
+// NewRouter returns a router; o are the options of its managers. Where o.Queue is nil the queue is that of the server which the routes name, with the key of PRISMQ_API_KEY.
 func NewRouter(r Routes, o Options) (*Router, error) {
 	if r.Default = cmp.Or(r.Default, InMemory); o.Queue != nil {
 		r.Queue = cmp.Or(r.Queue, "given")
-	} else {
-		r.Queue = ""
 	}
 	if err := r.check(); err != nil {
 		return nil, err
@@ -45,6 +49,13 @@ func NewRouter(r Routes, o Options) (*Router, error) {
 		o.Registry = new(Memory)
 	}
 	x := &Router{routes: r}
+	if o.Queue == nil && r.Queue != "" {
+		c, err := client.New(r.Queue, client.Options{APIKey: os.Getenv(keyVariable)})
+		if err != nil {
+			return nil, err
+		}
+		x.client, o.Queue = c, Remote(c)
+	}
 	inMemory := o
 	inMemory.Queue = nil
 	var err error
@@ -211,6 +222,9 @@ func (x *Router) Run(ctx context.Context) error {
 	}
 	all.Wait()
 	x.comparing.Wait()
+	if x.client != nil {
+		x.client.Close()
+	}
 	return errors.Join(errs...)
 }
 
