@@ -59,18 +59,25 @@ func NewRouter(r Routes, o Options) (*Router, error) {
 	inMemory := o
 	inMemory.Queue = nil
 	var err error
-	if x.memory, err = New(inMemory); err != nil || o.Queue == nil {
-		return x, err
-	}
-	if x.queue, err = New(o); err != nil {
+	if x.memory, err = New(inMemory); err != nil {
 		return nil, err
+	}
+	if r.goes(InQueue) {
+		if x.queue, err = New(o); err != nil {
+			return nil, err
+		}
+	}
+	if !r.goes(Shadow) {
+		return x, nil
 	}
 	o.Registry, o.Handlers, o.Name = nil, nil, cmp.Or(o.Name, "background")+"-shadow"
 	if o.WorkerID != "" {
 		o.WorkerID += "-shadow"
 	}
-	x.shadow, err = New(o)
-	return x, err
+	if x.shadow, err = New(o); err != nil {
+		return nil, err
+	}
+	return x, nil
 }
 
 // StartTask starts a run where its module goes, as Manager does.

@@ -41,6 +41,56 @@ func TestRoutesAreReadAndChecked(t *testing.T) {
 	}
 }
 
+// Where nothing goes into the queue, and where only shadows do, nobody claims runs there.
+func TestARouterIsAWorkerOnlyWhereItsRoutesGo(t *testing.T) {
+	t.Parallel()
+	eachQueue(t, func(t *testing.T, b backend) {
+		for to, want := range map[background.Route][]string{background.InMemory: nil, background.Shadow: {"-shadow"}} {
+			o := b(t)
+			seen := &beats{Queue: o.Queue, ids: make(chan string, 8)}
+			o.Queue, o.WorkerID = seen, string(to)+t.Name()
+			x, err := background.NewRouter(background.Routes{Modules: map[string]background.Route{"m": to}}, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- x.Run(ctx) }()
+			if _, err := x.StartTask(task.Run{RunID: t.Name() + string(to), ModuleID: "m"}, func(context.Context, *background.Running) (*task.JSON, error) { return nil, nil }); err != nil {
+				t.Fatal(err)
+			}
+			wait, give := context.WithTimeout(t.Context(), patience)
+			defer give()
+			if err := errors.Join(x.WaitAll(wait), x.WaitShadows(wait)); err != nil {
+				t.Fatal(err)
+			}
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			close(seen.ids)
+			var got []string
+			for id := range seen.ids {
+				got = append(got, strings.TrimPrefix(id, o.WorkerID))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: workers (-want +got):\n%s", to, diff)
+			}
+		}
+	})
+}
+
+// beats notes who says that it lives.
+type beats struct {
+	background.Queue
+	ids chan string
+}
+
+func (b *beats) WorkerHeartbeat(ctx context.Context, workerID string, capabilities *task.JSON, types []string) (task.Pulse, error) {
+	b.ids <- workerID
+	return b.Queue.WorkerHeartbeat(ctx, workerID, capabilities, types)
+}
+
 func TestEachModuleGoesItsWayAndShadowsEndAsTheirRunsDo(t *testing.T) {
 	t.Parallel()
 	eachQueue(t, func(t *testing.T, b backend) {

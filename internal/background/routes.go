@@ -39,6 +39,11 @@ func (r Routes) Route(module string) Route {
 	return r.Default
 }
 
+// goes reports whether runs of any module go this way.
+func (r Routes) goes(to Route) bool {
+	return r.Default == to || slices.Contains(slices.Collect(maps.Values(r.Modules)), to)
+}
+
 // ReadRoutes reads a JSON file with the keys queue, default and modules. An *task.InvalidError has everything that is wrong with it.
 func ReadRoutes(path string) (Routes, error) {
 	b, err := os.ReadFile(path)
