@@ -216,8 +216,11 @@ func (x *Router) IsTaskActive(runID string) bool {
 // GetRun returns what the registry has of a run; false when it has none of this id.
 func (x *Router) GetRun(runID string) (task.Run, bool) { return x.memory.GetRun(runID) }
 
-// Run executes what was started until ctx ends, as Manager does.
+// Run executes what was started until ctx ends, as Manager does. A manager of the queue that cannot begin ends it with its error; one of the shadows does not, as they must not hold runs up:
+// that is logged, and is the error of the end.
 func (x *Router) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	managers := x.real()
 	if x.shadow != nil {
 		managers = append(managers, x.shadow)
@@ -225,7 +228,16 @@ func (x *Router) Run(ctx context.Context) error {
 	errs := make([]error, len(managers))
 	var all sync.WaitGroup
 	for i, m := range managers {
-		all.Go(func() { errs[i] = m.Run(ctx) })
+		all.Go(func() {
+			if errs[i] = m.Run(ctx); errs[i] == nil {
+				return
+			}
+			if m == x.shadow {
+				x.memory.log.Error("runs have no shadows", "error", errs[i])
+				return
+			}
+			stop()
+		})
 	}
 	all.Wait()
 	x.comparing.Wait()

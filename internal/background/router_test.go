@@ -12,6 +12,7 @@ import (
 
 	"github.com/prismq/thequeue/internal/background"
 	"github.com/prismq/thequeue/internal/task"
+	"github.com/prismq/thequeue/internal/testdb"
 )
 
 func TestRoutesAreReadAndChecked(t *testing.T) {
@@ -38,6 +39,27 @@ func TestRoutesAreReadAndChecked(t *testing.T) {
 		if _, err := read(text); err == nil {
 			t.Errorf("%q was read", text)
 		}
+	}
+}
+
+// A process that gets no name for the queue says so at once.
+func TestARouterThatCannotBeginEnds(t *testing.T) {
+	place := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(place, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+		t.Setenv(name, place)
+	}
+	q := background.Local(serve(t, testdb.SQLite(t)))
+	x, err := background.NewRouter(background.Routes{Modules: map[string]background.Route{"m": background.InQueue}}, background.Options{Queue: q})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if err := x.Run(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("it ended with %v, and the wait with %v", err, ctx.Err())
 	}
 }
 
