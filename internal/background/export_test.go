@@ -7,3 +7,13 @@ func (m *Manager) Asked(runID string) bool {
 	d := m.drives[runID]
 	return d != nil && d.cancelled()
 }
+
+// Shadows returns how many shadows are kept.
+func (x *Router) Shadows() int {
+	x.shadows.mu.Lock()
+	defer x.shadows.mu.Unlock()
+	return len(x.shadows.runs)
+}
+
+// Differ notes a difference.
+func (x *Router) Differ(d Difference) { x.differ(d) }

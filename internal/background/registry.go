@@ -37,3 +37,12 @@ func (m *Memory) GetRun(runID string) (task.Run, bool) {
 	r, ok := m.runs[runID]
 	return r, ok
 }
+
+// take returns a run and forgets it; the zero one when there is none of this id.
+func (m *Memory) take(runID string) task.Run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.runs[runID]
+	delete(m.runs, runID)
+	return r
+}

@@ -14,6 +14,9 @@ import (
 // shadowed stands before the module and the id of a run in its shadow.
 const shadowed = "shadow:"
 
+// maxDifferences is how many differences a router keeps.
+const maxDifferences = 1_000
+
 // Difference is a run whose shadow has ended differently.
 type Difference struct {
 	RunID  string
@@ -27,6 +30,7 @@ type Difference struct {
 type Router struct {
 	routes                Routes
 	memory, queue, shadow *Manager // queue and shadow are nil where nothing goes there
+	shadows               *Memory  // the registry of shadow: those that were not compared yet
 
 	mu          sync.Mutex
 	differences []Difference
@@ -70,7 +74,8 @@ func NewRouter(r Routes, o Options) (*Router, error) {
 	if !r.goes(Shadow) {
 		return x, nil
 	}
-	o.Registry, o.Handlers, o.Name = nil, nil, cmp.Or(o.Name, "background")+"-shadow"
+	x.shadows = new(Memory)
+	o.Registry, o.Handlers, o.Name = x.shadows, nil, cmp.Or(o.Name, "background")+"-shadow"
 	if o.WorkerID != "" {
 		o.WorkerID += "-shadow"
 	}
@@ -126,7 +131,7 @@ func (x *Router) castShadow(r task.Run) {
 
 func (x *Router) compare(runID, shadowID string) {
 	run, _ := x.memory.GetRun(runID)
-	shadow, _ := x.shadow.GetRun(shadowID)
+	shadow := x.shadows.take(shadowID)
 	if shadow.CompletedAt == nil || shadow.Status == run.Status {
 		return
 	}
@@ -141,10 +146,10 @@ func (x *Router) differ(d Difference) {
 	x.memory.log.Warn("in the queue the run would have ended differently", "run_id", d.RunID, "run", d.Run, "shadow", d.Shadow, "reason", d.Reason)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.differences = append(x.differences, d)
+	x.differences = append(x.differences[max(0, len(x.differences)+1-maxDifferences):], d)
 }
 
-// Differences returns the runs whose shadows have ended differently so far.
+// Differences returns the last 1,000 runs whose shadows have ended differently, the oldest first.
 func (x *Router) Differences() []Difference {
 	x.mu.Lock()
 	defer x.mu.Unlock()

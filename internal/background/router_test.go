@@ -174,5 +174,14 @@ func TestEachModuleGoesItsWayAndShadowsEndAsTheirRunsDo(t *testing.T) {
 		if len(ds) != 1 || ds[0].RunID != "long" || ds[0].Run != task.RunCompleted || ds[0].Shadow != task.RunFailed || !strings.Contains(ds[0].Reason, "payload") {
 			t.Errorf("differences: %+v", ds)
 		}
+		if n := x.Shadows(); n != 0 {
+			t.Errorf("%d shadows are kept", n)
+		}
+		for range 1_000 {
+			x.Differ(background.Difference{RunID: "later"})
+		}
+		if ds := x.Differences(); len(ds) != 1_000 || ds[0].RunID != "later" {
+			t.Errorf("%d differences are kept, the first of %q", len(ds), ds[0].RunID)
+		}
 	})
 }

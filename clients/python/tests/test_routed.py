@@ -100,3 +100,8 @@ class Routed(unittest.IsolatedAsyncioTestCase):
             await asyncio.sleep(0)
         self.assertEqual(self.manager.differences, [(run.run_id, "completed", "failed")])
         self.assertIn("would have been failed in the queue", "\n".join(logged.output))
+        self.assertEqual(self.manager._shadows.runs, {})
+        with self.assertLogs("thequeue", "WARNING"):
+            for n in range(1_001):
+                self.manager._differ(run, Run(str(n), "m"))
+        self.assertEqual(len(self.manager.differences), 1_000)

@@ -23,6 +23,8 @@ Route = Literal["in-memory", "queue", "shadow"]
 ROUTES = ("in-memory", "queue", "shadow")
 SHADOW = "shadow:"
 """Stands before the module and the id of a run in its shadow."""
+MAX_DIFFERENCES = 1_000
+"""How many differences a manager keeps."""
 
 
 @dataclass
@@ -78,7 +80,8 @@ class RoutedTaskManager:
         self.registry = registry
         self.routes = routes if isinstance(routes, Routes) else read_routes(routes)
         self.differences: list[tuple[str, str, str]] = []
-        """The id of each run whose shadow ended differently, how the run ended, and how its shadow."""
+        """The id of each run whose shadow ended differently, how the run ended, and how its shadow: the last 1,000."""
+        self._shadows = RunRegistry()
         self._memory = BackgroundTaskManager(registry)
         used = {self.routes.default, *self.routes.modules.values()}
         server = queue or self.routes.queue
@@ -87,7 +90,7 @@ class RoutedTaskManager:
         if "shadow" in used:
             if options.get("worker_id"):  # a second manager of the same id would take the leases of the first
                 options["worker_id"] += "-shadow"
-            self._shadow = BackgroundTaskManager(RunRegistry(), server, name=name + "-shadow", **options)
+            self._shadow = BackgroundTaskManager(self._shadows, server, name=name + "-shadow", **options)
 
     @property
     def _all(self) -> list[BackgroundTaskManager]:
@@ -125,9 +128,15 @@ class RoutedTaskManager:
         manager.tasks[shadow.run_id].add_done_callback(lambda _: self._compare(run, shadow))
 
     def _compare(self, run: Any, shadow: Run) -> None:
+        if self._shadows.get_run(shadow.run_id) is shadow:
+            del self._shadows.runs[shadow.run_id]
         if shadow.status.value in ("queued", "running") or status_of(run) == shadow.status.value:
             return
+        self._differ(run, shadow)
+
+    def _differ(self, run: Any, shadow: Run) -> None:
         self.differences.append((run.run_id, status_of(run), shadow.status.value))
+        del self.differences[:-MAX_DIFFERENCES]
         log.warning("run %s is %s, and would have been %s in the queue: %s", run.run_id, status_of(run), shadow.status.value,
                     shadow.error_message)
 
