@@ -90,6 +90,16 @@ class Routed(unittest.IsolatedAsyncioTestCase):
             ours = [w["worker_id"] for w in self.client.workers() if w["worker_id"].startswith(worker)]
             self.assertEqual(sorted(ours), [worker, worker + "-shadow"])
 
+    async def test_a_shadow_that_cannot_begin_does_not_hold_the_run_up(self) -> None:
+        assert self.manager._shadow
+        await self.manager._shadow.close()
+        run = self.run_of("s")
+        with self.assertLogs("thequeue", "WARNING"):
+            self.manager.start_task(run, asyncio.sleep(0))
+            await asyncio.wait_for(self.manager.wait_all(), 60)
+            await asyncio.sleep(0)
+        self.assertEqual((run.status, self.manager.differences), (RunStatus.COMPLETED, [(run.run_id, "completed", "failed")]))
+
     async def test_what_the_queue_would_not_have_taken_is_told(self) -> None:
         run = self.run_of("s")
         run.parameters = {"text": "x" * 2_000_000}

@@ -15,7 +15,7 @@ from ._drive import Work
 from .aio import AsyncClient
 from .background import BackgroundTaskManager, RunHandler
 from .client import Client
-from .runs import Registry, Run, RunRegistry, status_of
+from .runs import Registry, Run, RunRegistry, RunStatus, status_of
 
 log = logging.getLogger("thequeue")
 
@@ -82,6 +82,7 @@ class RoutedTaskManager:
         self.differences: list[tuple[str, str, str]] = []
         """The id of each run whose shadow ended differently, how the run ended, and how its shadow: the last 1,000."""
         self._shadows = RunRegistry()
+        self._cancelling: set[asyncio.Task[bool]] = set()
         self._memory = BackgroundTaskManager(registry)
         used = {self.routes.default, *self.routes.modules.values()}
         server = queue or self.routes.queue
@@ -121,10 +122,17 @@ class RoutedTaskManager:
             if status_of(run) == "failed":
                 raise RuntimeError(str(getattr(run, "error_message", "") or "failed"))
             if status_of(run) == "cancelled":
-                asyncio.get_running_loop().create_task(manager.cancel_task(shadow.run_id))
+                cancelling = asyncio.get_running_loop().create_task(manager.cancel_task(shadow.run_id))
+                self._cancelling.add(cancelling)
+                cancelling.add_done_callback(self._cancelling.discard)
                 await asyncio.Event().wait()
 
-        manager.start_task(shadow, do_the_same)
+        try:
+            manager.start_task(shadow, do_the_same)
+        except Exception as e:  # the run has begun, and goes on without
+            shadow.status, shadow.error_message = RunStatus.FAILED, str(e)
+            original.add_done_callback(lambda _: self._compare(run, shadow))
+            return
         manager.tasks[shadow.run_id].add_done_callback(lambda _: self._compare(run, shadow))
 
     def _compare(self, run: Any, shadow: Run) -> None:
