@@ -350,6 +350,29 @@ func TestAScheduleThatCannotBeReadStops(t *testing.T) {
 	})
 }
 
+// TestAScheduleThatWasTakenOnceGoesOn has expressions in the store that are not taken any more.
+func TestAScheduleThatWasTakenOnceGoesOn(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		for name, cron := range map[string]string{"step": "*/60 * * * *", "twice": "0,0 * * * *", "all": "*,5 9 * * *", "gap": "0,, * * * *"} {
+			if _, _, err := r.PutSchedule(r.Context(), name, every(cron)); err == nil {
+				r.Errorf("%s is taken", cron)
+			}
+			s := r.putSchedule(name, every("0 * * * *"))
+			s.Cron = cron
+			_, err := r.st.PutSchedule(r.Context(), s)
+			r.ok(err)
+		}
+		r.upkeep(time.Hour)
+		r.wantTimes("09:00:00", "09:00:00", "09:00:00", "09:00:00")
+		for name, want := range map[string]string{"step": "10:00", "twice": "10:00", "all": "09:01", "gap": "10:00"} {
+			s := r.schedule(name)
+			if s.NextTickUTC == nil || s.LastSkipped != nil || s.NextTickUTC.Format("15:04") != want {
+				r.Errorf("after a tick %s is %+v", name, s)
+			}
+		}
+	})
+}
+
 func TestRulesOfATypeHoldForTicks(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {
 		s := every("* * * * *")

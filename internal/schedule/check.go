@@ -20,20 +20,20 @@ func Check(name string, spec task.ScheduleSpec, make func(task.Spec) (task.Task,
 	if msg := task.CheckName(name, 200); msg != "" {
 		bad.Add("name", "%s", msg)
 	}
-	rule(s, &bad)
+	rule(s, Parse, &bad)
 	checkPolicies(&s, spec, &bad)
 	checkTask(spec.Task, make, &bad)
 	return s, bad.OrNil()
 }
 
-// RuleOf returns the rule of a schedule that is stored. It fails where this machine does not know the time zone.
+// RuleOf returns the rule of a schedule that is stored, also of one that Check would not take any more. It fails where this machine does not know the time zone.
 func RuleOf(s task.Schedule) (Rule, error) {
 	var bad task.InvalidError
-	r := rule(s, &bad)
+	r := rule(s, parseStored, &bad)
 	return r, bad.OrNil()
 }
 
-func rule(s task.Schedule, bad *task.InvalidError) Rule {
+func rule(s task.Schedule, parse func(string, *time.Location) (Rule, error), bad *task.InvalidError) Rule {
 	zone, err := Zone(s.Timezone)
 	if err != nil {
 		bad.Add("timezone", "%s", err)
@@ -43,7 +43,7 @@ func rule(s task.Schedule, bad *task.InvalidError) Rule {
 		bad.Add("cron", "%s", msg)
 		return Rule{}
 	}
-	r, err := Parse(s.Cron, zone)
+	r, err := parse(s.Cron, zone)
 	if err != nil {
 		bad.Add("cron", "%s", err)
 	}

@@ -28,6 +28,20 @@ var parser = cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron
 // Parse reads an expression: minute, hour, day of month, month and day of week, with the second in front where there are six, or a word like
 // @daily. A day matches one of the two days where both are given. The error says what is wrong with it, and what to write instead.
 func Parse(expression string, zone *time.Location) (Rule, error) {
+	return parse(expression, zone, field.read)
+}
+
+// parseStored reads an expression that was taken once. What Parse has come to refuse since then means what it has always meant.
+func parseStored(expression string, zone *time.Location) (Rule, error) {
+	return parse(expression, zone, func(f field, text string) (string, error) {
+		if read, err := f.read(text); err == nil {
+			return read, nil
+		}
+		return text, nil
+	})
+}
+
+func parse(expression string, zone *time.Location, read func(f field, text string) (string, error)) (Rule, error) {
 	texts := strings.Fields(expression)
 	switch {
 	case len(texts) == 0:
@@ -41,10 +55,10 @@ func Parse(expression string, zone *time.Location) (Rule, error) {
 	}
 	hourly := strings.EqualFold(texts[0], "@hourly")
 	if texts[0][0] != '@' {
-		hourly = texts[len(texts)-4][0] == '*'
+		hourly = strings.ContainsAny(texts[len(texts)-4][:1], "*?")
 		for i, f := range fields[len(fields)-len(texts):] {
 			var err error
-			if texts[i], err = f.read(texts[i]); err != nil {
+			if texts[i], err = read(f, texts[i]); err != nil {
 				return Rule{}, err
 			}
 		}
