@@ -56,10 +56,18 @@ func compileSchema(text task.JSON) payloadSchema {
 	}
 	if s.err != nil {
 		s.err = fmt.Errorf("is not a JSON Schema: %s", firstLine(s.err))
-		return s
 	}
-	s.err = endless(s.schema)
 	return s
+}
+
+// checkSchema says what is wrong with a schema that is to be set, nil for nothing. One that is set already may be without end: it was taken before that was looked at, and
+// its type goes on as it has. The library tells of a payload that comes back to the same schema.
+func checkSchema(text task.JSON) error {
+	s := compileSchema(text)
+	if s.err != nil {
+		return s.err
+	}
+	return endless(s.schema)
 }
 
 // firstLine says what an error of the library says, without where it thinks that this happened.

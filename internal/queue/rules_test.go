@@ -158,6 +158,22 @@ func TestASchemaThatIsNoneIsRefused(t *testing.T) {
 	})
 }
 
+// A schema that was set before it was looked at whether it has an end keeps no task from its queue that it kept none from before.
+func TestASchemaThatWasTakenOnceGoesOn(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		schema := task.JSON(`{"type":"object","anyOf":[{"required":["a"]},{"$ref":"#"}]}`)
+		if _, err := r.PutType(r.Context(), "test", task.TypeRules{PayloadSchema: &schema}); err == nil {
+			r.Fatal("a schema without end is taken")
+		}
+		_, err := r.st.PutType(r.Context(), "test", task.TypeRules{PayloadSchema: &schema}.WithDefaults(), r.Now())
+		r.ok(err)
+		r.upkeep(time.Second)
+		r.enqueue(task.Spec{Payload: `{"a":1}`})
+		_, _, err = r.Enqueue(r.Context(), task.Spec{Type: "test", Payload: `{"b":1}`}, 5)
+		r.invalid(err, "payload", "")
+	})
+}
+
 // A schema that comes back to itself for the same value has no end, whatever the way. One that does so for what lies inside is a tree.
 func TestASchemaWithoutEndIsRefused(t *testing.T) {
 	each(t, queue.Options{}, func(r rig) {

@@ -39,8 +39,8 @@ func CheckRules(r task.TypeRules) error {
 		bad = *err
 	}
 	if r.PayloadSchema != nil {
-		if s := compileSchema(*r.PayloadSchema); s.err != nil {
-			bad.Add("payload_schema", "%s", s.err)
+		if err := checkSchema(*r.PayloadSchema); err != nil {
+			bad.Add("payload_schema", "%s", err)
 		}
 	}
 	return bad.OrNil()
