@@ -23,7 +23,7 @@ func (q *Queue) Claim(ctx context.Context, c task.Claim) ([]task.Lease, error) {
 	if w.Drain {
 		return []task.Lease{}, nil
 	}
-	leases, err := q.claimNow(ctx, c)
+	leases, err := q.claimNow(ctx, c, nil)
 	if len(leases) == 0 && err == nil && c.Wait > 0 {
 		leases, err = q.claimWaiting(ctx, c)
 	}
@@ -38,7 +38,8 @@ func (q *Queue) Claim(ctx context.Context, c task.Claim) ([]task.Lease, error) {
 	return leases, nil
 }
 
-func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error) {
+// claimNow looks once; w is the place of the claim among those that wait, nil where it has none.
+func (q *Queue) claimNow(ctx context.Context, c task.Claim, w *waiter) ([]task.Lease, error) {
 	if q.draining.Load() {
 		return []task.Lease{}, nil
 	}
@@ -52,7 +53,7 @@ func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error
 	}
 	q.happened(task.EventClaimed, tasks...)
 	q.traceWaits(tasks)
-	q.passOn(tasks)
+	q.passOn(tasks, w)
 	leases := make([]task.Lease, len(tasks))
 	for i, t := range tasks {
 		leases[i] = task.NewLease(t)
@@ -60,15 +61,15 @@ func (q *Queue) claimNow(ctx context.Context, c task.Claim) ([]task.Lease, error
 	return leases, nil
 }
 
-// passOn wakes one more claim for each task whose key has a rate: the claim that took it may have let others of its keys have tasks again, of which nobody else is told.
-func (q *Queue) passOn(taken []task.Task) {
+// passOn wakes one claim other than that of w for each task whose key has a rate: the claim that took it may have let others of its keys have tasks again, of which nobody else is told.
+func (q *Queue) passOn(taken []task.Task, w *waiter) {
 	k := q.rules.known.Load()
 	if k == nil || !k.keyRate {
 		return
 	}
 	for _, t := range taken {
 		if t.ConcurrencyKey != nil && k.byType[t.Type].PerKey.Rate() != (task.RateLimit{}) {
-			q.waiters.wake(t)
+			q.waiters.wakeLike(t, 0, w)
 		}
 	}
 }
@@ -86,7 +87,7 @@ func (q *Queue) claimWaiting(ctx context.Context, c task.Claim) ([]task.Lease, e
 			q.waiters.wakeAll() // it may have used up a wake-up that is good for others
 			return []task.Lease{}, nil
 		}
-		leases, err := q.claimNow(ctx, c)
+		leases, err := q.claimNow(ctx, c, w)
 		leases = q.withoutLost(ctx, c.WorkerID, began, leases)
 		if err != nil || (len(leases) > 0 && meant != 0 && !slices.ContainsFunc(leases, func(l task.Lease) bool { return l.ID == meant })) {
 			q.waiters.wakeAll() // that task may still be there

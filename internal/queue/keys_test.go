@@ -2,8 +2,10 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prismq/thequeue/internal/queue"
@@ -66,6 +68,33 @@ func TestAClaimThatOpensKeysPassesThemOn(t *testing.T) {
 			r.Errorf("%d tasks, want 1", len(got))
 		}
 		all.Wait()
+	})
+}
+
+// A claim that waited and takes a task of a key has one other claim look, and not all.
+func TestAClaimThatTakesATaskOfAKeyHasOneOtherLook(t *testing.T) {
+	bubble(t, func(r rig, w *watched) {
+		_, err := r.PutType(r.Context(), "test", task.TypeRules{PerKey: &task.KeyRules{RateLimit: &task.RateLimit{Tasks: 1, PerSeconds: 60}}})
+		r.ok(err)
+		const claims = 6
+		for i := range claims {
+			r.begin(fmt.Sprint("w", i))
+		}
+		synctest.Wait()
+		looks := func() (n int) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, of := range w.looks {
+				n += of
+			}
+			return n
+		}
+		before := looks()
+		r.enqueue(task.Spec{ConcurrencyKey: ptr("a")})
+		synctest.Wait()
+		if got := looks() - before; got != 2 {
+			r.Errorf("%d looks for one task, want that of the claim that takes it and one more", got)
+		}
 	})
 }
 

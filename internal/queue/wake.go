@@ -62,7 +62,10 @@ func (w *waiter) dismissed() bool {
 }
 
 // wake wakes the first claim that may take the task and has not been woken yet.
-func (ws *waiters) wake(t task.Task) {
+func (ws *waiters) wake(t task.Task) { ws.wakeLike(t, t.ID, nil) }
+
+// wakeLike wakes the first claim but one that may take tasks like this and has not been woken yet; id is that of the task it is for, 0 for any.
+func (ws *waiters) wakeLike(t task.Task, id int64, but *waiter) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.list.Len() == 0 {
@@ -72,14 +75,14 @@ func (ws *waiters) wake(t task.Task) {
 	if err != nil {
 		return // the store would not hold it
 	}
-	ws.wakeIn(task.Lane{Type: t.Type, Requires: requires, Priority: t.Priority, Ready: 1}, t.ID)
+	ws.wakeIn(task.Lane{Type: t.Type, Requires: requires, Priority: t.Priority, Ready: 1}, id, but)
 }
 
-// wakeIn wakes as many of the first claims that may take from the lane and have not been woken yet as it has ready tasks; id is that of the task, 0
+// wakeIn wakes as many of the first claims but one that may take from the lane and have not been woken yet as it has ready tasks; id is that of the task, 0
 // for any. The caller holds mu.
-func (ws *waiters) wakeIn(lane task.Lane, id int64) {
+func (ws *waiters) wakeIn(lane task.Lane, id int64, but *waiter) {
 	for e := ws.list.Front(); e != nil && lane.Ready > 0; e = e.Next() {
-		if w := e.Value.(*waiter); !w.dismissed() && w.claim.MayTake(lane) && w.wake(id) {
+		if w := e.Value.(*waiter); w != but && !w.dismissed() && w.claim.MayTake(lane) && w.wake(id) {
 			lane.Ready--
 		}
 	}
@@ -94,7 +97,7 @@ func (ws *waiters) wakeFor(lanes []task.Lane) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for _, lane := range lanes {
-		ws.wakeIn(lane, 0)
+		ws.wakeIn(lane, 0, nil)
 	}
 }
 
