@@ -141,6 +141,7 @@ func (q *Queue) withoutLost(ctx context.Context, workerID string, began time.Tim
 	}
 	q.waiters.dismiss(workerID)
 	q.handBack(context.WithoutCancel(ctx), back)
+	q.waiters.wakeAll() // the wake-up that led here may have been for another task
 	return rest
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -557,6 +558,29 @@ func TestAWorkerThatHangsIsNotGivenItsTaskBack(t *testing.T) {
 					r.Errorf("%s: a new claim is given task %d, want %d", c.name, again.ID, one.ID)
 				}
 			}
+		}
+	})
+}
+
+// A claim is woken for one task and hands another one back, which its worker has lost: both are there for others.
+func TestATaskThatIsHandedBackUsesUpNoWakeUp(t *testing.T) {
+	each(t, queue.Options{}, func(r rig) {
+		other := queue.New(r.st, queue.Options{Clock: r.clock})
+		var w watched
+		r = r.watch(&w)
+		lost := r.enqueue(task.Spec{})
+		r.wantClaimed(task.Claim{WorkerID: "hangs", Lease: time.Second}, 1)
+		w.looks["hangs"] = 0
+		r.wait(&w, "hangs")
+		a, b := r.wait(&w, "a"), r.wait(&w, "b")
+		r.clock.advance(2 * time.Second)
+		_, err := other.Upkeep(r.Context()) // of which this node is told nothing
+		r.ok(err)
+		came := r.enqueue(task.Spec{})
+		got := []int64{r.gets(a).ID, r.gets(b).ID}
+		slices.Sort(got)
+		if d := cmp.Diff([]int64{lost.ID, came.ID}, got); d != "" {
+			r.Errorf("tasks that the others are given (-want +got):\n%s", d)
 		}
 	})
 }
