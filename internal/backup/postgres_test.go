@@ -135,7 +135,7 @@ func TestADumpIsRestoredBesideExtensions(t *testing.T) {
 	t.Parallel()
 	url := testdb.PostgresURL(t)
 	dir := &backup.Directory{Path: t.TempDir(), Engine: postgres.NewBackups(url), Now: clock.Wall}
-	pgExec(t, url, "CREATE SCHEMA tools", "CREATE EXTENSION amcheck SCHEMA tools", "CREATE PUBLICATION all_of_it FOR ALL TABLES", "COMMENT ON PUBLICATION all_of_it IS 'for the other site'",
+	pgExec(t, url, "CREATE SCHEMA tools", "COMMENT ON SCHEMA tools IS 'of others'", "CREATE TABLE tools.x (n bigserial PRIMARY KEY)", "INSERT INTO tools.x DEFAULT VALUES", "CREATE EXTENSION amcheck SCHEMA tools", "CREATE PUBLICATION all_of_it FOR ALL TABLES", "COMMENT ON PUBLICATION all_of_it IS 'for the other site'",
 		"INSERT INTO workers (worker_id, capabilities, registered_at_utc, heartbeat_utc) VALUES ('w', '{}', now(), now())")
 	if _, err := dir.Create(t.Context(), backup.Options{Name: "all"}); err != nil {
 		t.Fatal(err)
@@ -143,13 +143,13 @@ func TestADumpIsRestoredBesideExtensions(t *testing.T) {
 	if b, err := dir.Verify(t.Context(), "all", 0, nil); err != nil || b.VerifiedAtUTC == nil {
 		t.Fatalf("verify: %+v, %v", b, err)
 	}
-	pgExec(t, url, "DELETE FROM workers")
+	pgExec(t, url, "DELETE FROM workers", "INSERT INTO tools.x DEFAULT VALUES")
 	for what, target := range map[string]string{"in its place": url, "in an empty one": testdb.EmptyPostgresURL(t)} {
 		done, err := dir.Restore(t.Context(), "all", target, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if !strings.Contains(done.Note, "EXTENSION amcheck") || !strings.Contains(done.Note, "PUBLICATION all_of_it") {
+		if !strings.Contains(done.Note, "EXTENSION amcheck") || !strings.Contains(done.Note, "PUBLICATION all_of_it") || strings.Count(done.Note, "SCHEMA tools") != 1 {
 			t.Errorf("%s: %q", what, done.Note)
 		}
 		if n := pgCount(t, target, "SELECT count(*) FROM workers"); n != 1 {
@@ -158,6 +158,9 @@ func TestADumpIsRestoredBesideExtensions(t *testing.T) {
 	}
 	if n := pgCount(t, url, "SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'"); n != 1 {
 		t.Error("the extension is gone")
+	}
+	if n := pgCount(t, url, "SELECT count(*) FROM tools.x"); n != 2 {
+		t.Errorf("%d rows in the table of others, want the 2 that it had", n)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir.Path, ".restoring-*")); err != nil || len(left) > 0 {
 		t.Errorf("left are %v, %v", left, err)

@@ -12,10 +12,11 @@ import (
 type entry struct {
 	line       string // as pg_restore takes it back with --use-list
 	kind, name string // such as TABLE DATA and task_queue; kind is empty for what this program does not make
+	schema     string // in which it is; - for what is in none
 }
 
 // entryLine has the number of an entry, two object ids, what it is, its schema, and its name.
-var entryLine = regexp.MustCompile(`^\d+; \d+ \d+ (TABLE DATA|TABLE ATTACH|TABLE|SEQUENCE OWNED BY|SEQUENCE SET|SEQUENCE|DEFAULT|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|INDEX|TRIGGER|FUNCTION|VIEW|TYPE|DOMAIN|STATISTICS DATA|STATISTICS|COMMENT|SCHEMA|ENCODING|STDSTRINGS|SEARCHPATH) \S+ (.*) \S*$`)
+var entryLine = regexp.MustCompile(`^\d+; \d+ \d+ (TABLE DATA|TABLE ATTACH|TABLE|SEQUENCE OWNED BY|SEQUENCE SET|SEQUENCE|DEFAULT|CONSTRAINT|FK CONSTRAINT|CHECK CONSTRAINT|INDEX|TRIGGER|FUNCTION|VIEW|TYPE|DOMAIN|STATISTICS DATA|STATISTICS|COMMENT|SCHEMA|ENCODING|STDSTRINGS|SEARCHPATH) (\S+) (.*) \S*$`)
 
 // commented are the kinds of things whose comments are restored with them.
 var commented = []string{"TABLE", "COLUMN", "CONSTRAINT", "INDEX", "TRIGGER", "FUNCTION", "VIEW", "TYPE", "DOMAIN", "SEQUENCE", "SCHEMA"}
@@ -47,11 +48,26 @@ func entryOf(line string) entry {
 	if m == nil {
 		return e
 	}
-	if about, _, _ := strings.Cut(m[2], " "); m[1] == "COMMENT" && !slices.Contains(commented, about) {
+	if about, _, _ := strings.Cut(m[3], " "); m[1] == "COMMENT" && !slices.Contains(commented, about) {
 		return e // of an extension, or of another thing that is left out
 	}
-	e.kind, e.name = m[1], m[2]
+	e.kind, e.schema, e.name = m[1], m[2], m[3]
+	switch {
+	case e.kind == "SCHEMA":
+		e.schema = e.name
+	case e.kind == "COMMENT" && strings.HasPrefix(e.name, "SCHEMA "):
+		e.schema = strings.TrimPrefix(e.name, "SCHEMA ")
+	}
 	return e
+}
+
+// ours is the schema in which an archive has the tables of this program.
+func ours(entries []entry) string {
+	at := slices.IndexFunc(entries, func(e entry) bool { return e.kind == "TABLE DATA" && e.name == "goose_db_version" })
+	if at < 0 {
+		return ""
+	}
+	return entries[at].schema
 }
 
 // what is the entry without its numbers, for people.

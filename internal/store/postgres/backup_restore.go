@@ -21,7 +21,7 @@ import (
 )
 
 // Restore has pg_restore drop what is there and make it anew in one transaction, while no other process of this program uses the database. What was there is
-// dumped to a file in dir before. What the archive has of others, such as extensions, is left out: what the database has of them stays as it is.
+// dumped to a file in dir before. What the archive has of others, such as extensions and other schemas, is left out: what the database has of them stays as it is.
 func (b Backups) Restore(ctx context.Context, target, dir string, now time.Time, fill func(*os.File) error) (out task.Restored, err error) {
 	to := Backups{cmp.Or(target, b.url)}
 	out.Database = redacted(to.url)
@@ -149,10 +149,15 @@ func (r *restore) choose(ctx context.Context, replacing bool) (path, left string
 		}
 	}
 	var lines, others []string
+	own := ours(entries)
 	for _, e := range entries {
 		switch {
 		case e.kind == "":
 			others = append(others, e.what())
+		case e.schema != own && e.schema != "-":
+			if what := "SCHEMA " + e.schema; !slices.Contains(others, what) {
+				others = append(others, what)
+			}
 		case e.kind != "SCHEMA" || !slices.Contains(there, e.name):
 			lines = append(lines, e.line)
 		}
