@@ -246,18 +246,28 @@ func (a Caller) permitClaim(types []string) error {
 	return nil
 }
 
-// lost returns the error of a caller whose key opens nothing any more, by a context of whileAdmitted; nil: it has not lost it.
+// unadmitted is why a context of whileAdmitted has ended: the key of the caller opens nothing any more, or nobody could tell for too long.
+type unadmitted struct{ error }
+
+// Unwrap returns what was wrong.
+func (u unadmitted) Unwrap() error { return u.error }
+
+// lost returns the error of a caller who is admitted no longer, by a context of whileAdmitted; nil: it has not lost its key.
 func lost(ctx context.Context) error {
-	if err := context.Cause(ctx); errors.Is(err, task.ErrUnauthenticated) {
-		return err
+	if why, ok := errors.AsType[unadmitted](context.Cause(ctx)); ok {
+		return why
 	}
 	return nil
 }
 
-// recheckEvery is how often a caller who waits is asked for again: not longer than that does a key open that was revoked.
-const recheckEvery = 400 * time.Millisecond
+const (
+	// recheckEvery is how often a caller who waits is asked for again: not longer than that does a key open that was revoked.
+	recheckEvery = 400 * time.Millisecond
+	// recheckFails is how often in a row that may fail: for about a second nobody knows whether the key is in force.
+	recheckFails = 3
+)
 
-// whileAdmitted returns a context that ends when the key of the caller opens nothing any more. stop must be called.
+// whileAdmitted returns a context that ends when the key of the caller opens nothing any more, or it cannot be told whether it does. stop must be called.
 func (s *server) whileAdmitted(c echo.Context) (ctx context.Context, stop func()) {
 	ctx = c.Request().Context()
 	key := CallerOf(c).Key
@@ -266,12 +276,18 @@ func (s *server) whileAdmitted(c echo.Context) (ctx context.Context, stop func()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var again *time.Timer
+	failed := 0
 	ready := make(chan struct{})
 	again = time.AfterFunc(recheckEvery, func() {
 		<-ready
-		if err := s.queue.CheckAPIKey(ctx, key.KeyID); errors.Is(err, task.ErrUnauthenticated) {
-			cancel(err)
-		} else if ctx.Err() == nil {
+		err := s.queue.CheckAPIKey(ctx, key.KeyID)
+		if failed++; err == nil {
+			failed = 0
+		}
+		switch {
+		case errors.Is(err, task.ErrUnauthenticated) || failed == recheckFails:
+			cancel(unadmitted{err})
+		case ctx.Err() == nil:
 			again.Reset(recheckEvery)
 		}
 	})

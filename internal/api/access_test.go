@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -281,6 +282,41 @@ func TestARevokedKeyStopsWithinASecondOnAllNodes(t *testing.T) {
 			t.Errorf("who waits is asked for every %v", api.RecheckEvery)
 		}
 	})
+}
+
+// unreadable is a store that keys cannot be read from once it is shut.
+type unreadable struct {
+	store.Store
+	shut atomic.Bool
+}
+
+func (u *unreadable) GetAPIKey(ctx context.Context, keyID string) (task.APIKey, error) {
+	if u.shut.Load() {
+		return task.APIKey{}, task.ErrBusy
+	}
+	return u.Store.GetAPIKey(ctx, keyID)
+}
+
+// Who waits under a key does not wait on for as long as nobody can tell whether the key was revoked.
+func TestWhoWaitsIsLeftWhenKeysCannotBeRead(t *testing.T) {
+	t.Parallel()
+	st := &unreadable{Store: testdb.SQLite(t)}
+	r := newRig(t, st, api.Options{})
+	root := r.key(task.RoleAdmin)
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	stream, ended := flushed{httptest.NewRecorder(), make(chan struct{}, 1)}, make(chan struct{})
+	go func() {
+		defer close(ended)
+		req := httptest.NewRequestWithContext(ctx, "GET", "/api/queue/events", nil)
+		req.Header.Set("Authorization", "Bearer "+root.Key)
+		r.api.ServeHTTP(stream, req)
+	}()
+	<-stream.first
+	st.shut.Store(true)
+	if <-ended; ctx.Err() != nil {
+		t.Error("the stream goes on")
+	}
 }
 
 func TestKeysThatAreLimitedToTypes(t *testing.T) {
