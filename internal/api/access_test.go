@@ -88,7 +88,7 @@ func TestPermissionsOfRolesAndRoutes(t *testing.T) {
 	}
 	order := []string{"nobody", "producer", "worker", "viewer", "operator", "admin"}
 	limited := map[api.Scope]string{
-		api.Everything: "no", api.ByTask: "tasks of them", api.ByRun: "runs of them", api.ByType: "those in the path", api.ByQuery: "with the parameter `type`", api.ByBody: "those in the body", api.ByToken: "yes",
+		api.Everything: "no", api.ByTask: "tasks of them", api.ByRun: "runs of them", api.ByType: "those in the path", api.ByQuery: "with the parameter `type`", api.ByBody: "those in the body", api.NoTask: "yes",
 	}
 	out := []string{"| call | who may | a key that is limited to types |", "|---|---|---|"}
 	for _, route := range slices.Sorted(maps.Keys(api.PermissionTable)) {
@@ -394,6 +394,9 @@ func TestKeysThatAreLimitedToTypes(t *testing.T) {
 		lease := r.step("POST", claim, `{"worker_id":"w","types":["mail.send"]}`, worker...)
 		if !strings.Contains(lease.Body.String(), `"type":"mail.send"`) {
 			t.Fatalf("claim: %s", lease.Body)
+		}
+		for _, call := range []string{"start", "heartbeat", "complete", "fail", "release", "logs"} { // not even that its lease is another's
+			r.wants(404, "not found", "POST", foreignTask+"/"+call, `{"lease_token":"x","error_message":"x","message":"x"}`, worker...)
 		}
 		r.wants(200, "completed", "POST", ownTask+"/complete", `{"lease_token":"`+r.vars["{token}"]+`"}`, worker...)
 	})

@@ -46,7 +46,7 @@ const (
 	ByType                  // it is about the type in the path
 	ByQuery                 // it must name types by the parameter type, for runs module
 	ByBody                  // it names types in its body, at which its handler looks
-	ByToken                 // it has proof that it was given the task, or is about none
+	NoTask                  // it is about no task
 )
 
 // Rule is the permission that a route needs.
@@ -79,16 +79,16 @@ var permissions = Permissions{
 	"DELETE /api/queue/logs":                   {Operates, Everything},
 	"GET /api/queue/events":                    {Views, ByQuery},
 	"POST /api/queue/claim":                    {Works, ByBody},
-	"POST /api/queue/tasks/:task_id/start":     {Works, ByToken},
-	"POST /api/queue/tasks/:task_id/heartbeat": {Works, ByToken},
-	"POST /api/queue/tasks/:task_id/complete":  {Works, ByToken},
-	"POST /api/queue/tasks/:task_id/fail":      {Works, ByToken},
-	"POST /api/queue/tasks/:task_id/release":   {Works, ByToken},
-	"POST /api/queue/tasks/:task_id/logs":      {Works, ByToken},
+	"POST /api/queue/tasks/:task_id/start":     {Works, ByTask},
+	"POST /api/queue/tasks/:task_id/heartbeat": {Works, ByTask},
+	"POST /api/queue/tasks/:task_id/complete":  {Works, ByTask},
+	"POST /api/queue/tasks/:task_id/fail":      {Works, ByTask},
+	"POST /api/queue/tasks/:task_id/release":   {Works, ByTask},
+	"POST /api/queue/tasks/:task_id/logs":      {Works, ByTask},
 
 	"GET /api/queue/workers":                          {Views, Everything},
 	"GET /api/queue/workers/:worker_id":               {Views, Everything},
-	"POST /api/queue/workers/:worker_id/heartbeat":    {Works, ByToken},
+	"POST /api/queue/workers/:worker_id/heartbeat":    {Works, NoTask},
 	"POST /api/queue/workers/cleanup":                 {Operates, Everything},
 	"POST /api/queue/workers/:worker_id/reclaim":      {Operates, Everything},
 	"POST /api/queue/workers/:worker_id/drain":        {Operates, Everything},
@@ -143,13 +143,13 @@ var permissions = Permissions{
 	"GET /api/runs/:run_id/logs":        {Looks, ByRun},
 	"GET /api/runs/:run_id/logs/stream": {Looks, ByRun},
 
-	"GET /livez":        {Anybody, ByToken},
-	"GET /readyz":       {Anybody, ByToken},
+	"GET /livez":        {Anybody, NoTask},
+	"GET /readyz":       {Anybody, NoTask},
 	"GET /metrics":      {Views, Everything},
-	"GET /openapi.json": {Looks, ByToken},
-	"GET /api":          {Looks, ByToken},
-	"POST /login":       {Anybody, ByToken}, // it is where a key is given
-	"POST /logout":      {Anybody, ByToken},
+	"GET /openapi.json": {Looks, NoTask},
+	"GET /api":          {Looks, NoTask},
+	"POST /login":       {Anybody, NoTask}, // it is where a key is given
+	"POST /logout":      {Anybody, NoTask},
 }
 
 // route is how a request finds its rule.

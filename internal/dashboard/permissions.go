@@ -4,7 +4,7 @@ import "github.com/prismq/thequeue/internal/api"
 
 // permissions has a row for every page. A key that is limited to some types shows none of them: they are about all.
 var permissions = api.Permissions{
-	"GET /login":                               {May: api.Anybody, For: api.ByToken},
+	"GET /login":                               {May: api.Anybody, For: api.NoTask},
 	"GET /":                                    {May: api.Views},
 	"GET /tasks":                               {May: api.Views},
 	"GET /tasks/new":                           {May: api.Operates},
@@ -19,7 +19,7 @@ var permissions = api.Permissions{
 	"GET /operations":                          {May: api.Views},
 	"GET /operations/:operation_id":            {May: api.Views},
 	"GET /maintenance":                         {May: api.Views},
-	"GET /assets/*":                            {May: api.Anybody, For: api.ByToken},
+	"GET /assets/*":                            {May: api.Anybody, For: api.NoTask},
 	"POST /tasks/new":                          {May: api.Operates},
 	"POST /types/:type":                        {May: api.Operates},
 	"POST /operations/preview":                 {May: api.Operates},
