@@ -41,6 +41,13 @@ func (l *leased) note(o task.AttemptOutcome, err error) {
 	}
 }
 
+// taken reports whether the lease was given.
+func (l *leased) taken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.given
+}
+
 func (l *leased) outcome() task.AttemptOutcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,6 +113,11 @@ func (p *persisted) under(ctx context.Context, d *drive, l task.Lease) (task.Att
 		return "", err
 	}
 	src.drain = w.Drain
+	defer func() {
+		if !src.taken() { // ctx had ended before
+			p.release(l)
+		}
+	}()
 	if err := w.Run(ctx); err != nil {
 		return "", err
 	}

@@ -239,13 +239,19 @@ func (m *Manager) takePending() []*drive {
 	return ds
 }
 
-// close ends the manager when all that Run has begun has ended.
+// close ends the manager when all that Run has begun has ended. What it has not begun with ends as cancelled in memory; with a queue it is left to another process.
 func (m *Manager) close(all *sync.WaitGroup) {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
 	all.Wait()
 	for _, d := range m.takePending() {
+		switch {
+		case m.persisted == nil:
+			d.end(task.RunCancelled, nil)
+		case d.first != nil:
+			m.persisted.release(*d.first)
+		}
 		d.leave()
 	}
 }

@@ -75,7 +75,7 @@ func (d *drive) id() int64 {
 
 // drive sees a run to its end, or until ctx ends, when it is handed back.
 func (p *persisted) drive(ctx context.Context, d *drive) {
-	defer p.drop(d)
+	defer p.want() // one in quarantine waits until this process holds nothing else
 	if d.first == nil && !p.store(ctx, d) {
 		return
 	}
@@ -215,16 +215,6 @@ func (p *persisted) waits(d *drive) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.waiting, d)
-}
-
-// drop hands back a lease that has come when the run needed none any more.
-func (p *persisted) drop(d *drive) {
-	select {
-	case l := <-d.leases:
-		p.release(l)
-	default:
-	}
-	p.want() // one in quarantine waits until this process holds nothing else
 }
 
 // release hands a task back. Where that does not get through its lease ends by itself.

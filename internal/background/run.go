@@ -99,15 +99,24 @@ func (d *drive) end(status task.RunStatus, err error) {
 	})
 }
 
-// leave makes the run inactive.
+// leave makes the run inactive, and hands back a lease that has come when it needed none any more.
 func (d *drive) leave() {
 	m := d.m
+	var late []task.Lease
 	m.mu.Lock()
-	delete(m.drives, d.run.RunID)
+	delete(m.drives, d.run.RunID) // from here on none comes
+	select {
+	case l := <-d.leases:
+		late = append(late, l)
+	default:
+	}
 	if len(m.drives) == 0 {
 		close(m.idle)
 	}
 	m.mu.Unlock()
+	for _, l := range late {
+		m.persisted.release(l)
+	}
 	close(d.done)
 }
 
