@@ -26,6 +26,8 @@ const (
 	storedAtOnce = 32
 	// firstLook and longestLook bound the pauses between looks at a run that waits for a lease.
 	firstLook, longestLook = time.Second, 10 * time.Second
+	// lastWord is how long the end of a process waits for a call.
+	lastWord = 2 * time.Second
 )
 
 // persisted keeps the runs of a manager in a queue.
@@ -219,7 +221,7 @@ func (p *persisted) waits(d *drive) {
 
 // release hands a task back. Where that does not get through its lease ends by itself.
 func (p *persisted) release(l task.Lease) {
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), lastWord)
 	defer stop()
 	if _, err := p.queue.Release(ctx, l.ID, l.LeaseToken, 0); err != nil {
 		p.m.log.Info("a task was not handed back", "task_id", l.ID, "error", err)
@@ -387,7 +389,7 @@ func (p *persisted) claims(ctx context.Context) {
 			}
 			continue
 		}
-		leases, err := p.queue.Claim(ctx, c)
+		leases, err := p.claim(ctx, c)
 		if denied(err) {
 			p.refuse(err)
 			return
@@ -424,6 +426,17 @@ func (p *persisted) claims(ctx context.Context) {
 		t.Stop()
 		lull = min(lull*3/2, longestLook)
 	}
+}
+
+// claim claims, and waits a little for the answer when ctx has ended: what was claimed is to be handed back.
+func (p *persisted) claim(ctx context.Context, c task.Claim) ([]task.Lease, error) {
+	within, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		pause(within, lastWord)
+		stop()
+	})()
+	return p.queue.Claim(within, c)
 }
 
 // next is the claim to be made now; without types there is nothing to claim.
