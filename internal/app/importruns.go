@@ -62,8 +62,8 @@ func ImportRuns(ctx context.Context, cfg config.Config, path string, registry io
 		return report, fmt.Errorf("%w: %d", ErrUnreadableRuns, len(bad))
 	}
 	if dryRun {
-		st, err := i.existing(ctx)
-		if err != nil {
+		var st store.Store
+		if st, err = i.existing(ctx); err != nil {
 			return report, err
 		}
 		known := []string{}
