@@ -71,6 +71,7 @@ func split(b []byte) (list []json.RawMessage, named []string, err error) {
 	} else if t != json.Delim('{') {
 		return nil, nil, errors.New("must be a JSON object of runs by their id, or a list of runs")
 	}
+	var page json.RawMessage // the list under runs; nil: none
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
@@ -81,13 +82,28 @@ func split(b []byte) (list []json.RawMessage, named []string, err error) {
 			return nil, nil, err
 		}
 		if name == "runs" && bytes.HasPrefix(raw, []byte("[")) {
-			err := json.Unmarshal(raw, &list)
-			return list, make([]string, len(list)), err
+			page = raw
+			continue
 		}
 		list, named = append(list, raw), append(named, name.(string))
 	}
-	_, err = dec.Token()
-	return list, named, err
+	if _, err := dec.Token(); err != nil {
+		return nil, nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, nil, errors.New("must end after the runs, but goes on")
+	}
+	if page == nil {
+		return list, named, nil
+	}
+	for i, raw := range list { // a page has numbers beside its list
+		if bytes.HasPrefix(raw, []byte("{")) {
+			return nil, nil, fmt.Errorf("has a list under runs, and %q beside it: it must be a list, or runs by their id", named[i])
+		}
+	}
+	list = nil
+	err = json.Unmarshal(page, &list)
+	return list, make([]string, len(list)), err
 }
 
 func read(raw json.RawMessage, name string) (task.Run, error) {
