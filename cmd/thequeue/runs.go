@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/prismq/thequeue/internal/app"
 	"github.com/prismq/thequeue/internal/config"
@@ -134,28 +135,31 @@ const exportPage = 500
 
 func (c *exportRunsCmd) write(ctx context.Context, q tasks, m task.Match, to io.Writer) (n int, err error) {
 	w := runfile.NewWriter(to)
-	statuses := []task.Status{""}
-	if c.Unfinished {
-		statuses = []task.Status{task.Queued, task.Processing}
+	if c.Unfinished { // in one pass: over two, a task that is claimed meanwhile is in neither or in both
+		live := []task.Status{task.Queued, task.Processing}
+		if m.Statuses != nil {
+			live = slices.DeleteFunc(live, func(s task.Status) bool { return !slices.Contains(m.Statuses, s) })
+		}
+		if m.Statuses = live; len(live) == 0 {
+			return 0, w.Close()
+		}
 	}
-	for _, status := range statuses {
-		for f, more := (task.Filter{Status: status, Match: m, Limit: exportPage}), true; more; {
-			found, err := q.List(ctx, f)
-			if err != nil {
+	for f, more := (task.Filter{Match: m, Limit: exportPage}), true; more; {
+		found, err := q.List(ctx, f)
+		if err != nil {
+			return n, err
+		}
+		for _, t := range found {
+			f.Before = t.ID
+			r := t.Run()
+			if c.Unfinished {
+				r.Status, r.StartedAt, r.ProgressPercent, r.ItemsProcessed, r.ItemsTotal, r.ErrorMessage = task.RunQueued, nil, nil, nil, nil, nil
+			}
+			if err := w.Write(r); err != nil {
 				return n, err
 			}
-			for _, t := range found {
-				f.Before = t.ID
-				r := t.Run()
-				if c.Unfinished {
-					r.Status, r.StartedAt, r.ProgressPercent, r.ItemsProcessed, r.ItemsTotal, r.ErrorMessage = task.RunQueued, nil, nil, nil, nil, nil
-				}
-				if err := w.Write(r); err != nil {
-					return n, err
-				}
-			}
-			n, more = n+len(found), len(found) == f.Limit
 		}
+		n, more = n+len(found), len(found) == f.Limit
 	}
 	return n, w.Close()
 }

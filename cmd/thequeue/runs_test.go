@@ -64,6 +64,13 @@ func TestRunsOfARegistryComeAndGo(t *testing.T) {
 			if err := json.Unmarshal(text, &unfinished); err != nil || len(unfinished) != 2 || unfinished["r"].Status != "queued" || unfinished["q"].Parameters["n"] != 1.5 {
 				t.Errorf("got %s, %v", text, err)
 			}
+			for filter, want := range map[string]int{"status:failed": 0, "status:queued,failed": 2, "type:audio": 0} {
+				unfinished = nil
+				text := r.ok("runs", "export", "--unfinished", "--filter", filter, "--database", db)
+				if err := json.Unmarshal([]byte(text), &unfinished); err != nil || len(unfinished) != want {
+					t.Errorf("of %s it exports %s: %v", filter, text, err)
+				}
+			}
 			r.fails(exitUsage, []string{"is there already"}, "runs", "export", back, "--database", db)
 		})
 	}
