@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import tempfile
@@ -10,8 +11,10 @@ import time
 import unittest
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from thequeue import BackgroundTaskManager, Client, ConnectionFailed, Denied, Run, RunRegistry, RunStatus, Worker, create_task_manager
+from thequeue._slot import take_slot
 
 from .support import Program, Server, shared, unlike, until
 
@@ -304,6 +307,19 @@ class TestBackends(unittest.IsolatedAsyncioTestCase):
             self.assertIn("key", str(run.error_message).lower())
             with self.assertRaises(Denied):
                 create_task_manager(RunRegistry(), "queue", server.url, fallback=False, api_key=key)
+
+    @unittest.skipUnless(hasattr(os, "getuid"), "modes are those of Unix")
+    async def test_the_directory_of_names_is_this_users_alone(self) -> None:
+        place = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, place)
+        with mock.patch.object(tempfile, "tempdir", place):
+            name, slot = take_slot("name")
+            slot.close()
+            self.assertTrue(name.endswith("#0"))
+            directory = Path(place) / f"thequeue-{os.getuid()}"
+            directory.chmod(0o755)
+            with self.assertRaisesRegex(RuntimeError, "nobody else may enter"):
+                take_slot("name")
 
     async def test_wrong_words(self) -> None:
         with self.assertRaisesRegex(ValueError, "use in-memory or queue"):
