@@ -4,9 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/prismq/thequeue/internal/backup"
@@ -164,6 +168,71 @@ func TestADumpIsRestoredBesideExtensions(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(dir.Path, ".restoring-*")); err != nil || len(left) > 0 {
 		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
+// TestADumpIsRestoredFromADirectoryThatMayOnlyBeRead keeps what was there where there is room for it.
+func TestADumpIsRestoredFromADirectoryThatMayOnlyBeRead(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs a directory in which nobody may make a file")
+	}
+	const readOnly = "/sys"
+	room := t.TempDir()
+	t.Setenv("TMPDIR", room)
+	url := testdb.PostgresURL(t)
+	archive := filepath.Join(t.TempDir(), "a.dump")
+	if err := os.WriteFile(archive, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	engine := postgres.NewBackups(url)
+	if _, err := engine.Copy(t.Context(), archive, func(int64, int64) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	done, err := engine.Restore(t.Context(), "", readOnly, clock.Wall(), func(to *os.File) error {
+		text, err := os.ReadFile(archive)
+		if err != nil {
+			return err
+		}
+		_, err = to.Write(text)
+		return err
+	})
+	if err != nil || done.ReplacedFile == nil || filepath.Dir(*done.ReplacedFile) != room {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if left, err := os.ReadDir(room); err != nil || len(left) != 1 || left[0].Name() != filepath.Base(*done.ReplacedFile) {
+		t.Errorf("there are %v, %v; want what was replaced alone", left, err)
+	}
+}
+
+// TestARestoreRemovesWhatKilledOnesHaveLeft, and nothing of one that is under way, also where that has only just begun.
+func TestARestoreRemovesWhatKilledOnesHaveLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old := clock.Wall().Add(-time.Hour)
+	for name, at := range map[string]time.Time{".restoring-killed": old, ".restoring-locked": old, ".restoring-begun": clock.Wall()} {
+		path := filepath.Join(dir, name)
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if name == ".restoring-locked" {
+			l := flock.New(filepath.Join(path, "lock"))
+			if ok, err := l.TryLock(); err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			defer l.Close()
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unreadable := errors.New("the backup cannot be read")
+	_, err := postgres.NewBackups("postgres://127.0.0.1:1/none").Restore(t.Context(), "", dir, clock.Wall(), func(*os.File) error { return unreadable })
+	if !errors.Is(err, unreadable) {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".restoring-*"))
+	if want := []string{filepath.Join(dir, ".restoring-begun"), filepath.Join(dir, ".restoring-locked")}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("left are %v, %v; want %v", left, err, want)
 	}
 }
 

@@ -21,11 +21,11 @@ import (
 )
 
 // Restore has pg_restore drop what is there and make it anew in one transaction, while no other process of this program uses the database. What was there is
-// dumped to a file in dir before. What the archive has of others, such as extensions and other schemas, is left out: what the database has of them stays as it is.
+// dumped to a file in dir before, or in the directory for temporary files where dir may only be read. What the archive has of others, such as extensions and other schemas, is left out: what the database has of them stays as it is.
 func (b Backups) Restore(ctx context.Context, target, dir string, now time.Time, fill func(*os.File) error) (out task.Restored, err error) {
 	to := Backups{cmp.Or(target, b.url)}
 	out.Database = redacted(to.url)
-	private, free, err := privateDir(dir)
+	private, free, err := privateDir(dir, now)
 	if err != nil {
 		return out, err
 	}
@@ -45,7 +45,7 @@ func (b Backups) Restore(ctx context.Context, target, dir string, now time.Time,
 		return out, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	r := restore{Backups: to, schema: s, archive: f.Name(), kept: filepath.Join(dir, task.ReplacedBackup+now.UTC().Format("20060102T150405.000Z")+b.Suffix())}
+	r := restore{Backups: to, schema: s, archive: f.Name(), kept: filepath.Join(filepath.Dir(private), task.ReplacedBackup+now.UTC().Format("20060102T150405.000Z")+b.Suffix())}
 	err = s.Alone(ctx, func() error { return r.replace(ctx, &out) })
 	if errors.Is(err, schema.ErrInUse) {
 		err = fmt.Errorf("%w: %w", task.ErrConflict, err)
@@ -53,21 +53,17 @@ func (b Backups) Restore(ctx context.Context, target, dir string, now time.Time,
 	return out, err
 }
 
-// restoring begins the names of directories for the time of a restore.
-const restoring = ".restoring-"
+const (
+	// restoring begins the names of directories for the time of a restore.
+	restoring = ".restoring-"
+	// restoringNew is how long such a directory may be there before it has its lock.
+	restoringNew = 10 * time.Minute
+)
 
 // privateDir makes a directory beside the backups, where there is room for them, or for temporary files where that may only be read, and removes those of restores that
 // were killed. free removes it.
-func privateDir(dir string) (path string, free func() error, err error) {
-	old, err := filepath.Glob(filepath.Join(dir, restoring+"*"))
-	if err != nil {
-		return "", nil, err
-	}
-	for _, path := range old {
-		if l := flock.New(filepath.Join(path, "lock")); tryLock(l) {
-			_ = errors.Join(l.Close(), os.RemoveAll(path)) // what stays is tried again by the next one
-		}
-	}
+func privateDir(dir string, now time.Time) (path string, free func() error, err error) {
+	removeKilled(dir, now)
 	if path, err = os.MkdirTemp(dir, restoring); errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		path, err = os.MkdirTemp("", "thequeue-restore-")
 	}
@@ -75,13 +71,30 @@ func privateDir(dir string) (path string, free func() error, err error) {
 		return "", nil, err
 	}
 	l := flock.New(filepath.Join(path, "lock"))
-	tryLock(l) // nobody else knows of it yet
-	return path, func() error { return errors.Join(l.Close(), os.RemoveAll(path)) }, nil
+	free = func() error { return errors.Join(l.Close(), os.RemoveAll(path)) }
+	if ok, err := l.TryLock(); err != nil || !ok {
+		return "", nil, errors.Join(fmt.Errorf("%s cannot be locked, and another restore might remove it", path), err, free())
+	}
+	return path, free, nil
 }
 
-func tryLock(l *flock.Flock) bool {
-	ok, err := l.TryLock()
-	return ok && err == nil
+// removeKilled removes the directories of restores that have been killed a while ago. What stays is tried again by the next one.
+func removeKilled(dir string, now time.Time) {
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return // whether there is room in it is seen then
+	}
+	for _, e := range all {
+		info, err := e.Info()
+		if err != nil || !e.IsDir() || !strings.HasPrefix(e.Name(), restoring) || now.Sub(info.ModTime()) < restoringNew {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		l := flock.New(filepath.Join(path, "lock"))
+		if ok, err := l.TryLock(); ok && err == nil {
+			_ = errors.Join(l.Close(), os.RemoveAll(path))
+		}
+	}
 }
 
 // restore puts an archive in the place of a database.
