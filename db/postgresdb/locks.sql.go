@@ -38,7 +38,7 @@ JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.granted AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
   AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
   AND c.relkind = 'r' AND pg_table_is_visible(c.oid) AND c.relname = ANY (CAST(CAST($1 AS text) AS text[]))
-  AND a.pid <> pg_backend_pid() AND a.backend_type <> 'autovacuum worker'
+  AND a.pid <> pg_backend_pid() AND (a.backend_type <> 'autovacuum worker' OR a.query LIKE '%(to prevent wraparound)')
 ORDER BY 1, 2
 `
 
@@ -49,7 +49,7 @@ type ListLockHoldersRow struct {
 }
 
 // ListLockHolders returns what others do that keeps the triggers of these tables from being switched until it ends: vacuum, analyze, and changes of the schema. Who only
-// writes rows is not among them, nor autovacuum, which gives way.
+// writes rows is not among them, nor autovacuum, which gives way unless it prevents a wraparound.
 func (q *Queries) ListLockHolders(ctx context.Context, names string) ([]ListLockHoldersRow, error) {
 	rows, err := q.query(ctx, q.listLockHoldersStmt, listLockHolders, names)
 	if err != nil {

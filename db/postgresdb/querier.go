@@ -214,7 +214,7 @@ type Querier interface {
 	// ListLiveTicks returns the tasks of a schedule that have not ended.
 	ListLiveTicks(ctx context.Context, schedule string) ([]int64, error)
 	// ListLockHolders returns what others do that keeps the triggers of these tables from being switched until it ends: vacuum, analyze, and changes of the schema. Who only
-	// writes rows is not among them, nor autovacuum, which gives way.
+	// writes rows is not among them, nor autovacuum, which gives way unless it prevents a wraparound.
 	ListLockHolders(ctx context.Context, names string) ([]ListLockHoldersRow, error)
 	// ListLogs returns stored lines of a task, oldest first; an empty level stands for every level, and with info comes whatever has happened to the task.
 	ListLogs(ctx context.Context, arg ListLogsParams) ([]Log, error)
