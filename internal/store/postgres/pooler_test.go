@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -115,5 +116,19 @@ func TestPoolersOfTransactionsAreRefused(t *testing.T) {
 				st.Close()
 			}
 		})
+	}
+}
+
+// With one connection nothing is served, and nobody waits for a second one that never comes.
+func TestOneConnectionIsTooFewToServe(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	st, err := postgres.Open(ctx, testdb.PostgresURL(t), postgres.Options{Serve: true, MaxConns: 1})
+	if err == nil {
+		st.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "at least 2") {
+		t.Errorf("got %v", err)
 	}
 }

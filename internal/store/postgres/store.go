@@ -26,12 +26,13 @@ import (
 type Options struct {
 	Migrate  bool         // bring the schema to the version of this binary; else another version is refused
 	Serve    bool         // the store is to be served: one that has been moved elsewhere is refused with task.ErrMoved
-	MaxConns int          // connections for everything but lists and sets, which have 4 and 2 of their own; 0: 16
+	MaxConns int          // connections for everything but lists and sets, which have 4 and 2 of their own, at least 2 to serve; 0: 16
 	Log      *slog.Logger // nil: discards
 }
 
 const (
 	defaultConns = 16
+	servedConns  = 2 // the fewest to serve with: whether there is a pooler before the server two of them tell together
 	listConns    = 4
 	// lookTimeout bounds the reading of one row, for a server that does not answer. What may take longer has the time of a statement and answerTime.
 	lookTimeout = 5 * time.Second
@@ -81,6 +82,9 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	if o.MaxConns == 0 {
 		o.MaxConns = defaultConns
+	}
+	if o.Serve && o.MaxConns < servedConns {
+		return nil, fmt.Errorf("open PostgreSQL: %d connection is too few to serve: MaxConns must be at least %d, or 0 for %d", o.MaxConns, servedConns, defaultConns)
 	}
 	machine := clock.NewSystem(time.Time{})
 	s := &Store{
