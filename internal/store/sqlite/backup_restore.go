@@ -103,7 +103,7 @@ func (r *restore) close() error {
 	if r.lock == nil { // the file is that of another restore
 		return r.root.Close()
 	}
-	return errors.Join(r.remove(r.temp()), r.lock.Unlock(), r.root.Close())
+	return errors.Join(r.remove(r.temp()), letGo(r.lock), r.root.Close())
 }
 
 // remove removes a file, if it is there.

@@ -56,10 +56,18 @@ func hold(path, command string) (*flock.Flock, error) {
 	return l, nil
 }
 
+// letGo gives the lock back. Nobody is noted any more: whoever reads it later would take it for the one who has it then.
+func letGo(l *flock.Flock) error {
+	if l.Locked() {
+		_ = os.Truncate(l.Path(), 0) // a word for people alone, as above
+	}
+	return l.Unlock()
+}
+
 // held is what stands in the file of a lock.
 var held = regexp.MustCompile(`^(\d{1,9}) ([a-z -]{1,40})\n$`)
 
-// holder reads who has the lock. What it says where nobody has it is of the one before.
+// holder reads who has the lock; nobody where that is a process that is gone, and another one has not noted itself yet.
 func holder(path string) *servedError {
 	text, err := os.ReadFile(path + lockSuffix)
 	if err != nil {
@@ -70,5 +78,8 @@ func holder(path string) *servedError {
 		return &servedError{}
 	}
 	pid, _ := strconv.Atoi(string(m[1])) // they are digits
+	if gone(pid) {
+		return &servedError{}
+	}
 	return &servedError{command: string(m[2]), pid: pid}
 }

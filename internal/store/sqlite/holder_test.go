@@ -12,6 +12,9 @@ import (
 	"github.com/prismq/thequeue/internal/task"
 )
 
+// goneProcess has a number that no process has: it is beyond the greatest one.
+const goneProcess = "999999999 serve\n"
+
 // Who is refused because a command has the file alone is told which one, and by whom.
 func TestWhoHasTheFileIsNamed(t *testing.T) {
 	t.Parallel()
@@ -35,8 +38,11 @@ func TestWhoHasTheFileIsNamed(t *testing.T) {
 		if checkServer(&c, path); !strings.Contains(c[0].Message, process) {
 			t.Errorf("validate beside %s: %+v", command, c)
 		}
-		if err := l.Unlock(); err != nil {
+		if err := letGo(l); err != nil {
 			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(path + lockSuffix); err != nil || len(text) != 0 {
+			t.Errorf("%q is noted, error %v, when nobody has the lock", text, err)
 		}
 	}
 	l, err := hold(st.path, byServe)
@@ -44,7 +50,7 @@ func TestWhoHasTheFileIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Unlock()
-	for _, text := range []string{"", "12\n", "7 \x1b[2J\n", strings.Repeat("9", 30) + " serve\n"} {
+	for _, text := range []string{"", "12\n", "7 \x1b[2J\n", strings.Repeat("9", 30) + " serve\n", goneProcess} {
 		if err := os.WriteFile(path+lockSuffix, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -155,7 +155,7 @@ func (f *Files) Close() error {
 		}
 	}
 	if f.store.lock != nil {
-		errs = append(errs, f.store.lock.Unlock())
+		errs = append(errs, letGo(f.store.lock))
 	}
 	return errors.Join(errs...)
 }

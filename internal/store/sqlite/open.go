@@ -193,7 +193,7 @@ func (s *Store) migrate(ctx context.Context, up bool, allowed func(*schema.Schem
 	}
 	if !held && s.lock != nil {
 		defer func() {
-			err = errors.Join(err, s.lock.Unlock())
+			err = errors.Join(err, letGo(s.lock))
 			s.lock = nil
 		}()
 	}
@@ -395,7 +395,7 @@ func (s *Store) giveUp() error {
 		errs = append(errs, s.db.Close())
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Unlock())
+		errs = append(errs, letGo(s.lock))
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@
 package sqlite
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -16,3 +17,6 @@ func sameOwner(f *os.File, as fs.FileInfo) error {
 	}
 	return f.Chown(int(owner.Uid), int(owner.Gid))
 }
+
+// gone reports that no process has the number.
+func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }

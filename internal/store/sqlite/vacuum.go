@@ -196,7 +196,7 @@ func (s *Store) alone(command string) (unlock func() error, err error) {
 	if s.lock == nil {
 		lock, err := hold(s.path, command)
 		if err == nil {
-			return lock.Unlock, nil
+			return func() error { return letGo(lock) }, nil
 		}
 		if other, ok := errors.AsType[*servedError](err); ok && other.command != "" && other.command != byServe {
 			return nil, fmt.Errorf("%w: %w: try again then", task.ErrConflict, err)
