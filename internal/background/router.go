@@ -126,7 +126,11 @@ func (x *Router) castShadow(r task.Run) {
 		return
 	}
 	gone := x.shadow.ended(shadow.RunID)
-	x.comparing.Go(func() { <-gone; x.compare(r.RunID, shadow.RunID) })
+	x.comparing.Go(func() {
+		<-gone
+		<-ended // a shadow that the queue refuses ends before its run
+		x.compare(r.RunID, shadow.RunID)
+	})
 }
 
 func (x *Router) compare(runID, shadowID string) {
